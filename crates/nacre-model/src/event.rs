@@ -1,0 +1,311 @@
+//! Events: what happened, to whom, and why. The journal stores them; logs, metrics, the live tail and the doctor are
+//! views of them. Nothing may change an instance's, connection's or config's state without one.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ConfigKey, ServiceKey};
+
+/// Whom an event is about. Fields that do not apply are `None`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Subject {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServiceKey>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config: Option<ConfigKey>,
+    /// `ip:port:cluster`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance: Option<Arc<str>>,
+    /// A connection id, `ip:port#true`, `ip:port#false`, or the address of an HTTP caller.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<Arc<str>>,
+}
+
+impl Subject {
+    pub fn service(key: &ServiceKey) -> Self {
+        Self { service: Some(key.clone()), ..Self::default() }
+    }
+
+    pub fn config(key: &ConfigKey) -> Self {
+        Self { config: Some(key.clone()), ..Self::default() }
+    }
+
+    pub fn client(id: &str) -> Self {
+        Self { client: Some(id.into()), ..Self::default() }
+    }
+
+    pub fn with_instance(mut self, identity: &str) -> Self {
+        self.instance = Some(identity.into());
+        self
+    }
+
+    pub fn with_client(mut self, id: &str) -> Self {
+        self.client = Some(id.into());
+        self
+    }
+}
+
+/// One transition.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Event {
+    /// Wall clock, milliseconds.
+    pub at: i64,
+    pub subject: Subject,
+    pub cause: Cause,
+}
+
+impl Event {
+    pub fn new(now: crate::Now, subject: Subject, cause: Cause) -> Self {
+        Self { at: now.wall, subject, cause }
+    }
+}
+
+/// Why a connection ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "how")]
+pub enum Disconnect {
+    /// FIN or GOAWAY: the client said good-bye.
+    ClosedByClient,
+    /// RST: the client's kernel or something between us cut the connection.
+    ResetByPeer,
+    /// No answer to a ClientDetectionRequest after this much silence.
+    #[serde(rename_all = "camelCase")]
+    DetectionUnanswered {
+        idle_ms: u64,
+    },
+    /// The bi-stream ended while TCP was still open.
+    StreamEnded,
+    OverLimit,
+    ServerShutdown,
+    /// An operator moved the client to another server.
+    Reloaded,
+    #[serde(rename_all = "camelCase")]
+    ProtocolError {
+        detail: String,
+    },
+    /// Pushes were not acknowledged.
+    #[serde(rename_all = "camelCase")]
+    PushUnacknowledged {
+        tries: u32,
+    },
+}
+
+/// Why an instance left.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "why")]
+pub enum Removal {
+    /// The publisher asked for it.
+    Deregistered,
+    /// No beat for longer than its delete timeout.
+    #[serde(rename_all = "camelCase")]
+    BeatExpired { silent_ms: u64, limit_ms: u64 },
+    /// Its connection ended.
+    #[serde(rename_all = "camelCase")]
+    ConnectionLost { cause: Disconnect, lived_ms: u64 },
+    /// Its publisher registered another address for the same service.
+    #[serde(rename_all = "camelCase")]
+    ReplacedBy { instance: String },
+    /// The publisher's client object was silent for `nacos.naming.client.expired.time`.
+    #[serde(rename_all = "camelCase")]
+    ClientExpired { silent_ms: u64 },
+}
+
+/// Typed causes. `kind()` is the filter word of the events API.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "kind")]
+pub enum Cause {
+    // client
+    ClientConnected {
+        version: String,
+        module: String,
+    },
+    HandshakeRefused {
+        reason: String,
+    },
+    ClientDisconnected {
+        cause: Disconnect,
+        lived_ms: u64,
+    },
+    ClientReset {
+        target: String,
+    },
+    // beat
+    BeatLate {
+        gap_ms: u64,
+        expected_ms: u64,
+    },
+    BeatResumed {
+        gap_ms: u64,
+    },
+    BeatUnknownInstance {
+        light: bool,
+    },
+    BeatMismatch {
+        field: String,
+        expected: String,
+        got: String,
+    },
+    // instance
+    InstanceRegistered {
+        how: String,
+        replaced: bool,
+    },
+    InstanceUnhealthy {
+        cause: String,
+        silent_ms: u64,
+    },
+    InstanceHealthy {
+        cause: String,
+    },
+    InstanceRemoved {
+        removal: Removal,
+    },
+    /// Another publisher publishes the same ip:port:cluster.
+    InstanceShadowed {
+        by: String,
+    },
+    OperatorMetadata {
+        enabled: bool,
+        weight: f64,
+    },
+    /// Accepted, and nothing changed: says why.
+    NothingChanged {
+        call: String,
+        reason: String,
+    },
+    Refused {
+        call: String,
+        code: i32,
+        reason: String,
+    },
+    // service
+    ServiceCreated {
+        by: String,
+    },
+    ServiceUpdated,
+    ServiceRemoved {
+        by: String,
+    },
+    ProtectionReached {
+        healthy: u32,
+        total: u32,
+        threshold: f64,
+    },
+    ProtectionCleared,
+    /// Removals of one service are held back: an implausible share would expire in one tick.
+    BrakeOn {
+        expiring: u32,
+        total: u32,
+    },
+    BrakeOff,
+    Subscribed,
+    Unsubscribed,
+    // push
+    PushSent {
+        request: String,
+    },
+    PushAcked {
+        latency_ms: u64,
+    },
+    PushFailed {
+        reason: String,
+        attempt: u32,
+    },
+    PushGaveUp {
+        attempts: u32,
+    },
+    // config
+    ConfigPublished {
+        md5: String,
+        by: String,
+        from: String,
+        gray: String,
+    },
+    ConfigRemoved {
+        by: String,
+        from: String,
+        gray: String,
+    },
+    CasConflict {
+        expected: String,
+        actual: String,
+    },
+    ListenerNotified {
+        latency_ms: u64,
+    },
+    ListenerStale {
+        md5: String,
+    },
+    NamespaceChanged {
+        id: String,
+        what: String,
+    },
+    // consensus and store
+    LeaderElected {
+        term: u64,
+        node: u64,
+    },
+    LeaderLost {
+        reason: String,
+    },
+    FsyncSlow {
+        ms: u64,
+    },
+    WriteFailed {
+        reason: String,
+    },
+    SnapshotTaken {
+        index: u64,
+        ms: u64,
+    },
+    LogPurged {
+        upto: u64,
+    },
+    StorePoisoned {
+        reason: String,
+    },
+    // overload and self
+    LimitHit {
+        limit: String,
+        value: u64,
+    },
+    ServerStalled {
+        ms: u64,
+    },
+    ClockStepped {
+        by_ms: i64,
+    },
+    ServerStarted {
+        version: String,
+    },
+    ServerStopping {
+        reason: String,
+    },
+    WorkerRestarted {
+        worker: String,
+        reason: String,
+    },
+    SwitchChanged {
+        entry: String,
+        value: String,
+    },
+    /// Bytes on a port that are no protocol of ours.
+    UnknownProtocol {
+        first_bytes: String,
+    },
+}
+
+impl Cause {
+    /// The `kind` word of the JSON form, e.g. `instanceRemoved`.
+    pub fn kind(&self) -> String {
+        match serde_json::to_value(self) {
+            Ok(serde_json::Value::Object(map)) => {
+                map.get("kind").and_then(|kind| kind.as_str()).map(str::to_owned).unwrap_or_default()
+            }
+            _ => String::new(),
+        }
+    }
+}

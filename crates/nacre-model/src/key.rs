@@ -1,0 +1,111 @@
+//! Names: namespaces, groups, services, configs.
+//!
+//! One identity, one place: an empty namespace and `public` are the same namespace everywhere in nacre; adapters
+//! normalise at the edge with [`namespace`] and echo the caller's own spelling back.
+
+use std::{fmt, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+/// The default namespace's id.
+pub const PUBLIC: &str = "public";
+/// The group used when a request names none.
+pub const DEFAULT_GROUP: &str = "DEFAULT_GROUP";
+/// The cluster used when an instance names none.
+pub const DEFAULT_CLUSTER: &str = "DEFAULT";
+/// Between group and name in a grouped service name.
+pub const GROUP_SEPARATOR: &str = "@@";
+
+/// The namespace a caller means: blank is [`PUBLIC`], everything else is trimmed.
+pub fn namespace(given: &str) -> &str {
+    let trimmed = given.trim();
+    if trimmed.is_empty() { PUBLIC } else { trimmed }
+}
+
+/// Identity of a service: namespace, group and bare name (never grouped).
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ServiceKey {
+    pub namespace: Arc<str>,
+    pub group: Arc<str>,
+    pub name: Arc<str>,
+}
+
+impl ServiceKey {
+    pub fn new(ns: &str, group: &str, name: &str) -> Self {
+        Self { namespace: namespace(ns).into(), group: group.into(), name: name.into() }
+    }
+
+    /// `group@@name`, the form of 1.x answers and instance ids.
+    pub fn grouped(&self) -> String {
+        [&*self.group, GROUP_SEPARATOR, &*self.name].concat()
+    }
+
+    /// `namespace@@group@@name`, the form of fuzzy watch.
+    pub fn text(&self) -> String {
+        [&*self.namespace, GROUP_SEPARATOR, &*self.group, GROUP_SEPARATOR, &*self.name].concat()
+    }
+
+    /// Splits `group@@name`; a name without `@@` belongs to [`DEFAULT_GROUP`]; a third part is dropped
+    /// (Nacos 2.5.1 NamingUtils).
+    pub fn split_grouped(text: &str) -> (&str, &str) {
+        match text.split_once(GROUP_SEPARATOR) {
+            Some((group, rest)) => (group, rest.split(GROUP_SEPARATOR).next().unwrap_or(rest)),
+            None => (DEFAULT_GROUP, text),
+        }
+    }
+}
+
+impl fmt::Display for ServiceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@@{}@@{}", self.namespace, self.group, self.name)
+    }
+}
+
+impl fmt::Debug for ServiceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Identity of a configuration.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ConfigKey {
+    pub namespace: Arc<str>,
+    pub group: Arc<str>,
+    pub data_id: Arc<str>,
+}
+
+impl ConfigKey {
+    pub fn new(ns: &str, group: &str, data_id: &str) -> Self {
+        Self { namespace: namespace(ns).into(), group: group.into(), data_id: data_id.into() }
+    }
+}
+
+impl fmt::Display for ConfigKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}+{}+{}", self.data_id, self.group, self.namespace)
+    }
+}
+
+impl fmt::Debug for ConfigKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_and_public_are_one_namespace() {
+        assert_eq!(ServiceKey::new("", "g", "s"), ServiceKey::new("public", "g", "s"));
+        assert_eq!(ConfigKey::new("  ", "g", "d"), ConfigKey::new("public", "g", "d"));
+    }
+
+    #[test]
+    fn grouped_names_split_as_in_nacos() {
+        assert_eq!(ServiceKey::split_grouped("a@@b@@c"), ("a", "b"));
+        assert_eq!(ServiceKey::split_grouped("b"), (DEFAULT_GROUP, "b"));
+    }
+}

@@ -1,0 +1,49 @@
+//! Every limit of nacre with its reason. `docs/limits.md` shows the same table; a test keeps both equal.
+//!
+//! A limit that a property can change carries the property's name; the value here is its default.
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Limit {
+    /// Short name used in events and metrics.
+    pub name: &'static str,
+    pub value: u64,
+    pub unit: &'static str,
+    /// The property that changes it, or `""`.
+    pub property: &'static str,
+    pub reason: &'static str,
+}
+
+macro_rules! limits {
+    ($($ident:ident = $value:expr, $unit:literal, $property:literal, $reason:literal;)*) => {
+        $(#[doc = $reason] pub const $ident: u64 = $value;)*
+        /// All limits, for the docs and for `nacre status`.
+        pub const ALL: &[Limit] = &[$(Limit {
+            name: stringify!($ident), value: $value, unit: $unit, property: $property, reason: $reason,
+        }),*];
+    };
+}
+
+limits! {
+    HTTP_BODY = 12 * 1024 * 1024, "bytes", "nacre.http.max-body", "A config of 10 MiB, urlencoded text aside, with its other form fields.";
+    HTTP_HEAD = 8 * 1024 * 1024, "bytes", "nacre.http.max-head", "Python 1.x publishes with the content in the query string; 1 MB grows threefold when encoded.";
+    HTTP_PARAMS = 10_000, "parameters", "", "More query and form parameters than any client sends; as in Tomcat.";
+    GRPC_MESSAGE = 10 * 1024 * 1024, "bytes", "nacos.remote.server.grpc.sdk.max-inbound-message-size", "Nacos's own limit of an inbound payload.";
+    GRPC_STREAMS = 10_000, "streams a connection", "", "The reference has no limit; a client with a thousand parallel calls must not stall.";
+    CONNECTIONS = 100_000, "connections", "nacre.limit.connections", "Each costs file handle and memory; refuse before the process runs out.";
+    CONFIG_CONTENT = 10 * 1024 * 1024, "UTF-16 units", "maxContent", "Nacos's own limit of a config's content.";
+    LISTENING_CONFIGS = 10 * 1024 * 1024, "bytes", "", "Listening-Configs of one long poll, as Nacos bounds the form.";
+    LISTENED_KEYS = 200_000, "keys a client", "nacre.limit.listened-keys", "A client that listens to more than this has lost its way; the rest is refused.";
+    LONG_POLLS = 200_000, "requests", "nacre.limit.long-polls", "Held long polls of the whole server.";
+    INSTANCES_PER_BATCH = 10_000, "instances", "", "One BatchInstanceRequest; bigger ones do not fit the message limit anyway.";
+    SERVICES_PER_CLIENT = 200_000, "services", "nacre.limit.services-per-client", "Publications and subscriptions of one client.";
+    INSTANCES = 5_000_000, "instances", "nacre.limit.instances", "Registered instances of the whole server.";
+    UDP_SUBSCRIBERS = 100_000, "subscribers", "nacre.limit.udp-subscribers", "1.x subscribers by UDP of the whole server.";
+    PUSH_RETRIES_CONFIG = 50, "tries", "nacos.config.push.maxRetryTime", "As Nacos; then the journal names the subscriber and the connection is closed.";
+    JOURNAL_BYTES = 64 * 1024 * 1024, "bytes", "nacre.journal.memory", "The flight recorder in memory.";
+    WRITE_QUEUE = 16_384, "writes", "nacre.limit.write-queue", "Durable writes that wait for the log; more are refused with 503.";
+    WRITE_BATCH = 1_024, "writes", "", "Durable writes that share one fsync.";
+    FUZZY_PATTERNS = 20, "patterns", "nacos.naming.fuzzy.watch.max.pattern.count", "As Nacos.";
+    FUZZY_MATCHES = 500, "services a pattern", "nacos.naming.fuzzy.watch.max.pattern.match.service.count", "As Nacos.";
+    PAGE_SIZE = 500, "rows", "", "Largest page of a search, as Nacos's v3 forms allow.";
+}
