@@ -43,6 +43,12 @@ limits! {
     JOURNAL_BYTES = 64 * 1024 * 1024, "bytes", "nacre.journal.memory", "The flight recorder in memory.";
     WRITE_QUEUE = 16_384, "writes", "nacre.limit.write-queue", "Durable writes that wait for the log; more are refused with 503.";
     WRITE_BATCH = 1_024, "writes", "", "Durable writes that share one fsync.";
+    WRITE_QUEUE_BYTES = 256 * 1024 * 1024, "bytes", "nacre.limit.write-queue-bytes", "Memory of the durable writes that wait for the log; more are refused with 503.";
+    WRITE_BATCH_BYTES = 8 * 1024 * 1024, "bytes", "", "Log entry of several writes; one fsync must stay short.";
+    WRITE_COMMAND = 64 * 1024 * 1024, "bytes", "", "One durable write; the largest config in UTF-8 with its form fields and its encoding.";
+    LOG_SEGMENT = 32 * 1024 * 1024, "bytes", "", "A log file is closed at this size; purging deletes whole files.";
+    LOG_CHECKPOINT_ENTRIES = 200_000, "log entries", "nacre.log.checkpoint-entries", "The database is checkpointed and the log purged behind it; bounds the replay after a crash.";
+    LOG_CHECKPOINT_BYTES = 64 * 1024 * 1024, "bytes", "nacre.log.checkpoint-bytes", "As above, by size.";
     FUZZY_PATTERNS = 20, "patterns", "nacos.naming.fuzzy.watch.max.pattern.count", "As Nacos.";
     FUZZY_MATCHES = 500, "services a pattern", "nacos.naming.fuzzy.watch.max.pattern.match.service.count", "As Nacos.";
     PAGE_SIZE = 500, "rows", "", "Largest page of a search, as Nacos's v3 forms allow.";
