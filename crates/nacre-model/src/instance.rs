@@ -22,6 +22,18 @@ pub mod preserved {
     pub const DEFAULT_DELETE_MS: u64 = 30_000;
 }
 
+/// The `instanceId` of an instance as consumers see it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum InstanceId {
+    /// No id: the field is left out of answers (registrations of HTTP v2 and v3).
+    #[default]
+    Absent,
+    /// `ip#port#cluster#group@@service`, derived when shown: a million of them would cost 80 MB as text.
+    Simple,
+    /// Text of the client or of another generator.
+    Given(Arc<str>),
+}
+
 /// One instance: what its publisher said of it (the client layer), or the merged view that consumers see.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Instance {
@@ -36,9 +48,9 @@ pub struct Instance {
     pub ephemeral: bool,
     /// Never blank; [`crate::DEFAULT_CLUSTER`] when the caller names none.
     pub cluster: Arc<str>,
-    pub metadata: Metadata,
-    /// Shown as `instanceId`; `None` leaves the field out of answers.
-    pub instance_id: Option<Arc<str>>,
+    /// Shared: equal metadata of many instances is kept once.
+    pub metadata: Arc<Metadata>,
+    pub instance_id: InstanceId,
 }
 
 impl Instance {
@@ -52,8 +64,18 @@ impl Instance {
             enabled: true,
             ephemeral: true,
             cluster: crate::DEFAULT_CLUSTER.into(),
-            metadata: Metadata::new(),
-            instance_id: None,
+            metadata: Arc::new(Metadata::new()),
+            instance_id: InstanceId::Absent,
+        }
+    }
+
+    /// The text of `instanceId` for an instance of the service named `grouped` (`group@@service`); `None` when answers
+    /// leave the field out.
+    pub fn instance_id_text(&self, grouped: &str) -> Option<String> {
+        match &self.instance_id {
+            InstanceId::Absent => None,
+            InstanceId::Simple => Some(format!("{}#{}#{}#{grouped}", self.ip, self.port, self.cluster)),
+            InstanceId::Given(text) => Some(text.to_string()),
         }
     }
 
@@ -62,13 +84,9 @@ impl Instance {
         format!("{}:{}:{}", self.ip, self.port, self.cluster)
     }
 
-    /// A metadata value that is a plain non-negative decimal, else `None` (Nacos reads `^\d+$`, else the default).
+    /// [`metadata_ms`] of this instance.
     pub fn metadata_ms(&self, key: &str) -> Option<u64> {
-        let text = self.metadata.get(key)?;
-        if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
-            return None;
-        }
-        text.parse().ok()
+        metadata_ms(&self.metadata, key)
     }
 
     pub fn beat_interval_ms(&self) -> u64 {
@@ -81,5 +99,40 @@ impl Instance {
 
     pub fn delete_timeout_ms(&self) -> u64 {
         self.metadata_ms(preserved::IP_DELETE_TIMEOUT).unwrap_or(preserved::DEFAULT_DELETE_MS)
+    }
+}
+
+/// A metadata value that is a plain non-negative decimal, else `None` (Nacos reads `^\d+$`, else the default).
+pub fn metadata_ms(metadata: &Metadata, key: &str) -> Option<u64> {
+    let text = metadata.get(key)?;
+    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_shown_as_the_client_or_the_generator_made_them() {
+        let mut instance = Instance::new("10.0.0.1", 80);
+        assert_eq!(instance.instance_id_text("G@@s"), None);
+        instance.instance_id = InstanceId::Simple;
+        assert_eq!(instance.instance_id_text("G@@s").as_deref(), Some("10.0.0.1#80#DEFAULT#G@@s"));
+        instance.instance_id = InstanceId::Given("my-id".into());
+        assert_eq!(instance.instance_id_text("G@@s").as_deref(), Some("my-id"));
+    }
+
+    #[test]
+    fn timers_fall_back_when_the_value_is_no_plain_number() {
+        let mut instance = Instance::new("10.0.0.1", 80);
+        for odd in ["", "x1", "-5", "5s", "1.5", "99999999999999999999999"] {
+            instance.metadata = Arc::new([(preserved::HEART_BEAT_TIMEOUT.into(), odd.into())].into_iter().collect());
+            assert_eq!(instance.beat_timeout_ms(), preserved::DEFAULT_TIMEOUT_MS, "{odd}");
+        }
+        instance.metadata = Arc::new([(preserved::HEART_BEAT_TIMEOUT.into(), "2000".into())].into_iter().collect());
+        assert_eq!(instance.beat_timeout_ms(), 2_000);
     }
 }

@@ -14,10 +14,12 @@ pub mod event;
 pub mod instance;
 pub mod key;
 pub mod limits;
+pub mod row;
 pub mod time;
 
 pub use error::{ErrorCode, NacosError};
 pub use event::{Cause, Event, Subject};
-pub use instance::{Instance, Metadata};
+pub use instance::{Instance, InstanceId, Metadata};
 pub use key::{ConfigKey, DEFAULT_CLUSTER, DEFAULT_GROUP, PUBLIC, ServiceKey};
+pub use row::Row;
 pub use time::Now;
