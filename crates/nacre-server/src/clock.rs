@@ -1,0 +1,117 @@
+//! The one clock of the server. Cores never see it; they are handed the [`Now`] it makes.
+//!
+//! The monotonic reading does not count the server's own stalls: a ticker moves the clock's base every
+//! [`TICK`], and between two ticks the clock runs at most [`MAX_GAP`] ahead of the base. When the process was stopped
+//! (SIGSTOP, a starved machine, a blocked runtime) the clock therefore stood still with it, so nobody's heartbeat
+//! deadline passes because *we* were away (case C002). The difference is reported as a stall.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use arc_swap::ArcSwap;
+use nacre_model::Now;
+
+/// How often the ticker moves the base.
+pub const TICK: Duration = Duration::from_millis(100);
+/// How far the clock runs without a tick, milliseconds. Longer silence of the ticker is a stall of ours; shorter ones
+/// are ordinary scheduling noise.
+pub const MAX_GAP: u64 = 1_000;
+/// A wall clock that moved this much more or less than the monotonic one between two ticks has been stepped.
+const STEP: i64 = 1_000;
+
+#[derive(Clone, Copy)]
+struct Base {
+    /// Raw monotonic milliseconds at the last tick.
+    raw: u64,
+    /// What the clock showed then.
+    mono: u64,
+    wall: i64,
+}
+
+/// What a tick found out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TickReport {
+    /// The server stood still this long (beyond [`MAX_GAP`]), else 0.
+    pub stalled_ms: u64,
+    /// The wall clock was stepped by this much, else 0.
+    pub stepped_ms: i64,
+}
+
+/// Cheap to clone; all clones are one clock.
+#[derive(Clone)]
+pub struct Clock {
+    start: Instant,
+    base: Arc<ArcSwap<Base>>,
+}
+
+impl Clock {
+    pub fn start() -> Self {
+        let base = Base { raw: 0, mono: 0, wall: wall_ms() };
+        Self { start: Instant::now(), base: Arc::new(ArcSwap::from_pointee(base)) }
+    }
+
+    /// Both clocks now.
+    pub fn now(&self) -> Now {
+        Now { mono: reading(&self.base.load(), self.raw()), wall: wall_ms() }
+    }
+
+    /// Moves the base; called by the ticker only.
+    pub fn tick(&self) -> TickReport {
+        let (base, report) = advance(&self.base.load(), self.raw(), wall_ms());
+        self.base.store(Arc::new(base));
+        report
+    }
+
+    fn raw(&self) -> u64 {
+        self.start.elapsed().as_millis() as u64
+    }
+}
+
+fn reading(base: &Base, raw: u64) -> u64 {
+    base.mono + raw.saturating_sub(base.raw).min(MAX_GAP)
+}
+
+fn advance(base: &Base, raw: u64, wall: i64) -> (Base, TickReport) {
+    let gap = raw.saturating_sub(base.raw);
+    let drift = wall - base.wall - gap as i64;
+    let report = TickReport {
+        stalled_ms: gap.saturating_sub(MAX_GAP),
+        stepped_ms: if drift.abs() >= STEP { drift } else { 0 },
+    };
+    (Base { raw, mono: reading(base, raw), wall }, report)
+}
+
+fn wall_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASE: Base = Base { raw: 5_000, mono: 3_000, wall: 1_000_000 };
+
+    #[test]
+    fn the_clock_stands_still_while_the_server_does() {
+        assert_eq!(reading(&BASE, 45_000), 4_000, "before the ticker woke up");
+        let (after, report) = advance(&BASE, 45_000, 1_040_000);
+        assert_eq!(report, TickReport { stalled_ms: 39_000, stepped_ms: 0 });
+        assert_eq!(reading(&after, 45_000), 4_000, "and not a millisecond is caught up later");
+        assert_eq!(reading(&after, 45_200), 4_200);
+    }
+
+    #[test]
+    fn ordinary_ticks_report_nothing() {
+        let (after, report) = advance(&BASE, 5_100, 1_000_100);
+        assert_eq!(report, TickReport::default());
+        assert_eq!(after.mono, 3_100);
+    }
+
+    #[test]
+    fn a_stepped_wall_clock_is_told_from_a_stall() {
+        let (_, report) = advance(&BASE, 5_100, 1_000_100 - 3_600_000);
+        assert_eq!(report, TickReport { stalled_ms: 0, stepped_ms: -3_600_000 });
+    }
+}

@@ -1,0 +1,170 @@
+//! Answers: what a handler returns, and the envelopes of each generation (spec/http-api.md 4 and 5).
+
+use bytes::Bytes;
+use http::{
+    HeaderName, HeaderValue, Response, StatusCode,
+    header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE},
+};
+use http_body_util::Full;
+use nacre_model::{ErrorCode, NacosError};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+pub const TEXT: &str = "text/plain;charset=UTF-8";
+pub const JSON: &str = "application/json";
+pub const JSON_UTF8: &str = "application/json;charset=UTF-8";
+
+/// One HTTP answer.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    pub status: u16,
+    /// `None` sends no `Content-Type`.
+    pub content_type: Option<HeaderValue>,
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    pub body: Bytes,
+}
+
+impl Reply {
+    /// 200 with a body of any type. An illegal type is left out.
+    pub fn new(content_type: &str, body: impl Into<Bytes>) -> Self {
+        Self {
+            status: 200,
+            content_type: HeaderValue::from_str(content_type).ok(),
+            headers: Vec::new(),
+            body: body.into(),
+        }
+    }
+
+    /// 200 plain text.
+    pub fn text(body: impl Into<Bytes>) -> Self {
+        Self::new(TEXT, body)
+    }
+
+    /// 200 with a bare JSON object (v1 reads).
+    pub fn json(value: &impl Serialize) -> Self {
+        Self::new(JSON, serde_json::to_vec(value).unwrap_or_default())
+    }
+
+    /// 200 with the v2/v3 envelope around `data`.
+    pub fn result(data: impl Serialize) -> Self {
+        Self::json(&json!({ "code": 0, "message": "success", "data": data }))
+    }
+
+    /// The v2/v3 envelope with a code of its own and status 200.
+    pub fn result_code(code: ErrorCode, data: Value) -> Self {
+        Self::json(&json!({ "code": code.code, "message": code.text, "data": data }))
+    }
+
+    /// 200 with the v1 console envelope (`RestResult`, success code 200).
+    pub fn rest(message: Option<&str>, data: impl Serialize) -> Self {
+        Self::json(&json!({ "code": 200, "message": message, "data": data }))
+    }
+
+    /// A v1 console envelope that says no, HTTP status 200.
+    pub fn rest_code(code: i32, message: Option<&str>, data: impl Serialize) -> Self {
+        Self::json(&json!({ "code": code, "message": message, "data": data }))
+    }
+
+    pub fn status(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// Adds a header; a value that HTTP does not allow is left out.
+    pub fn header(mut self, name: &'static str, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.push((HeaderName::from_static(name), value));
+        }
+        self
+    }
+
+    pub fn into_response(self) -> Response<Full<Bytes>> {
+        let mut response = Response::new(Full::new(self.body));
+        *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        if let Some(content_type) = self.content_type {
+            headers.insert(CONTENT_TYPE, content_type);
+        }
+        headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("script-src 'self'"));
+        for (name, value) in self.headers {
+            headers.append(name, value);
+        }
+        response
+    }
+}
+
+/// How the handlers of one area of the reference spell errors (spec/http-api.md 5). A row of the table names one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// v1 naming: status and the bare message.
+    V1Naming,
+    /// v1 config: status and `caused: <message>;`.
+    V1Config,
+    /// v1 console, auth, core (2.x): status and `caused: <message>;`, unknown errors 500.
+    V1Console,
+    /// v2 and v3 `@NacosApi` controllers: the `Result` envelope, details in `data`.
+    Api,
+}
+
+/// A refusal spelled the way the area does it.
+pub fn error(style: Style, error: &NacosError) -> Reply {
+    let status = u16::try_from(error.status).ok().filter(|s| (100..=999).contains(s)).unwrap_or(500);
+    match style {
+        Style::V1Naming => Reply::text(error.client_text()).status(status),
+        Style::V1Config | Style::V1Console => Reply::text(format!("caused: {};", error.client_text())).status(status),
+        Style::Api => {
+            let code = if error.runtime { ErrorCode::SERVER_ERROR } else { error.code };
+            Reply::json(&json!({ "code": code.code, "message": code.text, "data": error.client_text() })).status(status)
+        }
+    }
+}
+
+/// The servlet container's own error JSON (`sendError`): unknown paths, wrong methods.
+pub fn container_error(status: u16, message: &str, path: &str, wall_ms: i64) -> Reply {
+    let reason = StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason()).unwrap_or("Error");
+    Reply::json(&json!({
+        "timestamp": iso8601(wall_ms), "status": status, "error": reason, "message": message, "path": path,
+    }))
+    .status(status)
+}
+
+/// `2024-01-02T03:04:05.006+00:00`, the form of Timestamp fields.
+pub fn iso8601(wall_ms: i64) -> String {
+    let (days, ms_of_day) = (wall_ms.div_euclid(86_400_000), wall_ms.rem_euclid(86_400_000));
+    let (year, month, day) = civil(days);
+    let (h, m, s, ms) = (ms_of_day / 3_600_000, ms_of_day / 60_000 % 60, ms_of_day / 1_000 % 60, ms_of_day % 1_000);
+    format!("{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}.{ms:03}+00:00")
+}
+
+/// Days since 1970-01-01 to a civil date (proleptic Gregorian calendar, the well-known era arithmetic).
+fn civil(days: i64) -> (i64, i64, i64) {
+    let z = days + 719_468;
+    let era = z.div_euclid(146_097);
+    let doe = z.rem_euclid(146_097);
+    let yoe = (doe - doe / 1_460 + doe / 36_524 - doe / 146_096) / 365;
+    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    let mp = (5 * doy + 2) / 153;
+    let day = doy - (153 * mp + 2) / 5 + 1;
+    let month = if mp < 10 { mp + 3 } else { mp - 9 };
+    (yoe + era * 400 + i64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_are_iso_8601_with_zone() {
+        assert_eq!(iso8601(1_704_164_645_006), "2024-01-02T03:04:05.006+00:00");
+        assert_eq!(iso8601(951_782_400_000), "2000-02-29T00:00:00.000+00:00");
+    }
+
+    #[test]
+    fn one_error_three_spellings() {
+        let refused = NacosError::runtime(400, "no");
+        assert_eq!(error(Style::V1Naming, &refused).body, "errCode: 400, errMsg: no ");
+        assert_eq!(error(Style::V1Config, &NacosError::invalid("bad")).body, "caused: bad;");
+        let body: Value = serde_json::from_slice(&error(Style::Api, &refused).body).expect("json");
+        assert_eq!(body, json!({"code": 30000, "message": "server error", "data": "errCode: 400, errMsg: no "}));
+    }
+}

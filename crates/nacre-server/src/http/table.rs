@@ -1,0 +1,129 @@
+//! The endpoint table: one [`Row`] per HTTP endpoint, declared beside its handlers and gathered here. Routing, the
+//! parameter check, metric labels, the docs' endpoint list and the coverage test are all made from these rows.
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use http::Method;
+
+use super::{
+    Ctx,
+    reply::{Reply, Style},
+};
+use crate::app::App;
+
+/// Which API an endpoint belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Generation {
+    V1,
+    V2,
+    V3Client,
+    V3Admin,
+    V3Console,
+    /// Actuator, Prometheus discovery and the like.
+    Other,
+}
+
+/// What a caller needs; enforced once authentication lands, shown in the docs already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Auth {
+    None,
+    /// Read on the request's own resource.
+    Read,
+    Write,
+    Admin,
+    /// A cluster member's identity.
+    Identity,
+}
+
+/// How the parameter check of Nacos 2.3+ reads this endpoint's parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// All parameters by their accepted names.
+    Params,
+    /// As [`Check::Params`], and the `beat` JSON.
+    Beat,
+    /// Not checked (searches with wildcards, probes).
+    Off,
+}
+
+/// A handler's answer or refusal.
+pub type Answer = Result<Reply, nacre_model::NacosError>;
+/// What an asynchronous handler returns.
+pub type Pending = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+/// Handlers that only read memory answer at once; those that write durably or wait are futures.
+#[derive(Clone, Copy)]
+pub enum Handler {
+    Now(fn(&App, &Ctx) -> Answer),
+    Later(fn(Arc<App>, Ctx) -> Pending),
+}
+
+/// One endpoint.
+#[derive(Clone, Copy)]
+pub struct Row {
+    /// Methods it answers; `GET` answers `HEAD` as well.
+    pub methods: &'static [Method],
+    /// Below the context path, `{name}` for a path variable.
+    pub path: &'static str,
+    pub generation: Generation,
+    /// `config`, `naming`, `core`, `console`, `auth`, `actuator`, `diagnosis`.
+    pub module: &'static str,
+    pub auth: Auth,
+    pub style: Style,
+    pub check: Check,
+    pub handler: Handler,
+}
+
+pub const GET: &[Method] = &[Method::GET];
+pub const POST: &[Method] = &[Method::POST];
+pub const PUT: &[Method] = &[Method::PUT];
+pub const DELETE: &[Method] = &[Method::DELETE];
+pub const PATCH: &[Method] = &[Method::PATCH];
+pub const ANY: &[Method] = &[Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::PATCH];
+
+impl Row {
+    /// A row with the common settings of an area: parameters checked.
+    pub const fn new(
+        methods: &'static [Method],
+        path: &'static str,
+        area: (Generation, &'static str, Style),
+        auth: Auth,
+        handler: Handler,
+    ) -> Self {
+        Self {
+            methods,
+            path,
+            generation: area.0,
+            module: area.1,
+            style: area.2,
+            auth,
+            check: Check::Params,
+            handler,
+        }
+    }
+
+    pub const fn checked(mut self, check: Check) -> Self {
+        self.check = check;
+        self
+    }
+}
+
+/// Every endpoint of the server.
+pub fn rows() -> impl Iterator<Item = &'static Row> {
+    super::AREAS.iter().flat_map(|area| area.iter())
+}
+
+/// Wraps an `async fn(Arc<App>, Ctx) -> Answer` as a [`Handler::Later`].
+#[macro_export]
+macro_rules! later {
+    ($handler:path) => {
+        $crate::http::table::Handler::Later(|app, ctx| Box::pin($handler(app, ctx)))
+    };
+}
+/// Wraps a `fn(&App, &Ctx) -> Answer` as a [`Handler::Now`].
+#[macro_export]
+macro_rules! now {
+    ($handler:path) => {
+        $crate::http::table::Handler::Now($handler)
+    };
+}
