@@ -1,1 +1,22 @@
-//! To be opened.
+//! The flight recorder: what happened, to whom and why, bounded by bytes and age, always on.
+//!
+//! What lives here: [`Journal`] (record, query, live [`Tail`], counters per kind), the English sentence of every cause
+//! ([`describe`]), the JSON form of the events API ([`Record::json`]) and [`Journal::why`], the story of one instance.
+//!
+//! What does not: rules about what is wrong, sinks (logs, files, metrics read from here), runtimes.
+//!
+//! Read first: [`Journal`], [`Filter`], [`describe::describe`].
+
+pub mod describe;
+mod filter;
+mod journal;
+mod json;
+mod tail;
+mod weight;
+mod why;
+
+pub use describe::{Sentence, describe, duration};
+pub use filter::Filter;
+pub use journal::{Counts, Journal, Limits, Record};
+pub use tail::{Elapsed, Received, Tail};
+pub use why::Line;

@@ -254,8 +254,22 @@ pub enum Cause {
     FsyncSlow {
         ms: u64,
     },
+    /// A heartbeat or append of this leader did not reach a peer.
+    LeaderBeatFailed {
+        peer: u64,
+        reason: String,
+    },
     WriteFailed {
         reason: String,
+    },
+    /// The log takes writes again after `failing_ms`.
+    WriteRecovered {
+        failing_ms: u64,
+    },
+    /// Bytes of a write that was never acknowledged were cut from the log's end at start.
+    LogTailCut {
+        file: String,
+        bytes: u64,
     },
     SnapshotTaken {
         index: u64,
@@ -298,14 +312,81 @@ pub enum Cause {
     },
 }
 
-impl Cause {
-    /// The `kind` word of the JSON form, e.g. `instanceRemoved`.
-    pub fn kind(&self) -> String {
-        match serde_json::to_value(self) {
-            Ok(serde_json::Value::Object(map)) => {
-                map.get("kind").and_then(|kind| kind.as_str()).map(str::to_owned).unwrap_or_default()
+macro_rules! kinds {
+    ($($variant:ident = $word:literal;)*) => {
+        /// All kinds, in the order of [`Cause`]; `Cause::ordinal` indexes it.
+        pub const KINDS: &[&str] = &[$($word),*];
+
+        #[allow(dead_code)]
+        enum Ordinal { $($variant),* }
+
+        impl Cause {
+            /// The `kind` word of the JSON form, e.g. `instanceRemoved`.
+            pub fn kind(&self) -> &'static str {
+                match self { $(Self::$variant { .. } => $word),* }
             }
-            _ => String::new(),
+
+            /// Place in [`KINDS`].
+            pub fn ordinal(&self) -> usize {
+                match self { $(Self::$variant { .. } => Ordinal::$variant as usize),* }
+            }
         }
-    }
+    };
+}
+
+// The word equals the serde tag (a test in nacre-journal compares both for every variant).
+kinds! {
+    ClientConnected = "clientConnected";
+    HandshakeRefused = "handshakeRefused";
+    ClientDisconnected = "clientDisconnected";
+    ClientReset = "clientReset";
+    BeatLate = "beatLate";
+    BeatResumed = "beatResumed";
+    BeatUnknownInstance = "beatUnknownInstance";
+    BeatMismatch = "beatMismatch";
+    InstanceRegistered = "instanceRegistered";
+    InstanceUnhealthy = "instanceUnhealthy";
+    InstanceHealthy = "instanceHealthy";
+    InstanceRemoved = "instanceRemoved";
+    InstanceShadowed = "instanceShadowed";
+    OperatorMetadata = "operatorMetadata";
+    NothingChanged = "nothingChanged";
+    Refused = "refused";
+    ServiceCreated = "serviceCreated";
+    ServiceUpdated = "serviceUpdated";
+    ServiceRemoved = "serviceRemoved";
+    ProtectionReached = "protectionReached";
+    ProtectionCleared = "protectionCleared";
+    BrakeOn = "brakeOn";
+    BrakeOff = "brakeOff";
+    Subscribed = "subscribed";
+    Unsubscribed = "unsubscribed";
+    PushSent = "pushSent";
+    PushAcked = "pushAcked";
+    PushFailed = "pushFailed";
+    PushGaveUp = "pushGaveUp";
+    ConfigPublished = "configPublished";
+    ConfigRemoved = "configRemoved";
+    CasConflict = "casConflict";
+    ListenerNotified = "listenerNotified";
+    ListenerStale = "listenerStale";
+    NamespaceChanged = "namespaceChanged";
+    LeaderElected = "leaderElected";
+    LeaderLost = "leaderLost";
+    FsyncSlow = "fsyncSlow";
+    LeaderBeatFailed = "leaderBeatFailed";
+    WriteFailed = "writeFailed";
+    WriteRecovered = "writeRecovered";
+    LogTailCut = "logTailCut";
+    SnapshotTaken = "snapshotTaken";
+    LogPurged = "logPurged";
+    StorePoisoned = "storePoisoned";
+    LimitHit = "limitHit";
+    ServerStalled = "serverStalled";
+    ClockStepped = "clockStepped";
+    ServerStarted = "serverStarted";
+    ServerStopping = "serverStopping";
+    WorkerRestarted = "workerRestarted";
+    SwitchChanged = "switchChanged";
+    UnknownProtocol = "unknownProtocol";
 }

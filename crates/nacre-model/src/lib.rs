@@ -18,7 +18,7 @@ pub mod row;
 pub mod time;
 
 pub use error::{ErrorCode, NacosError};
-pub use event::{Cause, Event, Subject};
+pub use event::{Cause, Event, KINDS, Subject};
 pub use instance::{Instance, InstanceId, Metadata};
 pub use key::{ConfigKey, DEFAULT_CLUSTER, DEFAULT_GROUP, PUBLIC, ServiceKey};
 pub use row::Row;

@@ -1,0 +1,281 @@
+//! The ring of events and its counters.
+//!
+//! One short lock guards the ring: numbers are given inside it, so the order of numbers is the order of the ring and a
+//! record is found by its number without searching. Nothing is serialised, formatted, allocated or freed under the lock.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use nacre_model::{Event, KINDS, limits};
+use parking_lot::Mutex;
+
+use crate::{
+    Filter,
+    tail::{Outlet, Tail},
+    weight,
+};
+
+/// Records examined per hold of the lock by a query: about ten microseconds.
+const BLOCK: usize = 1024;
+/// Live tails at the same time; each costs work per event.
+const TAILS: usize = 64;
+/// Removed by age in one call of `record`, so that a quiet night does not end in one long pause.
+const AGED_PER_RECORD: usize = 64;
+
+/// One event with its number. Numbers begin at 1, grow by one and are never reused within a run.
+#[derive(Debug)]
+pub struct Record {
+    pub seq: u64,
+    pub event: Event,
+}
+
+/// Bounds of the journal.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Approximate memory of all records.
+    pub bytes: usize,
+    /// Records older than this many ms before the newest are dropped.
+    pub age_ms: i64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { bytes: limits::JOURNAL_BYTES as usize, age_ms: 7 * 24 * 3600 * 1000 }
+    }
+}
+
+/// Counters since the start, for metrics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// Kind and number of events recorded, for every kind that exists (zeros included), in the order of `KINDS`.
+    pub recorded: Vec<(&'static str, u64)>,
+    /// Dropped from the old end because the bytes ran out.
+    pub evicted_by_bytes: u64,
+    /// Dropped from the old end because of their age.
+    pub evicted_by_age: u64,
+    /// Not delivered to live tails that were too slow.
+    pub tail_missed: u64,
+    pub tails: usize,
+    /// In the journal now.
+    pub records: usize,
+    pub bytes: usize,
+    /// Time of the oldest record kept.
+    pub oldest_at: Option<i64>,
+}
+
+/// The flight recorder.
+pub struct Journal {
+    limits: Limits,
+    ring: Mutex<Ring>,
+}
+
+struct Ring {
+    /// Numbers are consecutive: `records[i].seq == records[0].seq + i`.
+    records: VecDeque<Held>,
+    next: u64,
+    bytes: usize,
+    newest_at: i64,
+    counts: Vec<u64>,
+    evicted_by_bytes: u64,
+    evicted_by_age: u64,
+    tails: Vec<Arc<Outlet>>,
+    /// Missed by tails that are gone.
+    missed_before: u64,
+}
+
+struct Held {
+    record: Arc<Record>,
+    bytes: u32,
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        Self::new(Limits::default())
+    }
+}
+
+impl Journal {
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            ring: Mutex::new(Ring {
+                records: VecDeque::new(),
+                next: 1,
+                bytes: 0,
+                newest_at: i64::MIN,
+                counts: vec![0; KINDS.len()],
+                evicted_by_bytes: 0,
+                evicted_by_age: 0,
+                tails: Vec::new(),
+                missed_before: 0,
+            }),
+        }
+    }
+
+    /// Appends an event and returns its number.
+    pub fn record(&self, event: Event) -> u64 {
+        let kind = event.cause.ordinal();
+        let at = event.at;
+        let bytes = weight::of(&event);
+        // Allocated before and freed after the lock; the number is filled in between, while nobody else has the Arc.
+        let mut record = Arc::new(Record { seq: 0, event });
+        let mut dropped: [Option<Held>; AGED_PER_RECORD] = [const { None }; AGED_PER_RECORD];
+        let mut more = Vec::new();
+        let seq;
+        {
+            let mut ring = self.ring.lock();
+            seq = ring.next;
+            ring.next += 1;
+            if let Some(own) = Arc::get_mut(&mut record) {
+                own.seq = seq;
+            }
+            ring.counts[kind] += 1;
+            ring.newest_at = ring.newest_at.max(at);
+            for tail in &ring.tails {
+                tail.offer(&record);
+            }
+            ring.bytes += bytes as usize;
+            ring.records.push_back(Held { record, bytes });
+            ring.evict(self.limits, &mut dropped, &mut more);
+        }
+        seq
+    }
+
+    /// Records that match, newest first (or oldest first when the filter says so), at most `filter.limit`.
+    pub fn query(&self, filter: &Filter) -> Vec<Arc<Record>> {
+        let mut found = Vec::new();
+        self.scan(filter.oldest_first, filter.after, filter.before, |record| {
+            if filter.matches(&record.event) {
+                found.push(record.clone());
+            }
+            found.len() < filter.limit
+        });
+        found
+    }
+
+    /// Calls `visit` for records with numbers in `(after, before)`, newest or oldest first, until it answers false.
+    /// The lock is held for [`BLOCK`] records at a time; records that come or go meanwhile are seen or not.
+    pub(crate) fn scan(
+        &self,
+        oldest_first: bool,
+        after: Option<u64>,
+        before: Option<u64>,
+        mut visit: impl FnMut(&Arc<Record>) -> bool,
+    ) {
+        let mut low = after.map_or(0, |seq| seq.saturating_add(1));
+        let mut high = before.unwrap_or(u64::MAX);
+        let mut block = Vec::with_capacity(BLOCK);
+        loop {
+            self.ring.lock().copy_block(&mut low, &mut high, oldest_first, &mut block);
+            if block.is_empty() {
+                return;
+            }
+            for record in block.drain(..) {
+                if !visit(&record) {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// A record by its number, while it is kept.
+    pub fn get(&self, seq: u64) -> Option<Arc<Record>> {
+        let ring = self.ring.lock();
+        let first = ring.records.front()?.record.seq;
+        let index = usize::try_from(seq.checked_sub(first)?).ok()?;
+        ring.records.get(index).map(|held| held.record.clone())
+    }
+
+    /// The newest number given, 0 before the first.
+    pub fn last_seq(&self) -> u64 {
+        self.ring.lock().next - 1
+    }
+
+    pub fn counts(&self) -> Counts {
+        let ring = self.ring.lock();
+        Counts {
+            recorded: KINDS.iter().copied().zip(ring.counts.iter().copied()).collect(),
+            evicted_by_bytes: ring.evicted_by_bytes,
+            evicted_by_age: ring.evicted_by_age,
+            tail_missed: ring.missed_before + ring.tails.iter().map(|tail| tail.missed_total()).sum::<u64>(),
+            tails: ring.tails.len(),
+            records: ring.records.len(),
+            bytes: ring.bytes,
+            oldest_at: ring.records.front().map(|held| held.record.event.at),
+        }
+    }
+
+    /// A live tail of what matches from now on. At most `capacity` records wait for the reader; what does not fit is
+    /// counted and reported to it. `None` when too many tails are open. Dropping the tail ends it.
+    pub fn tail(self: &Arc<Self>, filter: Filter, capacity: usize) -> Option<Tail> {
+        let mut ring = self.ring.lock();
+        if ring.tails.len() >= TAILS {
+            return None;
+        }
+        let outlet = Arc::new(Outlet::new(filter, capacity));
+        ring.tails.push(outlet.clone());
+        Some(Tail::new(outlet, Arc::clone(self)))
+    }
+
+    pub(crate) fn untail(&self, outlet: &Arc<Outlet>) {
+        let mut ring = self.ring.lock();
+        if let Some(index) = ring.tails.iter().position(|tail| Arc::ptr_eq(tail, outlet)) {
+            ring.tails.swap_remove(index);
+            ring.missed_before += outlet.missed_total();
+        }
+    }
+
+    /// Ends every tail: readers get what is queued, then the end. For a stop of the server.
+    pub fn close_tails(&self) {
+        for tail in &self.ring.lock().tails {
+            tail.close();
+        }
+    }
+}
+
+impl Ring {
+    /// Drops from the old end until both bounds hold; the newest record always stays.
+    fn evict(&mut self, limits: Limits, dropped: &mut [Option<Held>; AGED_PER_RECORD], more: &mut Vec<Held>) {
+        let horizon = self.newest_at.saturating_sub(limits.age_ms);
+        let mut slot = 0;
+        while self.records.len() > 1 {
+            let too_big = self.bytes > limits.bytes;
+            let too_old = slot < AGED_PER_RECORD && self.records[0].record.event.at < horizon;
+            if !too_big && !too_old {
+                break;
+            }
+            let Some(held) = self.records.pop_front() else { break };
+            self.bytes -= held.bytes as usize;
+            if too_big {
+                self.evicted_by_bytes += 1;
+            } else {
+                self.evicted_by_age += 1;
+            }
+            match dropped.get_mut(slot) {
+                Some(place) => *place = Some(held),
+                None => more.push(held),
+            }
+            slot += 1;
+        }
+    }
+
+    /// Copies the next block of numbers in `[low, high)` and narrows the range to what is left.
+    fn copy_block(&self, low: &mut u64, high: &mut u64, oldest_first: bool, block: &mut Vec<Arc<Record>>) {
+        let Some(first) = self.records.front().map(|held| held.record.seq) else { return };
+        let from = (*low).max(first);
+        let to = (*high).min(self.next);
+        if from >= to {
+            return;
+        }
+        let count = (to - from).min(BLOCK as u64);
+        let start = if oldest_first { from } else { to - count };
+        let index = (start - first) as usize;
+        let records = self.records.range(index..index + count as usize).map(|held| held.record.clone());
+        block.extend(records);
+        if oldest_first {
+            *low = start + count;
+        } else {
+            block.reverse();
+            *high = start;
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What a record weighs in memory, roughly and never less than its own strings.
+
+use nacre_model::{Cause, Event, Subject, event::Removal};
+
+use crate::Record;
+
+/// Header of the Arc, slot in the ring, slack of the allocator.
+const OVERHEAD: usize = 64;
+
+pub fn of(event: &Event) -> u32 {
+    let bytes = size_of::<Record>() + OVERHEAD + subject(&event.subject) + cause(&event.cause);
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+/// Keys are usually shared with the registry; they are counted anyway, so that the bound also holds when they are not.
+fn subject(subject: &Subject) -> usize {
+    let service = subject.service.as_ref().map_or(0, |key| key.namespace.len() + key.group.len() + key.name.len());
+    let config = subject.config.as_ref().map_or(0, |key| key.namespace.len() + key.group.len() + key.data_id.len());
+    let instance = subject.instance.as_ref().map_or(0, |text| text.len());
+    let client = subject.client.as_ref().map_or(0, |text| text.len());
+    service + config + instance + client
+}
+
+fn cause(cause: &Cause) -> usize {
+    match cause {
+        Cause::ClientConnected { version, module } => version.len() + module.len(),
+        Cause::HandshakeRefused { reason }
+        | Cause::LeaderLost { reason }
+        | Cause::LeaderBeatFailed { reason, .. }
+        | Cause::WriteFailed { reason }
+        | Cause::StorePoisoned { reason }
+        | Cause::PushFailed { reason, .. }
+        | Cause::ServerStopping { reason } => reason.len(),
+        Cause::ClientReset { target } => target.len(),
+        Cause::BeatMismatch { field, expected, got } => field.len() + expected.len() + got.len(),
+        Cause::InstanceRegistered { how, .. } => how.len(),
+        Cause::InstanceUnhealthy { cause, .. } | Cause::InstanceHealthy { cause } => cause.len(),
+        Cause::InstanceRemoved { removal: Removal::ReplacedBy { instance } } => instance.len(),
+        Cause::InstanceShadowed { by } | Cause::ServiceCreated { by } | Cause::ServiceRemoved { by } => by.len(),
+        Cause::NothingChanged { call, reason } | Cause::Refused { call, reason, .. } => call.len() + reason.len(),
+        Cause::PushSent { request } => request.len(),
+        Cause::ConfigPublished { md5, by, from, gray } => md5.len() + by.len() + from.len() + gray.len(),
+        Cause::ConfigRemoved { by, from, gray } => by.len() + from.len() + gray.len(),
+        Cause::CasConflict { expected, actual } => expected.len() + actual.len(),
+        Cause::ListenerStale { md5 } => md5.len(),
+        Cause::NamespaceChanged { id, what } => id.len() + what.len(),
+        Cause::LogTailCut { file, .. } => file.len(),
+        Cause::LimitHit { limit, .. } => limit.len(),
+        Cause::ServerStarted { version } => version.len(),
+        Cause::WorkerRestarted { worker, reason } => worker.len() + reason.len(),
+        Cause::SwitchChanged { entry, value } => entry.len() + value.len(),
+        Cause::UnknownProtocol { first_bytes } => first_bytes.len(),
+        // No strings inside, or (a disconnect's detail inside a removal) short ones.
+        _ => 0,
+    }
+}
