@@ -1,0 +1,155 @@
+//! Module `naming`.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use nacre_model::{DEFAULT_CLUSTER, Instance};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::lenient::{List, Texts, body};
+
+/// `type` of an [`InstanceRequest`].
+pub const REGISTER: &str = "registerInstance";
+/// `type` of an [`InstanceRequest`].
+pub const DEREGISTER: &str = "deregisterInstance";
+/// `type` of a [`BatchInstanceRequest`].
+pub const BATCH_REGISTER: &str = "batchRegisterInstance";
+
+body! {
+    /// An instance as a client sends it. Defaults are those of missing keys; `null` is false or 0.
+    InstanceBody {
+        instance_id: Option<String> = "instanceId";
+        ip: Option<String> = "ip";
+        port: i32 = "port";
+        weight: f64 = "weight", 1.0;
+        healthy: bool = "healthy", true;
+        enabled: bool = "enabled", true;
+        /// Without effect: the request's type decides.
+        ephemeral: bool = "ephemeral", true;
+        cluster_name: Option<String> = "clusterName";
+        service_name: Option<String> = "serviceName";
+        metadata: Texts = "metadata", Some(BTreeMap::new());
+    }
+}
+
+impl InstanceBody {
+    /// The instance of the model. The id is the caller's business.
+    pub fn to_instance(&self, ephemeral: bool) -> Instance {
+        let cluster = self.cluster_name.as_deref().filter(|name| !name.trim().is_empty()).unwrap_or(DEFAULT_CLUSTER);
+        let metadata = self.metadata.iter().flatten().map(|(key, value)| (key.as_str().into(), value.as_str().into()));
+        Instance {
+            ip: self.ip.as_deref().unwrap_or_default().into(),
+            port: self.port,
+            weight: self.weight,
+            healthy: self.healthy,
+            enabled: self.enabled,
+            ephemeral,
+            cluster: cluster.into(),
+            metadata: metadata.collect(),
+            instance_id: self.instance_id.as_deref().filter(|id| !id.is_empty()).map(Arc::from),
+        }
+    }
+}
+
+body! {
+    /// `InstanceRequest` and `PersistentInstanceRequest`.
+    InstanceRequest {
+        headers: Texts = "headers";
+        namespace: Option<String> = "namespace";
+        service_name: Option<String> = "serviceName";
+        group_name: Option<String> = "groupName";
+        kind: Option<String> = "type";
+        instance: Option<InstanceBody> = "instance";
+    }
+}
+
+body! {
+    BatchInstanceRequest {
+        headers: Texts = "headers";
+        namespace: Option<String> = "namespace";
+        service_name: Option<String> = "serviceName";
+        group_name: Option<String> = "groupName";
+        kind: Option<String> = "type";
+        instances: List<Option<InstanceBody>> = "instances";
+    }
+}
+
+body! {
+    ServiceQueryRequest {
+        headers: Texts = "headers";
+        namespace: Option<String> = "namespace";
+        service_name: Option<String> = "serviceName";
+        group_name: Option<String> = "groupName";
+        cluster: Option<String> = "cluster";
+        healthy_only: bool = "healthyOnly";
+    }
+}
+
+body! {
+    ServiceListRequest {
+        headers: Texts = "headers";
+        namespace: Option<String> = "namespace";
+        group_name: Option<String> = "groupName";
+        page_no: i32 = "pageNo";
+        page_size: i32 = "pageSize";
+    }
+}
+
+body! {
+    SubscribeServiceRequest {
+        headers: Texts = "headers";
+        namespace: Option<String> = "namespace";
+        service_name: Option<String> = "serviceName";
+        group_name: Option<String> = "groupName";
+        /// `false` unsubscribes.
+        subscribe: bool = "subscribe";
+        clusters: Option<String> = "clusters";
+    }
+}
+
+/// `InstanceResponse` and `BatchInstanceResponse`.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct InstanceResponse<'a> {
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<&'a str>,
+}
+
+/// `QueryServiceResponse`, `SubscribeServiceResponse` and the push `NotifySubscriberRequest`: a service's JSON, serialised
+/// once and shared.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WithServiceInfo<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_info: Option<&'a RawValue>,
+}
+
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceListResponse {
+    pub count: usize,
+    pub service_names: Vec<Arc<str>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grpc::lenient::parse;
+
+    #[test]
+    fn null_flags_are_false_and_missing_ones_true() {
+        let read = |text: &str| parse::<InstanceRequest>(text.as_bytes()).unwrap().instance.unwrap();
+        let given = read(r#"{"instance":{"ip":"1.1.1.1","port":"8080","enabled":null,"metadata":{"n":5}}}"#);
+        assert!(!given.enabled && given.healthy && given.port == 8080);
+        let instance = given.to_instance(true);
+        assert_eq!(&*instance.metadata["n"], "5");
+        assert_eq!(&*instance.cluster, DEFAULT_CLUSTER);
+        assert_eq!(instance.instance_id, None);
+    }
+
+    #[test]
+    fn an_absent_instance_and_null_are_the_same() {
+        for text in ["{}", r#"{"instance":null}"#] {
+            assert_eq!(parse::<InstanceRequest>(text.as_bytes()).unwrap().instance, None);
+        }
+    }
+}
