@@ -62,7 +62,7 @@ proptest! {
     fn any_json_is_read_or_refused_by_every_request(value in any_json()) {
         let text = value.to_string();
         let body = text.as_bytes();
-        let _ = parse::<InstanceRequest>(body).map(|request| request.instance.map(|instance| instance.to_instance(true)));
+        let _ = parse::<InstanceRequest>(body).map(|request| request.instance.map(|instance| instance.to_instance(true, instance.simple_id(""))));
         let _ = parse::<BatchInstanceRequest>(body);
         let _ = parse::<ServiceListRequest>(body);
         let _ = parse::<ConfigQueryRequest>(body);
