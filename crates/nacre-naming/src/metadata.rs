@@ -1,0 +1,145 @@
+//! Metadata of services, clusters and (the operator's layer of) instances, and the parsers of their text forms.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use nacre_model::{ErrorCode, Metadata, NacosError};
+use serde::{Deserialize, Serialize};
+
+use crate::Selector;
+
+/// What is durable about a service besides persistent instances. A service that only came into being through
+/// registration has none, and consumers can tell: no protection, no selector (spec/naming.md 12.2).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ServiceMetadata {
+    pub ephemeral: bool,
+    /// 0.0..=1.0 by intention; Nacos accepts and keeps anything.
+    pub protect_threshold: f64,
+    pub selector: Selector,
+    /// `extendData` in Nacos.
+    pub metadata: Metadata,
+    pub clusters: BTreeMap<Arc<str>, ClusterMetadata>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ClusterMetadata {
+    pub health_checker: HealthChecker,
+    /// Port of checks when `use_instance_port` is false.
+    pub check_port: i32,
+    pub use_instance_port: bool,
+    /// `extendData` in Nacos.
+    pub metadata: Metadata,
+}
+
+impl Default for ClusterMetadata {
+    fn default() -> Self {
+        Self {
+            health_checker: HealthChecker::Tcp,
+            check_port: 80,
+            use_instance_port: true,
+            metadata: Metadata::default(),
+        }
+    }
+}
+
+/// How persistent instances of a cluster are checked (spec/naming.md 10).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "UPPERCASE", rename_all_fields = "camelCase")]
+pub enum HealthChecker {
+    #[default]
+    Tcp,
+    Http {
+        #[serde(default)]
+        path: String,
+        /// `k:v|k2:v2`.
+        #[serde(default)]
+        headers: String,
+        #[serde(default = "ok_code")]
+        expected_response_code: i32,
+    },
+    Mysql {
+        #[serde(default)]
+        user: Option<String>,
+        #[serde(default)]
+        pwd: Option<String>,
+        #[serde(default)]
+        cmd: Option<String>,
+    },
+    /// No probe; an unknown type is kept as this one.
+    None,
+}
+
+fn ok_code() -> i32 {
+    200
+}
+
+impl HealthChecker {
+    /// Reads a `healthChecker` parameter. Text that is no JSON object answers with Nacos's status 101 (adapters decide
+    /// what HTTP status that becomes).
+    pub fn parse(text: &str) -> Result<Self, NacosError> {
+        let broken = || NacosError::runtime(101, "Nacos deserialize for class [AbstractHealthChecker] failed. ");
+        let value: serde_json::Value = serde_json::from_str(text).map_err(|_| broken())?;
+        let object = value.as_object().ok_or_else(broken)?;
+        let known = matches!(object.get("type").and_then(|kind| kind.as_str()), Some("TCP" | "HTTP" | "MYSQL"));
+        if !known {
+            return Ok(Self::None);
+        }
+        serde_json::from_value(value).map_err(|_| broken())
+    }
+
+    /// The `type` word.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Tcp => "TCP",
+            Self::Http { .. } => "HTTP",
+            Self::Mysql { .. } => "MYSQL",
+            Self::None => "NONE",
+        }
+    }
+}
+
+/// The operator's record of one instance: when it exists, weight and enabled come entirely from it and its metadata
+/// keys lie over the client's (spec/naming.md 4).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct InstanceMetadata {
+    pub weight: f64,
+    pub enabled: bool,
+    pub metadata: Metadata,
+}
+
+impl Default for InstanceMetadata {
+    fn default() -> Self {
+        Self { weight: 1.0, enabled: true, metadata: Metadata::default() }
+    }
+}
+
+/// Reads a `metadata` parameter: a JSON object, or `k=v,k2=v2`; blank is empty. Numbers, booleans and null of the JSON
+/// form become text; nested values are refused.
+pub fn parse_metadata(text: &str) -> Result<Metadata, NacosError> {
+    let wrong =
+        || NacosError::new(400, ErrorCode::INSTANCE_METADATA_ERROR, format!("metadata format incorrect:{text}"));
+    if text.trim().is_empty() {
+        return Ok(Metadata::new());
+    }
+    match serde_json::from_str::<BTreeMap<Arc<str>, serde_json::Value>>(text) {
+        Ok(object) => object
+            .into_iter()
+            .map(|(key, value)| match value {
+                serde_json::Value::String(text) => Ok((key, text.into())),
+                serde_json::Value::Number(number) => Ok((key, number.to_string().into())),
+                serde_json::Value::Bool(flag) => Ok((key, flag.to_string().into())),
+                serde_json::Value::Null => Ok((key, "".into())),
+                _ => Err(wrong()),
+            })
+            .collect(),
+        Err(_) => text
+            .split(',')
+            .map(|pair| match pair.split('=').collect::<Vec<_>>()[..] {
+                [key, value] => Ok((key.into(), value.into())),
+                _ => Err(wrong()),
+            })
+            .collect(),
+    }
+}

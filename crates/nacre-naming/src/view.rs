@@ -1,0 +1,116 @@
+//! Immutable snapshots of a service and the views that consumers get of them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use nacre_model::{Instance, ServiceKey};
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+
+use crate::ServiceMetadata;
+
+/// A consumer's question.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Query<'a> {
+    /// Comma list as sent, `""` = all. Exact, case-sensitive, untrimmed.
+    pub clusters: &'a str,
+    pub healthy_only: bool,
+    /// Address of the consumer, for selectors; `""` when unknown.
+    pub consumer_ip: &'a str,
+}
+
+/// A service as it is at one moment: every instance once per `ip:port:cluster`, the publishers' values merged with the
+/// operator's, disabled ones included. Never changes; the next change makes a new one.
+#[derive(Debug)]
+pub struct Snapshot {
+    pub service: ServiceKey,
+    pub ephemeral: bool,
+    /// Wall clock milliseconds, strictly increasing from snapshot to snapshot of one service.
+    pub last_ref_time: i64,
+    /// `None` when nobody ever created or edited the service: then neither protection nor selectors apply.
+    pub metadata: Option<Arc<ServiceMetadata>>,
+    /// In order of first registration.
+    pub instances: Arc<[Arc<Instance>]>,
+    /// `instances` without the disabled ones (the same allocation when there are none).
+    pub(crate) enabled: Arc<[Arc<Instance>]>,
+    pub(crate) serialised: Mutex<SmallVec<[Serialised; 1]>>,
+}
+
+/// A ready-made answer kept with the snapshot it was made of.
+#[derive(Debug)]
+pub(crate) struct Serialised {
+    form: u8,
+    clusters: Arc<str>,
+    healthy_only: bool,
+    cache_millis: u64,
+    bytes: Bytes,
+}
+
+/// At most this many ready-made answers a snapshot; consumers of one service ask for one or two shapes.
+const SERIALISED_LIMIT: usize = 8;
+
+impl Snapshot {
+    pub(crate) fn new(
+        service: ServiceKey,
+        ephemeral: bool,
+        last_ref_time: i64,
+        metadata: Option<Arc<ServiceMetadata>>,
+        instances: Vec<Arc<Instance>>,
+    ) -> Self {
+        let instances: Arc<[Arc<Instance>]> = instances.into();
+        let enabled = if instances.iter().all(|instance| instance.enabled) {
+            Arc::clone(&instances)
+        } else {
+            instances.iter().filter(|instance| instance.enabled).cloned().collect()
+        };
+        Self { service, ephemeral, last_ref_time, metadata, instances, enabled, serialised: Mutex::default() }
+    }
+}
+
+/// What one consumer gets: selection, protection and selectors applied (spec/naming.md 12.2).
+#[derive(Clone, Debug)]
+pub struct ServiceView {
+    pub service: ServiceKey,
+    /// The cluster filter as asked for.
+    pub clusters: Arc<str>,
+    /// Enabled instances only; healthy ones only if asked so; all shown as healthy when protection is on.
+    pub hosts: Arc<[Arc<Instance>]>,
+    /// Switch `defaultPushCacheMillis`.
+    pub cache_millis: u64,
+    pub last_ref_time: i64,
+    pub reach_protection_threshold: bool,
+    /// False when there is no such service (the answer is then an empty list, never an error).
+    pub exists: bool,
+    pub(crate) healthy_only: bool,
+    pub(crate) source: Option<Arc<Snapshot>>,
+}
+
+impl ServiceView {
+    /// The serialised form of this view, made once per snapshot and shared by everyone who asks the same. `form` tells
+    /// the adapters' spellings apart (gRPC JSON, v1 JSON, ...): any number, equal numbers must mean equal spelling.
+    /// Views that depend on the consumer's address (a selector took part) are made each time.
+    pub fn serialised(&self, form: u8, make: impl FnOnce(&Self) -> Bytes) -> Bytes {
+        let Some(source) = &self.source else { return make(self) };
+        let same = |kept: &Serialised| {
+            kept.form == form
+                && kept.healthy_only == self.healthy_only
+                && kept.cache_millis == self.cache_millis
+                && kept.clusters == self.clusters
+        };
+        if let Some(kept) = source.serialised.lock().iter().find(|kept| same(kept)) {
+            return kept.bytes.clone();
+        }
+        let bytes = make(self);
+        let mut kept = source.serialised.lock();
+        if kept.len() < SERIALISED_LIMIT && !kept.iter().any(same) {
+            kept.push(Serialised {
+                form,
+                clusters: Arc::clone(&self.clusters),
+                healthy_only: self.healthy_only,
+                cache_millis: self.cache_millis,
+                bytes: bytes.clone(),
+            });
+        }
+        bytes
+    }
+}
