@@ -185,7 +185,10 @@ mod tests {
         assert_eq!(text(advance(&Advance { desc: Some(&long), ..Advance::default() })), "too long desc, over 128");
         assert_eq!(text(advance(&Advance { r#use: Some(&long), ..Advance::default() })), "too long use, over 32");
         assert_eq!(text(advance(&Advance { effect: Some(&long), ..Advance::default() })), "too long effect, over 32");
-        assert_eq!(text(advance(&Advance { config_type: Some(&long), ..Advance::default() })), "too long type, over 32");
+        assert_eq!(
+            text(advance(&Advance { config_type: Some(&long), ..Advance::default() })),
+            "too long type, over 32"
+        );
         let schema = "x".repeat(32_769);
         assert_eq!(
             text(advance(&Advance { schema: Some(&schema), ..Advance::default() })),

@@ -23,7 +23,9 @@ pub enum ConfigCommand {
     /// Also of an unknown id: done, and nothing changes.
     UpdateNamespace(NamespaceForm),
     /// Only the namespace's row; its configs stay.
-    DeleteNamespace { id: Arc<str> },
+    DeleteNamespace {
+        id: Arc<str>,
+    },
     SetCapacity(SetCapacity),
     PurgeHistory(PurgeHistory),
 }
@@ -62,7 +64,13 @@ pub struct CapacityRules {
 
 impl Default for CapacityRules {
     fn default() -> Self {
-        Self { cluster_quota: 100_000, tenant_quota: 200, group_quota: 200, max_size: 100 * 1024, initial_expansion_percent: 100 }
+        Self {
+            cluster_quota: 100_000,
+            tenant_quota: 200,
+            group_quota: 200,
+            max_size: 100 * 1024,
+            initial_expansion_percent: 100,
+        }
     }
 }
 
@@ -161,9 +169,13 @@ pub enum RemoveTarget {
     Formal,
     Beta,
     /// A tag, with or without the prefix `tag_`.
-    Tag { tag: String },
+    Tag {
+        tag: String,
+    },
     /// A gray version by its stored name.
-    Gray { name: String },
+    Gray {
+        name: String,
+    },
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

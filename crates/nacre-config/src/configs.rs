@@ -65,7 +65,7 @@ impl Ledger {
 
     pub fn count_out(&mut self, key: &ConfigKey) {
         self.total = self.total.saturating_sub(1);
-        let mut less = |map: &mut HashMap<Arc<str>, u64>, name: &Arc<str>| {
+        let less = |map: &mut HashMap<Arc<str>, u64>, name: &Arc<str>| {
             if let Some(count) = map.get_mut(name) {
                 *count = count.saturating_sub(1);
                 if *count == 0 {

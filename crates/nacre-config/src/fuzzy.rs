@@ -48,7 +48,9 @@ impl FuzzyPattern {
     }
 
     pub fn matches(&self, key: &ConfigKey) -> bool {
-        *self.namespace == *key.namespace && item_matches(&self.group, &key.group) && item_matches(&self.data_id, &key.data_id)
+        *self.namespace == *key.namespace
+            && item_matches(&self.group, &key.group)
+            && item_matches(&self.data_id, &key.data_id)
     }
 }
 

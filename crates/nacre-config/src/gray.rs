@@ -138,7 +138,9 @@ impl GrayRule {
             return Err(Refusal::GrayVersionInvalid);
         }
         match kind {
-            "beta" | "tag" if expr.trim().is_empty() => Err(Refusal::GrayRuleInvalid { detail: "blank rule expression".into() }),
+            "beta" | "tag" if expr.trim().is_empty() => {
+                Err(Refusal::GrayRuleInvalid { detail: "blank rule expression".into() })
+            }
             "beta" => Ok(Self::beta(expr, priority)),
             "tag" => Ok(Self::tag(expr, priority)),
             _ => Err(Refusal::GrayVersionInvalid),

@@ -229,11 +229,8 @@ impl<P> Listeners<P> {
                         }
                         state.keys.insert(context.key.clone());
                     }
-                    let standing = Standing {
-                        tenant: context.tenant.clone(),
-                        md5: context.md5.clone(),
-                        asker: asker.clone(),
-                    };
+                    let standing =
+                        Standing { tenant: context.tenant.clone(), md5: context.md5.clone(), asker: asker.clone() };
                     self.watch(&context.key, |watchers| {
                         watchers.connections.insert(connection.clone(), standing);
                     });

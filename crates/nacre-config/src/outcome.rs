@@ -162,10 +162,9 @@ impl From<Refusal> for NacosError {
                     key.data_id, key.group, key.namespace
                 ),
             ),
-            Refusal::NotFound => NacosError::not_found(
-                ErrorCode::RESOURCE_NOT_FOUND,
-                "Config not exist, please publish Config first.",
-            ),
+            Refusal::NotFound => {
+                NacosError::not_found(ErrorCode::RESOURCE_NOT_FOUND, "Config not exist, please publish Config first.")
+            }
             Refusal::GrayOverLimit { max } => NacosError::new(
                 400,
                 ErrorCode::CONFIG_GRAY_OVER_MAX_VERSION_COUNT,
@@ -183,11 +182,9 @@ impl From<Refusal> for NacosError {
                 ErrorCode::NAMESPACE_NOT_EXIST,
                 format!("Namespace '{id}' does not exist. Please create the namespace first."),
             ),
-            Refusal::NamespaceExists { id } => NacosError::new(
-                400,
-                ErrorCode::NAMESPACE_ALREADY_EXIST,
-                format!("namespaceId [{id}] already exist."),
-            ),
+            Refusal::NamespaceExists { id } => {
+                NacosError::new(400, ErrorCode::NAMESPACE_ALREADY_EXIST, format!("namespaceId [{id}] already exist."))
+            }
             Refusal::Capacity { what, key } => {
                 let (code, text) = match what {
                     CapacityLimit::Cluster => (5031, "cluster capacity reach quota"),
