@@ -11,6 +11,7 @@ import argparse
 import collections
 import csv
 import fnmatch
+import functools
 import io
 import json
 import os
@@ -118,15 +119,34 @@ class Row:
         return "administration"
 
 
+@functools.lru_cache(maxsize=None)
 def read_rows(path=ENDPOINTS):
     with open(path, encoding="utf-8") as file:
         names, *lines = [line.rstrip("\n").split("\t") for line in file if line.strip()]
-    return [Row(dict(zip(names, line + [""] * len(names)))) for line in lines]
+    return tuple(Row(dict(zip(names, line + [""] * len(names)))) for line in lines)
+
+
+FOUND = {}          # matching rows by what of a step golden.row_matches looks at
+
+
+@functools.lru_cache(maxsize=None)
+def condition_keys(rows):
+    return {row.path.partition("?")[2].partition("=")[0] for row in rows}
+
+
+def matching(rows, step):
+    """Every row that golden.py's coverage gives this step."""
+    params = {**(step["query"] if isinstance(step.get("query"), dict) else {}), **step.get("form", {})}
+    params = {key: value for key, value in params.items() if key in condition_keys(rows)}
+    seen = (rows, step["method"], step["path"], step.get("target"), json.dumps(params, sort_keys=True))
+    if seen not in FOUND:
+        FOUND[seen] = [row for row in rows if golden.row_matches(row.fields, step)]
+    return FOUND[seen]
 
 
 def row_of(rows, step):
     """The row that answers this step: of several that match the one with a condition, then the literal one."""
-    found = [row for row in rows if golden.row_matches(row.fields, step)]
+    found = matching(rows, step)
     return max(found, key=lambda row: ("?" in row.path, "{" not in row.path, "*" not in row.path), default=None)
 
 
@@ -134,7 +154,7 @@ def sibling_of(rows, step):
     """A row with the path of this step and another method; a slash at the end does not count."""
     bare = dict(step, path=step["path"].rstrip("/") or "/")
     for method in [bare["method"]] + ["GET", "POST", "PUT", "DELETE", "PATCH"]:
-        found = [row for row in rows if golden.row_matches(row.fields, dict(bare, method=method))]
+        found = matching(rows, dict(bare, method=method))
         plain = [row for row in found if row.client_reason()] or found
         if plain:
             return plain[0]
@@ -224,6 +244,8 @@ def compute():
             asked = {step["id"]: step for step in scenario["steps"]}
             for identity, decision in decisions.items():
                 step = asked[identity]
+                if step.get("background"):       # its answer belongs to the step that collects it
+                    continue
                 request = asked[step["collect"]] if "collect" in step else step
                 out.append({"scenario": recording["scenario"], "label": label, "step": identity,
                             "method": request["method"], "path": request["path"],
@@ -266,8 +288,8 @@ they must answer as recorded, too. Console paths (`/v3/console/...`) are asked b
 
 SIDE_STEPS = """## HTTP calls inside gRPC conversations
 
-Side steps of the gRPC scenarios (areas connection, config, naming): their status and their effect are looked at; without
-them the conversations cannot pass."""
+Side steps of the gRPC scenarios (areas connection, config, naming): their status and their effect are looked at;
+without them the conversations cannot pass."""
 
 
 def page_text(lines):
