@@ -130,12 +130,6 @@ pub struct MetricsKey {
     pub key: String,
 }
 
-/// `dataId+group+namespace` with `+` and `%` of the parts escaped; always three parts.
-pub fn group_key(data_id: &str, group: &str, namespace: &str) -> String {
-    let escape = |part: &str| part.replace('%', "%25").replace('+', "%2B");
-    [escape(data_id), escape(group), escape(namespace)].join("+")
-}
-
 /// Answer of a metrics request, by key, each value a JSON text.
 pub type Metrics = BTreeMap<String, String>;
 
@@ -172,10 +166,5 @@ mod tests {
         let fields = ConfigChangeNotifyRequest { data_id: "d", group: "g", tenant: None };
         let got: Value = serde_json::from_slice(&push("config", Some(3), &fields)).unwrap();
         assert_eq!(got, json!({"headers":{},"requestId":"3","dataId":"d","group":"g","module":"config"}));
-    }
-
-    #[test]
-    fn group_keys_escape_their_separator() {
-        assert_eq!(group_key("a+b", "g%", "public"), "a%2Bb+g%25+public");
     }
 }

@@ -33,8 +33,8 @@ body! {
 }
 
 impl InstanceBody {
-    /// The instance of the model. `id` is used unless the client gave one.
-    pub fn to_instance(&self, ephemeral: bool, id: InstanceId) -> Instance {
+    /// The instance of the model; [`InstanceId::Absent`] unless the client gave an id.
+    pub fn to_instance(&self, ephemeral: bool) -> Instance {
         let cluster = self.cluster_name.as_deref().filter(|name| !name.trim().is_empty()).unwrap_or(DEFAULT_CLUSTER);
         let metadata = self.metadata.iter().flatten().map(|(key, value)| (key.as_str().into(), value.as_str().into()));
         Instance {
@@ -47,22 +47,9 @@ impl InstanceBody {
             cluster: cluster.into(),
             metadata: Arc::new(metadata.collect()),
             instance_id: match self.instance_id.as_deref() {
-                None | Some("") => id,
+                None | Some("") => InstanceId::Absent,
                 Some(given) => InstanceId::Given(given.into()),
             },
-        }
-    }
-
-    /// What the `simple` generator makes of it: the words as sent, so a missing cluster is the word `null`, a blank one
-    /// nothing, and a service name of the instance's own replaces the grouped one (Nacos 3.1).
-    pub fn simple_id(&self, grouped: &str) -> InstanceId {
-        let own_name = self.service_name.as_deref().filter(|name| !name.is_empty());
-        match (self.cluster_name.as_deref(), own_name) {
-            (Some(cluster), None) if !cluster.trim().is_empty() => InstanceId::Simple,
-            (cluster, name) => {
-                let (ip, cluster) = (self.ip.as_deref().unwrap_or("null"), cluster.unwrap_or("null"));
-                InstanceId::Given(format!("{ip}#{}#{cluster}#{}", self.port, name.unwrap_or(grouped)).into())
-            }
         }
     }
 }
@@ -156,22 +143,10 @@ mod tests {
         let read = |text: &str| parse::<InstanceRequest>(text.as_bytes()).unwrap().instance.unwrap();
         let given = read(r#"{"instance":{"ip":"1.1.1.1","port":"8080","enabled":null,"metadata":{"n":5}}}"#);
         assert!(!given.enabled && given.healthy && given.port == 8080);
-        let instance = given.to_instance(true, given.simple_id("G@@s"));
+        let instance = given.to_instance(true);
         assert_eq!(&*instance.metadata["n"], "5");
         assert_eq!(&*instance.cluster, DEFAULT_CLUSTER);
-        assert_eq!(instance.instance_id_text("G@@s").as_deref(), Some("1.1.1.1#8080#null#G@@s"));
-    }
-
-    #[test]
-    fn generated_ids_hold_the_words_as_sent() {
-        let id = |text: &str| {
-            let body = parse::<InstanceRequest>(text.as_bytes()).unwrap().instance.unwrap();
-            body.to_instance(true, body.simple_id("G@@s")).instance_id_text("G@@s").unwrap()
-        };
-        assert_eq!(id(r#"{"instance":{"ip":"1","port":1,"clusterName":"DEFAULT"}}"#), "1#1#DEFAULT#G@@s");
-        assert_eq!(id(r#"{"instance":{"ip":"1","port":1,"clusterName":""}}"#), "1#1##G@@s");
-        assert_eq!(id(r#"{"instance":{"ip":"1","port":1,"clusterName":"c","serviceName":"other"}}"#), "1#1#c#other");
-        assert_eq!(id(r#"{"instance":{"ip":"1","port":1,"instanceId":"mine"}}"#), "mine");
+        assert_eq!(instance.instance_id, InstanceId::Absent);
     }
 
     #[test]
