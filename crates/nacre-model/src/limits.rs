@@ -51,5 +51,6 @@ limits! {
     LOG_CHECKPOINT_BYTES = 64 * 1024 * 1024, "bytes", "nacre.log.checkpoint-bytes", "As above, by size.";
     FUZZY_PATTERNS = 20, "patterns", "nacos.naming.fuzzy.watch.max.pattern.count", "As Nacos.";
     FUZZY_MATCHES = 500, "services a pattern", "nacos.naming.fuzzy.watch.max.pattern.match.service.count", "As Nacos.";
+    PROPERTIES_FILE = 4 * 1024 * 1024, "bytes", "", "A properties file; the longest real ones are some tens of kilobytes.";
     PAGE_SIZE = 500, "rows", "", "Largest page of a search, as Nacos's v3 forms allow.";
 }

@@ -1,0 +1,75 @@
+//! Settings of the cores, made from properties.
+
+use nacre_cluster::{Config as LogConfig, Recovery};
+use nacre_naming::{BrakeOptions, Options as NamingOptions};
+
+use super::Properties;
+
+impl Properties {
+    /// Settings of the naming core.
+    pub fn naming(&self) -> NamingOptions {
+        NamingOptions {
+            expire_instance: self.bool("nacos.naming.expireInstance"),
+            client_expired_ms: self.millis("nacos.naming.client.expired.time"),
+            empty_service_expired_ms: self.millis("nacos.naming.clean.empty-service.expired-time"),
+            expired_metadata_ms: self.millis("nacos.naming.clean.expired-metadata.expired-time"),
+            fuzzy_max_patterns: self.usize("nacos.naming.fuzzy.watch.max.pattern.count"),
+            fuzzy_max_matches: self.usize("nacos.naming.fuzzy.watch.max.pattern.match.service.count"),
+            protection_zero_masks: self.bool("nacre.naming.protection.threshold-zero-masks"),
+            brake: BrakeOptions {
+                enabled: self.bool("nacre.naming.brake.enabled"),
+                min_instances: u32::try_from(self.u64("nacre.naming.brake.min-instances")).unwrap_or(u32::MAX),
+                share: self.u64("nacre.naming.brake.percent") as f64 / 100.0,
+                window_ms: self.millis("nacre.naming.brake.window"),
+                hold_ms: self.millis("nacre.naming.brake.hold"),
+            },
+            snowflake_worker: u16::try_from(self.i64("nacos.core.snowflake.worker-id")).unwrap_or(0),
+            max_instances: self.u64("nacre.limit.instances"),
+            max_udp_subscribers: self.u64("nacre.limit.udp-subscribers"),
+            max_services_per_client: self.usize("nacre.limit.services-per-client"),
+        }
+    }
+
+    /// Settings of the write road; its log lives in `HOME/data/log`.
+    pub fn write_road(&self) -> LogConfig {
+        LogConfig {
+            queue_writes: self.usize("nacre.limit.write-queue"),
+            queue_bytes: self.usize("nacre.limit.write-queue-bytes"),
+            checkpoint_entries: self.u64("nacre.log.checkpoint-entries"),
+            checkpoint_bytes: self.u64("nacre.log.checkpoint-bytes"),
+            slow_fsync: self.duration("nacre.log.slow-fsync"),
+            recovery: match self.str("nacre.log.recovery") {
+                "accept-loss" => Recovery::AcceptLoss,
+                _ => Recovery::Strict,
+            },
+            ..LogConfig::new(self.data_dir().join("log"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_of_the_table_are_the_defaults_of_the_cores() {
+        let properties = Properties::of(&[]).unwrap();
+        assert_eq!(properties.naming(), NamingOptions::default());
+        let road = properties.write_road();
+        let own = LogConfig::new(&road.dir);
+        assert_eq!(format!("{road:?}"), format!("{own:?}"));
+    }
+
+    #[test]
+    fn settings_reach_the_cores() {
+        let properties = Properties::of(&[
+            ("nacos.naming.expireInstance", "false"),
+            ("nacre.naming.brake.percent", "80"),
+            ("nacre.log.recovery", "accept-loss"),
+        ])
+        .unwrap();
+        assert!(!properties.naming().expire_instance);
+        assert!((properties.naming().brake.share - 0.8).abs() < 1e-9);
+        assert_eq!(properties.write_road().recovery, Recovery::AcceptLoss);
+    }
+}
