@@ -1,0 +1,1 @@
+"""The compatibility suite: one scenario, many SDK drivers. See tests/compat/README.md."""

@@ -1,0 +1,196 @@
+"""The SDKs: where each comes from, how its driver is built, and what it does not offer."""
+
+import glob
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import threading
+
+HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+BUILD_WITHIN = 1500
+
+# Small heaps and no second compiler: two thirds of the start-up time and half of its work.
+JVM = ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx256m", "-Duser.home={home}",
+       "-Djava.util.logging.config.file=/dev/null"]
+# Maven's local repository must not be written by two of its processes at once.
+_maven = threading.Lock()
+
+
+class BuildError(Exception):
+    """The driver of an SDK cannot be built; the text says what is missing."""
+
+
+class Client:
+    """One SDK in one version. `beats` tells the HTTP generation (known by beats) from the gRPC one (known by connection)."""
+
+    def __init__(self, name, title, version, tools, beats=False, lacks=None, all_clusters=(), zero_weight=True,
+                 relisten_within=45):
+        self.name = name
+        self.title = title
+        self.version = version
+        self.tools = tools
+        self.beats = beats
+        self.lacks = dict(lacks or {})
+        self.all_clusters = list(all_clusters)
+        self.zero_weight = zero_weight
+        self.relisten_within = relisten_within
+        self.out = None
+
+    def build(self, target):
+        """Installs and builds what has changed since the last time; raises BuildError with a sentence."""
+        for tool, purpose in self.tools.items():
+            if shutil.which(tool) is None:
+                raise BuildError(f"{self.title} needs {purpose}: `{tool}` is not on PATH")
+        self.out = os.path.join(target, self.name)
+        os.makedirs(self.out, exist_ok=True)
+        stamp = os.path.join(self.out, "stamp")
+        wanted = _digest(self._inputs()) + "\n"
+        if os.path.exists(stamp) and open(stamp, encoding="utf-8").read() == wanted:
+            return
+        self._build()
+        with open(stamp, "w", encoding="utf-8") as out:
+            out.write(wanted)
+
+    def env(self):
+        """The environment of a driver: without the variables by which an SDK would be told of another server."""
+        return {name: value for name, value in os.environ.items() if not name.upper().startswith("NACOS_")}
+
+    def _run(self, command, cwd, **env):
+        log = os.path.join(self.out, "build.log")
+        with open(log, "wb") as out:
+            try:
+                done = subprocess.run(command, cwd=cwd, env=dict(os.environ, **env), stdin=subprocess.DEVNULL,
+                                      stdout=out, stderr=out, timeout=BUILD_WITHIN)
+            except subprocess.TimeoutExpired:
+                raise BuildError(f"`{' '.join(command[:4])}` has not ended after {BUILD_WITHIN} s; see {log}")
+        if done.returncode != 0:
+            with open(log, encoding="utf-8", errors="replace") as text:
+                tail = " | ".join(text.read().strip().splitlines()[-4:])
+            raise BuildError(f"`{' '.join(command[:4])}` failed; see {log}: {tail}")
+
+
+class JavaClient(Client):
+    def __init__(self, profile, version, **traits):
+        super().__init__(profile, "Java", version,
+                         {"mvn": "Maven 3.8 or newer", "javac": "a JDK 17 or newer", "java": "a JDK 17 or newer"},
+                         **traits)
+
+    def _inputs(self):
+        return [os.path.join(HERE, "java", "pom.xml")] + _files(os.path.join(HERE, "java", "src"))
+
+    def _build(self):
+        with _maven:
+            self._run(["mvn", "-q", "-B", "-P", self.name, f"-Dbuild.root={os.path.dirname(self.out)}",
+                       "process-classes"], os.path.join(HERE, "java"))
+
+    def command(self):
+        path = os.pathsep.join([os.path.join(self.out, "classes"), os.path.join(self.out, "lib", "*")])
+        return JVM + ["-cp", path, "compat.Driver"]
+
+
+class GoClient(Client):
+    def _inputs(self):
+        return _files(os.path.join(HERE, "go"))
+
+    def _build(self):
+        self._run(["go", "build", "-o", os.path.join(self.out, "driver"), "."], os.path.join(HERE, "go"),
+                  GOFLAGS="-mod=readonly")
+
+    def command(self):
+        return [os.path.join(self.out, "driver")]
+
+
+class PythonClient(Client):
+    def _inputs(self):
+        return [os.path.join(HERE, "python", "requirements.txt")]
+
+    def _build(self):
+        venv = os.path.join(self.out, "venv")
+        self._run([sys.executable, "-m", "venv", "--clear", venv], HERE)
+        self._run([os.path.join(venv, "bin", "pip"), "install", "--disable-pip-version-check", "-r",
+                   os.path.join(HERE, "python", "requirements.txt")], HERE)
+
+    def command(self):
+        return [os.path.join(self.out, "venv", "bin", "python"), os.path.join(HERE, "python", "driver.py")]
+
+
+class NodeClient(Client):
+    def _inputs(self):
+        return [os.path.join(HERE, "node", name) for name in ("package.json", "package-lock.json", "driver.js")]
+
+    def _build(self):
+        for source in self._inputs():
+            shutil.copy(source, self.out)
+        self._run(["npm", "ci", "--no-audit", "--no-fund"], self.out)
+
+    def command(self):
+        return ["node", os.path.join(self.out, "driver.js")]
+
+
+class RustClient(Client):
+    def _inputs(self):
+        return [os.path.join(HERE, "rust", "Cargo.toml"), os.path.join(HERE, "rust", "Cargo.lock")] + _files(
+            os.path.join(HERE, "rust", "src"))
+
+    def _build(self):
+        self._run(["cargo", "build", "--locked"], os.path.join(HERE, "rust"), CARGO_TARGET_DIR=self.out)
+
+    def command(self):
+        return [os.path.join(self.out, "debug", "compat-driver")]
+
+
+def _files(folder):
+    return sorted(path for path in glob.glob(os.path.join(folder, "**"), recursive=True) if os.path.isfile(path))
+
+
+def _digest(paths):
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(os.path.relpath(path, HERE).encode() + b"\0")
+        with open(path, "rb") as source:
+            digest.update(source.read() + b"\0")
+    return digest.hexdigest()
+
+
+NO_BATCH = "batches came with the gRPC clients"
+NO_CAS = "no compare-and-set in this API"
+NO_FUZZY = "fuzzy watch came with the Java client 3.0"
+NO_ADMIN = "no service administration in this API"
+NO_BATCH_DEREGISTER = "offers batch registration only"
+BEATS_ONLY = "its server knows it by beats, so that only silence tells: see the row of the frozen process"
+
+
+def _without(reason, *behaviours):
+    return {name: reason for name in behaviours}
+
+
+BATCH = ("batch_register", "batch_replace", "batch_deregister")
+CAS = ("cas_absent", "cas_wrong", "cas_right")
+FUZZY = ("fuzzy_naming", "fuzzy_config", "redo_fuzzy")
+ADMIN = ("service_admin", "instance_admin")
+
+CLIENTS = [
+    RustClient("rust", "Rust", "0.8.3", {"cargo": "Rust 1.85 or newer"}, relisten_within=80, lacks={
+        **_without(NO_BATCH_DEREGISTER, "batch_deregister"), **_without(NO_FUZZY, *FUZZY), **_without(NO_ADMIN, *ADMIN),
+        "server_status": "offers no such call",
+        "remove_event": "tells its listeners nothing when a config is removed"}),
+    PythonClient("python", "Python", "3.2.0", {}, lacks={
+        **_without(NO_FUZZY, *FUZZY), **_without(NO_ADMIN, *ADMIN)}),
+    JavaClient("java-1.4", "1.4.8", beats=True, lacks={
+        **_without(NO_BATCH, *BATCH), **_without(NO_CAS, *CAS), **_without(NO_FUZZY, *FUZZY),
+        "killed": BEATS_ONLY}),
+    JavaClient("java-2.5", "2.5.1", lacks=_without(NO_FUZZY, *FUZZY)),
+    JavaClient("java-3.1", "3.1.1"),
+    JavaClient("java-3.2", "3.2.1-2026.03.30"),
+    GoClient("go", "Go", "2.3.5", {"go": "Go 1.24 or newer"}, lacks={
+        **_without(NO_BATCH_DEREGISTER, "batch_deregister"), **_without(NO_FUZZY, *FUZZY),
+        **_without(NO_ADMIN, *ADMIN)}),
+    NodeClient("node", "Node", "2.6.3", {"node": "Node 18 or newer", "npm": "npm 8 or newer"}, beats=True,
+               # Its subscriptions without a cluster ask for DEFAULT, and a weight of 0 becomes 1 inside the SDK.
+               all_clusters=("DEFAULT", "C2"), zero_weight=False, lacks={
+                   **_without(NO_BATCH, *BATCH), **_without(NO_CAS, *CAS), **_without(NO_FUZZY, *FUZZY),
+                   **_without(NO_ADMIN, *ADMIN), "killed": BEATS_ONLY,
+                   "empty_push": "ignores empty lists by design"}),
+]

@@ -1,0 +1,120 @@
+"""The server under test: started, stopped, killed and asked over plain HTTP."""
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+HOST = "127.0.0.1"
+READY_WITHIN = 20
+EXIT_WITHIN = 12
+# Below the range that Linux hands to outgoing connections, so that no client steals a port of a server that restarts.
+PORTS = range(20000, 31000)
+
+_lock = threading.Lock()
+_taken = set()
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class ServerError(Exception):
+    """The server did not do what a server must do before any SDK can be judged."""
+
+
+def free_block():
+    """A main port P whose companions (P+1000 for SDKs, P+1001 between servers) are free too."""
+    start = random.Random(os.getpid()).choice(PORTS)
+    with _lock:
+        for step in range(len(PORTS)):
+            port = PORTS[(start - PORTS[0] + step) % len(PORTS)]
+            block = {port, port + 1000, port + 1001}
+            if not block & _taken and all(_is_free(one) for one in block):
+                _taken.update(block)
+                return port
+    raise ServerError("no free block of ports")
+
+
+def _is_free(port):
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        with socket.socket(socket.AF_INET, kind) as probe:
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                return False
+    return True
+
+
+class Server:
+    """One nacre process on its own home and its own ports; restarts keep both."""
+
+    def __init__(self, binary, home, log):
+        self.binary = binary
+        self.home = home
+        self.log = log
+        self.port = free_block()
+        self.process = None
+
+    def start(self):
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                [self.binary, "server", "--home", self.home, "-D", f"server.port={self.port}"],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        deadline = time.monotonic() + READY_WITHIN
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise ServerError(f"the server ended with {self.process.returncode}; see {self.log}")
+            try:
+                status, _ = self.get("/nacos/v1/console/health/readiness")
+                if status == 200:
+                    return
+            except OSError:
+                pass
+            time.sleep(0.02)  # an open port is not announced: it can only be asked for
+        raise ServerError(f"the server is not ready after {READY_WITHIN} s; see {self.log}")
+
+    def terminate(self):
+        """SIGTERM, as an operator does it; the exit code, or an error when it does not end in time."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(EXIT_WITHIN)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise ServerError(f"the server has not ended {EXIT_WITHIN} s after SIGTERM")
+
+    def kill(self):
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def get(self, path, **query):
+        """Status and text of a GET: what the server says without any SDK, its caches and its snapshots in between."""
+        url = f"http://{HOST}:{self.port}{path}"
+        if query:
+            url += "?" + urllib.parse.urlencode(query)
+        try:
+            with _direct.open(url, timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as answer:
+            with answer:
+                return answer.code, answer.read().decode()
+
+    def hosts(self, service, group, namespace="public"):
+        status, text = self.get("/nacos/v1/ns/instance/list", serviceName=service, groupName=group,
+                                namespaceId=namespace, healthyOnly="false")
+        if status != 200:
+            raise ServerError(f"GET instance/list answered {status}: {text}")
+        return json.loads(text)["hosts"]
+
+    def config(self, data_id, group, namespace=""):
+        status, text = self.get("/nacos/v1/cs/configs", dataId=data_id, group=group, tenant=namespace)
+        if status == 404:
+            return None
+        if status != 200:
+            raise ServerError(f"GET configs answered {status}: {text}")
+        return text
