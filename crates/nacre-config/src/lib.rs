@@ -29,6 +29,7 @@ pub mod names;
 pub mod namespace;
 pub mod outcome;
 pub mod search;
+pub mod stale;
 
 pub use capacity::{CapacityRow, CapacityView};
 pub use command::{
@@ -50,3 +51,4 @@ pub use outcome::{
     StoreOp,
 };
 pub use search::{ConfigSearch, Page, PageRequest, Pattern, SearchMode};
+pub use stale::{Repeated, StaleAnswers};
