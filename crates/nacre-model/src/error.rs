@@ -12,7 +12,11 @@ pub struct ErrorCode {
 
 macro_rules! codes {
     ($($name:ident = $code:literal, $text:literal;)*) => {
-        impl ErrorCode { $(pub const $name: ErrorCode = ErrorCode { code: $code, text: $text };)* }
+        impl ErrorCode {
+            $(pub const $name: ErrorCode = ErrorCode { code: $code, text: $text };)*
+            /// All of them.
+            pub const ALL: &[ErrorCode] = &[$(ErrorCode::$name),*];
+        }
     };
 }
 
@@ -59,8 +63,28 @@ codes! {
     FUZZY_WATCH_PATTERN_MATCH_COUNT_OVER_LIMIT = 50311, "fuzzy watch pattern matched count over limit";
 }
 
+impl ErrorCode {
+    /// The code of this number; unknown numbers are [`ErrorCode::SERVER_ERROR`].
+    pub fn of(code: i32) -> Self {
+        Self::ALL.iter().copied().find(|known| known.code == code).unwrap_or(Self::SERVER_ERROR)
+    }
+}
+
+/// Codes cross nodes as their number.
+impl serde::Serialize for ErrorCode {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_i32(self.code)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for ErrorCode {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        i32::deserialize(deserializer).map(Self::of)
+    }
+}
+
 /// A refusal or failure in Nacos's words.
-#[derive(Clone, Debug, PartialEq, Error)]
+#[derive(Clone, Debug, PartialEq, Error, serde::Serialize, serde::Deserialize)]
 #[error("{message}")]
 pub struct NacosError {
     /// HTTP status of v1/v2/v3, and the `errorCode` of a gRPC `ErrorResponse` (400, 404, 500, ...; -401 exists too).

@@ -1,18 +1,135 @@
-//! The application: one value that every adapter is handed.
+//! The application: one value that every adapter is handed, and the few calls all adapters share.
 
-use crate::{clock::Clock, http::router::Router};
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use nacre_cluster::{Consensus, Readiness, WriteError};
+use nacre_config::{ConfigCommand, ConfigReply, Configs, FuzzyWatch, Listeners};
+use nacre_journal::Journal;
+use nacre_model::{Cause, ErrorCode, Event, NacosError, Subject};
+use nacre_naming::{Naming, NamingCommand, NamingReply};
+use nacre_store::{DirLock, Store, StoreError};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock::Clock,
+    effects::{Effector, PollHandle},
+    http::router::Router,
+    properties::Properties,
+    state::{Command, Reply},
+    workers::Workers,
+};
 
 /// Settings read once at start that hot paths look at.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub main_port: u16,
+    pub grpc_port: u16,
+    /// `/nacos`, or empty.
+    pub context: String,
+    pub listen: Vec<IpAddr>,
     /// `nacos.core.param.check.enabled`.
     pub param_check: bool,
 }
 
 /// Everything a handler may need. Shared behind one `Arc`.
 pub struct App {
-    pub clock: Clock,
+    pub props: Properties,
     pub settings: Settings,
+    pub clock: Clock,
     pub router: Router,
+    pub journal: Arc<Journal>,
+    pub naming: Arc<Naming>,
+    pub configs: Arc<Configs>,
+    pub listeners: Arc<Listeners<PollHandle>>,
+    pub config_fuzzy: Arc<FuzzyWatch>,
+    pub store: Arc<Store>,
+    pub consensus: Consensus,
+    pub effects: Arc<Effector>,
+    pub workers: Workers,
+    /// Cancelled when the server begins to stop.
+    pub draining: CancellationToken,
+    /// Set once the log is replayed and the doors are open.
+    pub started: AtomicBool,
+    /// Held for as long as this process owns the data directory.
+    pub lock: DirLock,
+}
+
+impl App {
+    /// Is the server still replaying its log? Then gRPC answers 300 and readiness says no.
+    pub fn is_starting(&self) -> bool {
+        !self.started.load(Ordering::Acquire)
+    }
+
+    /// Why durable writes are not taken at the moment; `None` when they are.
+    pub fn unwritable(&self) -> Option<String> {
+        if let Some(poison) = self.store.poison() {
+            return Some(poison.reason);
+        }
+        match self.consensus.readiness() {
+            Readiness::Ready => None,
+            Readiness::Starting { .. } => Some("the server is starting".into()),
+            Readiness::Unwritable { reason } => Some(reason),
+            Readiness::Stopped => Some("the server is stopping".into()),
+        }
+    }
+
+    /// Puts a command on the write road: durable in the log and applied in memory when this returns.
+    pub async fn write(&self, command: Command) -> Result<Reply, NacosError> {
+        if let Some(poison) = self.store.poison() {
+            return Err(self.refused(format!("not done: the database refuses writes: {}", poison.reason)));
+        }
+        let bytes = command.encode().map_err(|error| NacosError::server(error.to_string()))?;
+        match self.consensus.write(bytes).await {
+            Ok(reply) => Reply::decode(&reply),
+            Err(error @ (WriteError::NotDone(_) | WriteError::Unknown(_))) => Err(self.refused(error.to_string())),
+        }
+    }
+
+    fn refused(&self, reason: String) -> NacosError {
+        let cause = Cause::WriteFailed { reason: reason.clone() };
+        self.journal.record(Event::new(self.clock.now(), Subject::default(), cause));
+        NacosError::new(503, ErrorCode::SERVER_ERROR, reason)
+    }
+
+    pub async fn write_config(&self, command: ConfigCommand) -> Result<ConfigReply, NacosError> {
+        match self.write(Command::Config(command)).await? {
+            Reply::Config(reply) => reply.into_result(),
+            Reply::Unreadable(reason) => Err(NacosError::server(reason)),
+            Reply::Naming(_) => Err(NacosError::server("the reply belongs to another command")),
+        }
+    }
+
+    pub async fn write_naming(&self, command: NamingCommand) -> Result<NamingReply, NacosError> {
+        match self.write(Command::Naming(command)).await? {
+            Reply::Naming(reply) => reply,
+            Reply::Unreadable(reason) => Err(NacosError::server(reason)),
+            Reply::Config(_) => Err(NacosError::server("the reply belongs to another command")),
+        }
+    }
+
+    /// Runs a query of the database on a thread that may block, after everything acknowledged is in it.
+    pub async fn query<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, NacosError> {
+        let store = self.store.clone();
+        let asked = tokio::task::spawn_blocking(move || {
+            // A poisoned store answers with what it has; the reader is told nothing wrong, only something older.
+            match store.barrier() {
+                Ok(()) | Err(StoreError::Poisoned(_)) => ask(&store),
+                Err(error) => Err(error),
+            }
+        });
+        match asked.await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(NacosError::new(500, ErrorCode::DATA_ACCESS_ERROR, error.to_string())),
+            Err(error) => Err(NacosError::server(format!("the query did not finish: {error}"))),
+        }
+    }
 }

@@ -76,10 +76,8 @@ fn reading(base: &Base, raw: u64) -> u64 {
 fn advance(base: &Base, raw: u64, wall: i64) -> (Base, TickReport) {
     let gap = raw.saturating_sub(base.raw);
     let drift = wall - base.wall - gap as i64;
-    let report = TickReport {
-        stalled_ms: gap.saturating_sub(MAX_GAP),
-        stepped_ms: if drift.abs() >= STEP { drift } else { 0 },
-    };
+    let report =
+        TickReport { stalled_ms: gap.saturating_sub(MAX_GAP), stepped_ms: if drift.abs() >= STEP { drift } else { 0 } };
     (Base { raw, mono: reading(base, raw), wall }, report)
 }
 

@@ -1,9 +1,17 @@
 //! The server: composition root and adapters.
 //!
-//! What lives here: [`app`] (what everything hangs on), `clock`, the listening sockets, the HTTP, gRPC and UDP faces,
-//! workers, properties. What does not: rules of the domain; those are in the cores.
+//! What lives here: [`app`] (what everything hangs on), [`run`] (start and stop in order), `clock`, `listen` (the doors),
+//! the faces (`http`, `grpc`, `udp`), `state` (what the commands of the log mean), `effects` (who must hear of a change),
+//! `workers`, `properties`. What does not: rules of the domain; those are in the cores.
+//!
+//! Read first: [`run::run`], [`app::App`], `effects::Face`.
 
 pub mod app;
 pub mod clock;
+pub mod effects;
 pub mod http;
+pub mod listen;
 pub mod properties;
+pub mod run;
+pub mod state;
+pub mod workers;

@@ -229,7 +229,7 @@ fn check_params(ctx: &Ctx, how: Check) -> Result<(), String> {
         Some((group, name)) => (Some(group), Some(name)),
         None => (None, service),
     };
-    let metadata: Option<nacre_model::Metadata> = None;
+    let metadata = params.non_blank("metadata").and_then(|text| nacre_naming::parse_metadata(text).ok());
     let info = check::ParamInfo {
         namespace: first(&["namespaceId", "tenant", "namespace"]),
         data_id: first(&["dataId"]),

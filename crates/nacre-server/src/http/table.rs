@@ -90,16 +90,7 @@ impl Row {
         auth: Auth,
         handler: Handler,
     ) -> Self {
-        Self {
-            methods,
-            path,
-            generation: area.0,
-            module: area.1,
-            style: area.2,
-            auth,
-            check: Check::Params,
-            handler,
-        }
+        Self { methods, path, generation: area.0, module: area.1, style: area.2, auth, check: Check::Params, handler }
     }
 
     pub const fn checked(mut self, check: Check) -> Self {

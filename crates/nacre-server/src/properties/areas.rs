@@ -30,6 +30,20 @@ impl Properties {
         }
     }
 
+    /// Bounds of the journal in memory.
+    pub fn journal(&self) -> nacre_journal::Limits {
+        nacre_journal::Limits { bytes: self.usize("nacre.journal.memory"), ..Default::default() }
+    }
+
+    /// Settings of config fuzzy watch.
+    pub fn config_fuzzy(&self) -> nacre_config::FuzzySettings {
+        nacre_config::FuzzySettings {
+            max_patterns: self.usize("nacos.config.fuzzy.watch.max.pattern.count"),
+            max_matches: self.usize("nacos.config.fuzzy.watch.max.pattern.match.config.count"),
+            ..Default::default()
+        }
+    }
+
     /// Settings of the write road; its log lives in `HOME/data/log`.
     pub fn write_road(&self) -> LogConfig {
         LogConfig {

@@ -1,0 +1,182 @@
+//! The doors: listening sockets, and which protocol a new connection speaks.
+//!
+//! The main port answers HTTP/1, h2c with prior knowledge and gRPC alike; the first bytes decide. The gRPC port
+//! (main + 1000) speaks HTTP/2 only; what else knocks there is told so and journalled, because "HTTP on 9848" is a
+//! classic misconfiguration.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use hyper::{
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use nacre_model::{
+    Cause, Event, Subject,
+    limits::{CONNECTIONS, GRPC_STREAMS, HTTP_HEAD},
+};
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::Semaphore,
+    time::timeout,
+};
+
+use crate::{app::App, http};
+
+/// The start of every HTTP/2 connection.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// How long a connection may stay silent before its first byte, and how long an HTTP/1 head may take. Java gRPC
+/// clients speak at once; idle pools of 1.x clients keep connections that have spoken before.
+const FIRST_BYTE: Duration = Duration::from_secs(60);
+/// `listen(2)` backlog: a restart brings all clients back within one second.
+const BACKLOG: u32 = 4096;
+
+/// Which door a connection came through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    Main,
+    Grpc,
+}
+
+/// Binds a port; the error names it.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv6() { TcpSocket::new_v6()? } else { TcpSocket::new_v4()? };
+    // A restarted server must get its port back while old connections are in TIME_WAIT.
+    socket.set_reuseaddr(true)?;
+    socket
+        .bind(address)
+        .and_then(|()| socket.listen(BACKLOG))
+        .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
+}
+
+/// Accepts until the server drains.
+pub async fn accept(app: Arc<App>, listener: TcpListener, door: Door) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS as usize));
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = app.draining.cancelled() => return,
+        };
+        let (stream, peer) = match accepted {
+            Ok(connection) => connection,
+            Err(error) => {
+                // Out of file handles, or a connection that died in the queue: the listener itself is fine.
+                tracing::warn!(%error, "accept failed");
+                if error.raw_os_error().is_some_and(|code| code == 24 || code == 23) {
+                    let cause = Cause::LimitHit { limit: "file handles".into(), value: 0 };
+                    app.journal.record(Event::new(app.clock.now(), Subject::default(), cause));
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                continue;
+            }
+        };
+        let Ok(permit) = room.clone().try_acquire_owned() else {
+            let cause = Cause::LimitHit { limit: "CONNECTIONS".into(), value: CONNECTIONS };
+            app.journal.record(Event::new(app.clock.now(), Subject::client(&peer.to_string()), cause));
+            continue;
+        };
+        let app = app.clone();
+        tokio::spawn(async move {
+            let _ = stream.set_nodelay(true);
+            serve(app, stream, peer, door).await;
+            drop(permit);
+        });
+    }
+}
+
+async fn serve(app: Arc<App>, stream: TcpStream, peer: SocketAddr, door: Door) {
+    let mut first = [0u8; PREFACE.len()];
+    let Ok(Ok(seen)) = timeout(FIRST_BYTE, peek_enough(&stream, &mut first)).await else { return };
+    let first = &first[..seen];
+    if first.is_empty() {
+        return;
+    }
+    if PREFACE.starts_with(first) || first.starts_with(PREFACE) {
+        return serve_http2(app, stream, peer).await;
+    }
+    let http1 = first[0].is_ascii_uppercase();
+    if door == Door::Grpc || !http1 {
+        let first_bytes = first.iter().take(16).map(|b| std::ascii::escape_default(*b).to_string()).collect();
+        let cause = Cause::UnknownProtocol { first_bytes };
+        app.journal.record(Event::new(app.clock.now(), Subject::client(&peer.to_string()), cause));
+        if !http1 {
+            return;
+        }
+    }
+    serve_http1(app, stream, peer, door).await;
+}
+
+/// Waits for the first bytes: at least one, and all of the preface if they begin like it.
+async fn peek_enough(stream: &TcpStream, first: &mut [u8; PREFACE.len()]) -> io::Result<usize> {
+    loop {
+        let seen = stream.peek(first).await?;
+        let may_be_preface = PREFACE.starts_with(&first[..seen]);
+        if seen == 0 || !may_be_preface || seen == PREFACE.len() {
+            return Ok(seen);
+        }
+        // A preface in pieces: peek returns at once with what is there, so give the rest a moment.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn serve_http1(app: Arc<App>, stream: TcpStream, peer: SocketAddr, door: Door) {
+    let draining = app.draining.clone();
+    let service = service_fn(move |request| {
+        let app = app.clone();
+        async move {
+            let response = match door {
+                Door::Main => http::serve(app, peer, request).await,
+                Door::Grpc => wrong_door(&app).into_response(),
+            };
+            Ok::<_, std::convert::Infallible>(response)
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(FIRST_BYTE)
+        .max_buf_size(HTTP_HEAD as usize)
+        .pipeline_flush(true)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = draining.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%peer, %error, "http connection ended");
+    }
+}
+
+async fn serve_http2(app: Arc<App>, stream: TcpStream, peer: SocketAddr) {
+    let draining = app.draining.clone();
+    let service = service_fn(move |request| {
+        let app = app.clone();
+        async move { Ok::<_, std::convert::Infallible>(http::serve(app, peer, request).await) }
+    });
+    let connection = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(GRPC_STREAMS as u32)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = draining.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%peer, %error, "h2 connection ended");
+    }
+}
+
+fn wrong_door(app: &App) -> http::reply::Reply {
+    let text = format!(
+        "This port speaks gRPC (HTTP/2). HTTP clients of Nacos use the main port, {}.\n",
+        app.settings.main_port
+    );
+    http::reply::Reply::text(text).status(400)
+}

@@ -1,0 +1,218 @@
+//! Start and stop, in order: nothing serves before the state machine is ready, and a stop drains before it cuts.
+
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+
+use nacre_cluster::{Consensus, StartError};
+use nacre_config::{FuzzyWatch, Listeners};
+use nacre_journal::Journal;
+use nacre_model::{Cause, Event, Subject};
+use nacre_naming::Naming;
+use nacre_store::{DirLock, Store, StoreError, StoreOptions};
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    app::{App, Settings},
+    clock::{Clock, TICK},
+    effects::Effector,
+    http::router::Router,
+    listen::{self, Door},
+    properties::Properties,
+    state::Machine,
+    workers::Workers,
+};
+
+/// How long the replay of the log may take before the start is given up.
+const READY_WITHIN: Duration = Duration::from_secs(600);
+/// The naming core's timers are looked at this often; its granularity of expiry.
+const NAMING_TICK: Duration = Duration::from_millis(500);
+
+/// Why the server did not start. Every text says what to do.
+#[derive(Debug, Error)]
+pub enum RunError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Consensus(#[from] StartError),
+    #[error("{0}")]
+    Machine(#[from] nacre_cluster::MachineError),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Runs until SIGTERM or SIGINT. `greet` is called once everything is served, with the addresses.
+pub async fn run(props: Properties, greet: impl FnOnce(&App)) -> Result<(), RunError> {
+    let app = start(props).await?;
+    greet(&app);
+    let _ = io::stdout().flush();
+    let reason = stop_signal().await?;
+    stop(&app, reason).await;
+    Ok(())
+}
+
+/// Opens everything and begins to serve.
+pub async fn start(props: Properties) -> Result<Arc<App>, RunError> {
+    let settings = settings(&props);
+    let clock = Clock::start();
+    let data = props.data_dir();
+    std::fs::create_dir_all(&data).map_err(|error| named(error, &data.display().to_string()))?;
+    let started = crate::http::reply::iso8601(clock.now().wall);
+    let lock = DirLock::acquire(&data, &started)?;
+
+    // The doors are bound first, so that a port in use is told before minutes of replay; they answer after the replay.
+    let doors = bind(&settings)?;
+
+    let journal = Arc::new(Journal::new(props.journal()));
+    let draining = CancellationToken::new();
+    let naming = Arc::new(Naming::new(props.naming()));
+    let configs = Arc::default();
+    let listeners =
+        Arc::new(Listeners::new(props.usize("nacre.limit.long-polls"), props.usize("nacre.limit.listened-keys")));
+    let config_fuzzy = Arc::new(FuzzyWatch::new(props.config_fuzzy()));
+    let (effects, proposals) =
+        Effector::new(journal.clone(), Arc::clone(&configs), listeners.clone(), config_fuzzy.clone());
+    let effects = Arc::new(effects);
+
+    let store = tokio::task::spawn_blocking(move || Store::open(StoreOptions::new(data.join("nacos.db"))));
+    let store = Arc::new(store.await.map_err(io::Error::other)??);
+    let machine = {
+        let parts = (clock.clone(), Arc::clone(&configs), naming.clone(), store.clone(), effects.clone());
+        let open = move || Machine::open(parts.0, parts.1, parts.2, parts.3, parts.4);
+        Arc::new(tokio::task::spawn_blocking(open).await.map_err(io::Error::other)??)
+    };
+    let sink = journal.clone();
+    let record = Arc::new(move |event| {
+        sink.record(event);
+    });
+    let consensus = Consensus::start(props.write_road(), machine, record).await?;
+    consensus.ready(READY_WITHIN).await?;
+
+    let app = Arc::new(App {
+        router: Router::new(&settings.context),
+        workers: Workers::new(clock.clone(), journal.clone(), draining.clone()),
+        started: AtomicBool::new(false),
+        lock,
+        props,
+        settings,
+        clock,
+        journal,
+        naming,
+        configs,
+        listeners,
+        config_fuzzy,
+        store,
+        consensus,
+        effects,
+        draining,
+    });
+    app.effects.set_faces(Vec::new());
+    spawn_workers(&app, proposals);
+    for (listener, door) in doors {
+        tokio::spawn(listen::accept(app.clone(), listener, door));
+    }
+    app.started.store(true, std::sync::atomic::Ordering::Release);
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    app.journal.record(Event::new(app.clock.now(), Subject::default(), Cause::ServerStarted { version }));
+    Ok(app)
+}
+
+fn settings(props: &Properties) -> Settings {
+    let main_port = props.u16("server.port");
+    Settings {
+        main_port,
+        grpc_port: main_port.saturating_add(1_000),
+        context: props.str("server.servlet.contextPath").to_owned(),
+        listen: props.addresses("nacre.listen").to_vec(),
+        param_check: props.bool("nacos.core.param.check.enabled"),
+    }
+}
+
+fn bind(settings: &Settings) -> io::Result<Vec<(tokio::net::TcpListener, Door)>> {
+    let mut doors = Vec::new();
+    for ip in &settings.listen {
+        doors.push((listen::bind(SocketAddr::new(*ip, settings.main_port))?, Door::Main));
+        doors.push((listen::bind(SocketAddr::new(*ip, settings.grpc_port))?, Door::Grpc));
+    }
+    Ok(doors)
+}
+
+fn spawn_workers(app: &Arc<App>, proposals: tokio::sync::mpsc::Receiver<nacre_naming::NamingCommand>) {
+    let it = app.clone();
+    app.workers.every("clock", TICK, move || {
+        let report = it.clock.tick();
+        if report.stalled_ms > 0 {
+            let cause = Cause::ServerStalled { ms: report.stalled_ms };
+            it.journal.record(Event::new(it.clock.now(), Subject::default(), cause));
+        }
+        if report.stepped_ms != 0 {
+            let cause = Cause::ClockStepped { by_ms: report.stepped_ms };
+            it.journal.record(Event::new(it.clock.now(), Subject::default(), cause));
+        }
+        std::future::ready(())
+    });
+    let it = app.clone();
+    app.workers.every("naming timers", NAMING_TICK, move || {
+        let effects = it.naming.tick(it.clock.now());
+        it.effects.naming(effects);
+        std::future::ready(())
+    });
+    let it = app.clone();
+    let proposals = Arc::new(tokio::sync::Mutex::new(proposals));
+    app.workers.spawn("housekeeping proposals", move |pulse| {
+        let (app, proposals) = (it.clone(), proposals.clone());
+        async move {
+            let mut proposals = proposals.lock().await;
+            while let Some(command) = proposals.recv().await {
+                if let Err(error) = app.write_naming(command).await {
+                    tracing::warn!(%error, "a housekeeping command was not done; its cleaner will ask again");
+                }
+                pulse.beat();
+            }
+        }
+    });
+    let it = app.clone();
+    app.workers.every("fuzzy watch trim", Duration::from_secs(30), move || {
+        it.config_fuzzy.trim();
+        std::future::ready(())
+    });
+}
+
+async fn stop_signal() -> io::Result<&'static str> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(tokio::select! {
+        _ = term.recv() => "SIGTERM",
+        _ = int.recv() => "SIGINT",
+    })
+}
+
+/// Stops accepting, lets clients move, finishes writes, closes the store. Within `nacre.shutdown.timeout`.
+pub async fn stop(app: &Arc<App>, reason: &str) {
+    let cause = Cause::ServerStopping { reason: reason.to_owned() };
+    app.journal.record(Event::new(app.clock.now(), Subject::default(), cause));
+    let orderly = async {
+        app.draining.cancel();
+        app.workers.ended().await;
+        app.consensus.stop().await;
+        let store = app.store.clone();
+        match tokio::task::spawn_blocking(move || store.close()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the database did not close cleanly; the log is replayed at the next start")
+            }
+            Err(error) => tracing::error!(%error, "closing the database failed"),
+        }
+    };
+    if tokio::time::timeout(app.props.duration("nacre.shutdown.timeout"), orderly).await.is_err() {
+        tracing::warn!("the stop took too long; what is still open is cut, nothing acknowledged is lost");
+    }
+}
+
+fn named(error: io::Error, what: &str) -> io::Error {
+    io::Error::new(error.kind(), format!("{what}: {error}"))
+}

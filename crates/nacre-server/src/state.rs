@@ -1,0 +1,181 @@
+//! The application's state machine: what the commands of the log mean.
+//!
+//! One entry of the log is decoded, applied to the cores in memory (where readers see it at once), and its rows are
+//! queued for the database as one transaction together with the entry's position. The reply goes back to the proposer.
+//! After a crash the database says how far it got and the log is replayed from there.
+
+use std::{path::Path, sync::Arc};
+
+use bytes::Bytes;
+use nacre_cluster::{Applied, Entry, MachineError, Position, StateMachine};
+use nacre_config::{ConfigCommand, ConfigReply, Configs};
+use nacre_model::{NacosError, Now, Row};
+use nacre_naming::{Naming, NamingCommand, NamingReply};
+use nacre_store::{KvOp, KvRow, Store, StoreError, WriteBatch};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use crate::{clock::Clock, effects::Effector};
+
+/// Everything durable. Stored in logs: variants and fields may be added, never renamed, removed or given another meaning.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Command {
+    Config(ConfigCommand),
+    Naming(NamingCommand),
+}
+
+/// The answer to a [`Command`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Reply {
+    Config(ConfigReply),
+    Naming(Result<NamingReply, NacosError>),
+    /// The command could not be read: it was written by a newer version of nacre.
+    Unreadable(String),
+}
+
+/// First byte of every command in the log: the version of its encoding (MessagePack with named fields).
+const FORMAT: u8 = 1;
+/// Row of `nacre_meta` that holds the consensus membership.
+const MEMBERSHIP: &str = "consensus.membership";
+
+impl Command {
+    pub fn encode(&self) -> Result<Bytes, rmp_serde::encode::Error> {
+        let mut out = vec![FORMAT];
+        self.serialize(&mut rmp_serde::Serializer::new(&mut out).with_struct_map())?;
+        Ok(out.into())
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, String> {
+        match bytes.split_first() {
+            Some((&FORMAT, body)) => rmp_serde::from_slice(body).map_err(|error| error.to_string()),
+            Some((format, _)) => Err(format!("format {format} is not known to this version")),
+            None => Err("empty".into()),
+        }
+    }
+}
+
+impl Reply {
+    fn encode(&self) -> Result<Bytes, MachineError> {
+        rmp_serde::to_vec_named(self).map(Bytes::from).map_err(|error| MachineError(error.to_string()))
+    }
+
+    pub fn decode(bytes: &[u8]) -> Result<Self, NacosError> {
+        rmp_serde::from_slice(bytes).map_err(|error| NacosError::server(format!("unreadable reply: {error}")))
+    }
+}
+
+/// The cores and the database behind one [`StateMachine`].
+pub struct Machine {
+    clock: Clock,
+    configs: Arc<Configs>,
+    naming: Arc<Naming>,
+    store: Arc<Store>,
+    effects: Arc<Effector>,
+    applied: Mutex<Applied>,
+}
+
+impl Machine {
+    /// Loads what the database holds into the cores.
+    pub fn open(
+        clock: Clock,
+        configs: Arc<Configs>,
+        naming: Arc<Naming>,
+        store: Arc<Store>,
+        effects: Arc<Effector>,
+    ) -> Result<Self, MachineError> {
+        let machine = Self { clock, configs, naming, store, effects, applied: Mutex::default() };
+        machine.load()?;
+        Ok(machine)
+    }
+
+    fn load(&self) -> Result<(), MachineError> {
+        let loaded = self.store.load().map_err(failed)?;
+        for remark in &loaded.remarks {
+            tracing::warn!(%remark, "reading the database");
+        }
+        let _ = self.configs.restore(loaded.config);
+        let rows = loaded.kv.into_iter().map(|row| Row { kind: row.kind, key: row.key, value: Some(row.value) });
+        self.naming.restore(rows, self.clock.now()).map_err(MachineError)?;
+        let membership = loaded.meta.into_iter().find(|(name, _)| name == MEMBERSHIP).map(|(_, value)| value.into());
+        let position = loaded.applied.map(|at| Position { term: at.term, node: at.leader, index: at.index });
+        *self.applied.lock() = Applied { position, membership };
+        Ok(())
+    }
+
+    fn apply_one(&self, bytes: &[u8], now: Now, batch: &mut WriteBatch) -> Reply {
+        match Command::decode(bytes) {
+            Ok(Command::Config(command)) => {
+                let outcome = self.configs.apply(command, now);
+                batch.ops.extend(outcome.ops);
+                self.effects.config(outcome.effects);
+                Reply::Config(outcome.reply)
+            }
+            Ok(Command::Naming(command)) => {
+                let applied = self.naming.apply(&command, now);
+                batch.kv.extend(applied.rows.into_iter().map(kv_op));
+                self.effects.naming(applied.effects);
+                Reply::Naming(applied.reply)
+            }
+            Err(error) => Reply::Unreadable(error),
+        }
+    }
+}
+
+impl StateMachine for Machine {
+    fn apply(&self, entry: Entry) -> Result<Vec<Bytes>, MachineError> {
+        // The logged wall time makes a replay see what the first run saw; the monotonic time is only for deadlines.
+        let now = Now { mono: self.clock.now().mono, wall: entry.wall };
+        let at = entry.position;
+        let mut batch = WriteBatch {
+            applied: Some(nacre_store::Applied { index: at.index, term: at.term, leader: at.node }),
+            ..WriteBatch::default()
+        };
+        let replies: Vec<Reply> =
+            entry.commands.iter().map(|command| self.apply_one(command, now, &mut batch)).collect();
+        if let Some(membership) = &entry.membership {
+            batch.meta.push((MEMBERSHIP.to_owned(), membership.to_vec()));
+        }
+        self.store.write(batch).map_err(failed)?;
+        let mut applied = self.applied.lock();
+        applied.position = Some(at);
+        if entry.membership.is_some() {
+            applied.membership = entry.membership;
+        }
+        drop(applied);
+        replies.iter().map(Reply::encode).collect()
+    }
+
+    fn applied(&self) -> Applied {
+        self.applied.lock().clone()
+    }
+
+    fn checkpoint(&self) -> Result<Applied, MachineError> {
+        let applied = self.applied();
+        self.store.checkpoint().map_err(failed)?;
+        Ok(applied)
+    }
+
+    fn snapshot(&self, to: &Path) -> Result<Applied, MachineError> {
+        let applied = self.applied();
+        self.store.snapshot_to(to).map_err(failed)?;
+        Ok(applied)
+    }
+
+    fn install(&self, from: &Path, applied: Applied) -> Result<(), MachineError> {
+        self.store.restore_from(from).map_err(failed)?;
+        self.load()?;
+        *self.applied.lock() = applied;
+        Ok(())
+    }
+}
+
+fn kv_op(row: Row) -> KvOp {
+    match row.value {
+        Some(value) => KvOp::Put(KvRow { kind: row.kind, key: row.key, value }),
+        None => KvOp::Delete { kind: row.kind, key: row.key },
+    }
+}
+
+fn failed(error: StoreError) -> MachineError {
+    MachineError(error.to_string())
+}
