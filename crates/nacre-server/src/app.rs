@@ -35,6 +35,8 @@ pub struct Settings {
     pub listen: Vec<IpAddr>,
     /// `nacos.core.param.check.enabled`.
     pub param_check: bool,
+    /// `nacos.naming.service.metadata.length`.
+    pub metadata_length: usize,
 }
 
 /// Everything a handler may need. Shared behind one `Arc`.

@@ -129,6 +129,7 @@ fn settings(props: &Properties) -> Settings {
         context: props.str("server.servlet.contextPath").to_owned(),
         listen: props.addresses("nacre.listen").to_vec(),
         param_check: props.bool("nacos.core.param.check.enabled"),
+        metadata_length: props.usize("nacos.naming.service.metadata.length"),
     }
 }
 

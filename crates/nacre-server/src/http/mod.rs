@@ -1,10 +1,12 @@
 //! The HTTP face: v1, v2 and v3 of Nacos's APIs on the main port, below the context path.
 //!
-//! `table` declares what exists, `params` and `reply` are how requests are read and answers spelled, this file
-//! dispatches. The handlers live in one file per generation and module; each parses, calls one core or service
-//! method, and formats.
+//! `table` declares what exists, `params` and `reply` are how requests are read and answers spelled, `refuse` everything
+//! that says no, `checks` the parameter check, this file dispatches. The handlers live in one file or folder per
+//! generation and module; each parses, calls one core or service method, and formats.
 
+pub mod checks;
 pub mod params;
+pub mod refuse;
 pub mod reply;
 pub mod router;
 pub mod table;
@@ -17,11 +19,13 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, Uri, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use nacre_model::{NacosError, check, limits::HTTP_BODY};
+use nacre_model::{NacosError, limits::HTTP_BODY};
 
 use self::{
     params::{Params, Upload},
-    reply::{Reply, container_error},
+    refuse::{Refusal, Site},
+    reply::Reply,
+    router::Found,
     table::{Check, Handler, Row},
 };
 use crate::app::App;
@@ -43,6 +47,8 @@ pub struct Ctx {
     pub path: Vec<(String, String)>,
     /// The raw body (also when it was read as a form).
     pub body: Bytes,
+    /// What the parameter check parsed already.
+    pub parsed: checks::Parsed,
 }
 
 impl Ctx {
@@ -87,25 +93,13 @@ where
     let origin = request.headers().get(header::ORIGIN).cloned();
     let head = request.method() == Method::HEAD;
     let mut response = answer(app, peer, request).await.into_response();
-    if let Some(origin) = origin {
-        allow_origin(response.headers_mut(), origin);
-    }
+    cors(response.headers_mut(), origin);
     if head {
-        let length = response.body().size_hint_exact();
+        let length = http_body::Body::size_hint(response.body()).lower();
         response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
         *response.body_mut() = Full::new(Bytes::new());
     }
     response
-}
-
-trait ExactSize {
-    fn size_hint_exact(&self) -> u64;
-}
-
-impl ExactSize for Full<Bytes> {
-    fn size_hint_exact(&self) -> u64 {
-        http_body::Body::size_hint(self).lower()
-    }
 }
 
 async fn answer<B>(app: Arc<App>, peer: SocketAddr, request: Request<B>) -> Reply
@@ -114,26 +108,38 @@ where
     B::Error: std::error::Error + Send + Sync + 'static,
 {
     let (parts, body) = request.into_parts();
-    if let Some(reply) = preflight(&parts.method, &parts.headers) {
+    let accept = parts.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let wall_ms = app.clock.now().wall;
+    let uri = parts.uri.clone();
+    let mut site = Site { uri: &uri, accept: accept.as_deref(), wall_ms, charset_preset: false };
+    let Some(inner) = app.router.below_context(uri.path()) else { return refuse::web_server_page(404) };
+    if inner.is_empty() {
+        return to_context(&parts.headers, &uri);
+    }
+    site.charset_preset = refuse::under(inner, "/v1/cs");
+    if let Some(reply) = refuse::firewall(&parts.method, &site) {
         return reply;
     }
-    let found = app.router.find(&parts.method, parts.uri.path());
-    let (row, path) = match found {
-        router::Found::Row(row, path) => (row, path),
-        router::Found::WrongMethod { allowed } => {
-            return wrong_method(&app, &parts.method, parts.uri.path(), &allowed);
+    if let Some(reply) = preflight(&parts.method, &parts.headers, &site) {
+        return reply;
+    }
+    let (row, path) = match app.router.find(&parts.method, inner) {
+        // The naming filters of 1.x and 2.x know no HEAD.
+        Found::Row(..) if parts.method == Method::HEAD && refuse::under(inner, "/v1/ns") => {
+            return refuse::no_such_api(&parts.method, &site);
         }
-        router::Found::Nothing => return nothing_there(&app, &parts.method, parts.uri.path()),
+        Found::Row(row, path) => (row, path),
+        Found::WrongMethod(rows) => return refuse::wrong_method(&parts.method, inner, rows, &site),
+        Found::Nothing => return refuse::nothing_there(&parts.method, inner, &site),
     };
     let body = match Limited::new(body, HTTP_BODY as usize).collect().await {
         Ok(body) => body.to_bytes(),
         Err(error) if error.is::<LengthLimitError>() => {
-            let text = format!("the body is larger than {HTTP_BODY} bytes (limit HTTP_BODY)");
-            return container_error(413, &text, parts.uri.path(), app.clock.now().wall);
+            return site.error(413, &format!("the body is larger than {HTTP_BODY} bytes (limit HTTP_BODY)"));
         }
-        Err(_) => return container_error(400, "the body did not arrive whole", parts.uri.path(), app.clock.now().wall),
+        Err(_) => return site.error(400, "the body did not arrive whole"),
     };
-    let mut ctx = Ctx {
+    let ctx = Ctx {
         method: parts.method,
         uri: parts.uri,
         headers: parts.headers,
@@ -141,47 +147,30 @@ where
         params: Params::default(),
         path,
         body,
+        parsed: checks::Parsed::default(),
     };
-    match dispatch(app, row, &mut ctx).await {
+    match dispatch(app, row, ctx).await {
         Ok(reply) => reply,
-        Err(error) => reply::error(row.style, &error),
+        Err(refusal) => refusal.into_reply(row.style, &site),
     }
 }
 
-async fn dispatch(app: Arc<App>, row: &'static Row, ctx: &mut Ctx) -> table::Answer {
-    read_params(ctx).await?;
+async fn dispatch(app: Arc<App>, row: &'static Row, mut ctx: Ctx) -> table::Answer {
+    read_params(&mut ctx).await?;
     if row.check != Check::Off
         && app.settings.param_check
-        && let Err(text) = check_params(ctx, row.check)
+        && let Some(reply) = checks::check_params(&mut ctx, row, app.settings.metadata_length)?
     {
-        return Ok(Reply::text(text)
-            .status(400)
-            .header("pragma", "no-cache")
-            .header("cache-control", "no-cache,no-store"));
+        return Ok(reply);
     }
     match row.handler {
-        Handler::Now(handler) => handler(&app, ctx),
-        Handler::Later(handler) => {
-            let ctx = std::mem::replace(
-                ctx,
-                Ctx {
-                    method: Method::GET,
-                    uri: Uri::default(),
-                    headers: HeaderMap::new(),
-                    peer: ctx.peer,
-                    params: Params::default(),
-                    path: Vec::new(),
-                    body: Bytes::new(),
-                },
-            );
-            handler(app, ctx).await
-        }
+        Handler::Now(handler) => handler(&app, &ctx),
+        Handler::Later(handler) => handler(app, ctx).await,
     }
 }
 
-async fn read_params(ctx: &mut Ctx) -> Result<(), NacosError> {
+async fn read_params(ctx: &mut Ctx) -> Result<(), Refusal> {
     if let Some(query) = ctx.uri.query() {
-        let query = query.to_owned();
         ctx.params.add_urlencoded(query.as_bytes());
     }
     if ctx.body.is_empty() {
@@ -190,15 +179,14 @@ async fn read_params(ctx: &mut Ctx) -> Result<(), NacosError> {
     let content_type = ctx.header("content-type").unwrap_or("").to_owned();
     let essence = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
     if essence == "application/x-www-form-urlencoded" {
-        let body = ctx.body.clone();
-        ctx.params.add_urlencoded(&body);
+        ctx.params.add_urlencoded(&ctx.body);
     } else if essence == "multipart/form-data" {
         read_multipart(ctx, &content_type).await?;
     }
     Ok(())
 }
 
-async fn read_multipart(ctx: &mut Ctx, content_type: &str) -> Result<(), NacosError> {
+async fn read_multipart(ctx: &mut Ctx, content_type: &str) -> Result<(), Refusal> {
     let bad = |error: multer::Error| NacosError::invalid(format!("the multipart body cannot be read: {error}"));
     let boundary = multer::parse_boundary(content_type).map_err(bad)?;
     let body = ctx.body.clone();
@@ -220,81 +208,37 @@ async fn read_multipart(ctx: &mut Ctx, content_type: &str) -> Result<(), NacosEr
     Ok(())
 }
 
-/// The parameter check by the names the reference's extractors accept (spec/http-api.md 7).
-fn check_params(ctx: &Ctx, how: Check) -> Result<(), String> {
-    let params = &ctx.params;
-    let first = |names: &[&str]| names.iter().find_map(|name| params.non_blank(name));
-    let service = first(&["serviceName", "serviceNameParam"]);
-    let (grouped, bare) = match service.and_then(|name| name.split_once("@@")) {
-        Some((group, name)) => (Some(group), Some(name)),
-        None => (None, service),
-    };
-    let metadata = params.non_blank("metadata").and_then(|text| nacre_naming::parse_metadata(text).ok());
-    let info = check::ParamInfo {
-        namespace: first(&["namespaceId", "tenant", "namespace"]),
-        data_id: first(&["dataId"]),
-        group: first(&["group", "groupName", "groupNameParam"]).or(grouped.filter(|g| !g.is_empty())),
-        service: bare,
-        cluster: first(&["clusterName", "cluster"]).filter(|c| !c.contains(',')),
-        clusters: first(&["clusters"]).or_else(|| first(&["clusterName"]).filter(|c| c.contains(','))),
-        ip: first(&["ip"]),
-        port: first(&["port", "checkPort"]),
-        metadata: metadata.as_ref(),
-        mcp_name: None,
-    };
-    check::check(&info, check::METADATA_LENGTH)?;
-    if how == Check::Beat
-        && let Some(beat) = params.non_blank("beat")
-        && let Ok(beat) = serde_json::from_str::<serde_json::Value>(beat)
-    {
-        let text = |name: &str| beat.get(name).and_then(|v| v.as_str()).filter(|v| !v.trim().is_empty());
-        let (group, name) = match text("serviceName").and_then(|name| name.split_once("@@")) {
-            Some((group, name)) => (Some(group), Some(name)),
-            None => (None, text("serviceName")),
-        };
-        let port = beat.get("port").map(|port| port.to_string());
-        let info = check::ParamInfo {
-            group,
-            service: name,
-            cluster: text("cluster"),
-            ip: text("ip"),
-            port: port.as_deref(),
-            ..Default::default()
-        };
-        check::check(&info, check::METADATA_LENGTH)?;
-    }
-    Ok(())
+/// The context path without its slash leads to the one with it.
+fn to_context(headers: &HeaderMap, uri: &Uri) -> Reply {
+    let host =
+        headers.get(header::HOST).and_then(|host| host.to_str().ok()).or_else(|| uri.authority().map(|a| a.as_str()));
+    let location = format!("http://{}{}/", host.unwrap_or("localhost"), uri.path());
+    Reply::empty(302).header("location", &location)
 }
 
 /// CORS preflight: any origin, all methods and headers (spec/http-api.md 2).
-fn preflight(method: &Method, headers: &HeaderMap) -> Option<Reply> {
-    if method != Method::OPTIONS || !headers.contains_key("access-control-request-method") {
+fn preflight(method: &Method, headers: &HeaderMap, site: &Site<'_>) -> Option<Reply> {
+    if method != Method::OPTIONS || !headers.contains_key(header::ORIGIN) {
         return None;
     }
-    let asked = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or("").to_owned();
-    let mut reply = Reply::text(Bytes::new())
-        .header("access-control-allow-methods", &asked("access-control-request-method"))
-        .header("access-control-allow-headers", &asked("access-control-request-headers"))
-        .header("access-control-max-age", "18000");
-    reply.content_type = None;
-    Some(reply)
-}
-
-fn allow_origin(headers: &mut HeaderMap, origin: http::HeaderValue) {
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-    headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, http::HeaderValue::from_static("true"));
-    headers.append(header::VARY, http::HeaderValue::from_static("Origin"));
-}
-
-fn wrong_method(app: &App, method: &Method, path: &str, allowed: &[Method]) -> Reply {
-    let names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
-    let wall = app.clock.now().wall;
-    container_error(405, &format!("Method '{method}' is not supported."), path, wall).header("allow", &names.join(","))
-}
-
-fn nothing_there(app: &App, method: &Method, path: &str) -> Reply {
-    if app.router.below_context(path).is_some_and(|inner| inner.starts_with("/v1/ns/")) {
-        return Reply::text(format!("no such api:{method}:{path}")).status(501);
+    let asked = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
+    let wanted = asked("access-control-request-method")?;
+    let mut reply = Reply::empty(200).header("access-control-allow-methods", &wanted);
+    if let Some(wanted) = asked("access-control-request-headers") {
+        reply = reply.header("access-control-allow-headers", &wanted);
     }
-    container_error(404, "No message available", path, app.clock.now().wall)
+    if site.charset_preset {
+        reply = reply.typed(reply::JSON_UTF8);
+    }
+    reply.protected = false;
+    Some(reply.header("access-control-max-age", "18000"))
+}
+
+fn cors(headers: &mut HeaderMap, origin: Option<http::HeaderValue>) {
+    const VARY: &str = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers";
+    headers.insert(header::VARY, http::HeaderValue::from_static(VARY));
+    if let Some(origin) = origin {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, http::HeaderValue::from_static("true"));
+    }
 }

@@ -6,7 +6,7 @@ use http::{
     header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE},
 };
 use http_body_util::Full;
-use nacre_model::{ErrorCode, NacosError};
+use nacre_model::ErrorCode;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -22,6 +22,8 @@ pub struct Reply {
     pub content_type: Option<HeaderValue>,
     pub headers: Vec<(HeaderName, HeaderValue)>,
     pub body: Bytes,
+    /// Sends `Content-Security-Policy`, as everything but preflights does.
+    pub protected: bool,
 }
 
 impl Reply {
@@ -32,7 +34,19 @@ impl Reply {
             content_type: HeaderValue::from_str(content_type).ok(),
             headers: Vec::new(),
             body: body.into(),
+            protected: true,
         }
+    }
+
+    /// No body and no type.
+    pub fn empty(status: u16) -> Self {
+        Self { status, content_type: None, headers: Vec::new(), body: Bytes::new(), protected: true }
+    }
+
+    /// Another `Content-Type`. An illegal one is left out.
+    pub fn typed(mut self, content_type: &str) -> Self {
+        self.content_type = HeaderValue::from_str(content_type).ok();
+        self
     }
 
     /// 200 plain text.
@@ -47,7 +61,13 @@ impl Reply {
 
     /// 200 with the v2/v3 envelope around `data`.
     pub fn result(data: impl Serialize) -> Self {
-        Self::json(&json!({ "code": 0, "message": "success", "data": data }))
+        #[derive(Serialize)]
+        struct Envelope<T> {
+            code: i32,
+            message: &'static str,
+            data: T,
+        }
+        Self::json(&Envelope { code: 0, message: "success", data })
     }
 
     /// The v2/v3 envelope with a code of its own and status 200.
@@ -78,14 +98,21 @@ impl Reply {
         self
     }
 
-    pub fn into_response(self) -> Response<Full<Bytes>> {
+    pub fn into_response(mut self) -> Response<Full<Bytes>> {
+        if self.status < 200 {
+            // The reference answers some unreadable parameters with status 101; such an answer can have no body.
+            self.body = Bytes::new();
+            self.content_type = None;
+        }
         let mut response = Response::new(Full::new(self.body));
         *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
         if let Some(content_type) = self.content_type {
             headers.insert(CONTENT_TYPE, content_type);
         }
-        headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("script-src 'self'"));
+        if self.protected {
+            headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("script-src 'self'"));
+        }
         for (name, value) in self.headers {
             headers.append(name, value);
         }
@@ -104,28 +131,6 @@ pub enum Style {
     V1Console,
     /// v2 and v3 `@NacosApi` controllers: the `Result` envelope, details in `data`.
     Api,
-}
-
-/// A refusal spelled the way the area does it.
-pub fn error(style: Style, error: &NacosError) -> Reply {
-    let status = u16::try_from(error.status).ok().filter(|s| (100..=999).contains(s)).unwrap_or(500);
-    match style {
-        Style::V1Naming => Reply::text(error.client_text()).status(status),
-        Style::V1Config | Style::V1Console => Reply::text(format!("caused: {};", error.client_text())).status(status),
-        Style::Api => {
-            let code = if error.runtime { ErrorCode::SERVER_ERROR } else { error.code };
-            Reply::json(&json!({ "code": code.code, "message": code.text, "data": error.client_text() })).status(status)
-        }
-    }
-}
-
-/// The servlet container's own error JSON (`sendError`): unknown paths, wrong methods.
-pub fn container_error(status: u16, message: &str, path: &str, wall_ms: i64) -> Reply {
-    let reason = StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason()).unwrap_or("Error");
-    Reply::json(&json!({
-        "timestamp": iso8601(wall_ms), "status": status, "error": reason, "message": message, "path": path,
-    }))
-    .status(status)
 }
 
 /// `2024-01-02T03:04:05.006+00:00`, the form of Timestamp fields.
@@ -157,14 +162,5 @@ mod tests {
     fn timestamps_are_iso_8601_with_zone() {
         assert_eq!(iso8601(1_704_164_645_006), "2024-01-02T03:04:05.006+00:00");
         assert_eq!(iso8601(951_782_400_000), "2000-02-29T00:00:00.000+00:00");
-    }
-
-    #[test]
-    fn one_error_three_spellings() {
-        let refused = NacosError::runtime(400, "no");
-        assert_eq!(error(Style::V1Naming, &refused).body, "errCode: 400, errMsg: no ");
-        assert_eq!(error(Style::V1Config, &NacosError::invalid("bad")).body, "caused: bad;");
-        let body: Value = serde_json::from_slice(&error(Style::Api, &refused).body).expect("json");
-        assert_eq!(body, json!({"code": 30000, "message": "server error", "data": "errCode: 400, errMsg: no "}));
     }
 }

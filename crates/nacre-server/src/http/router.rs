@@ -1,7 +1,7 @@
-//! Finds the row of a request. Paths are canonicalised first (duplicate and trailing slashes, `;` parameters), so that
-//! a spelling variant meets the same row, the same check and the same rights as the plain one.
+//! Finds the row of a request. Spelling variants of a path never come here (`refuse::firewall`), but for one: a slash at
+//! the end, which leads to the same row, the same check and the same rights.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::collections::HashMap;
 
 use http::Method;
 
@@ -11,17 +11,16 @@ use super::table::{Row, rows};
 pub enum Found {
     /// The row, and the values of its path variables.
     Row(&'static Row, Vec<(String, String)>),
-    WrongMethod {
-        allowed: Vec<Method>,
-    },
+    /// Rows of the path, none of the method.
+    WrongMethod(&'static [&'static Row]),
     Nothing,
 }
 
 /// Every endpoint by path: a map for the plain ones (nearly all), a tree for those with variables.
 pub struct Router {
     context: String,
-    plain: HashMap<&'static str, Vec<&'static Row>>,
-    variable: matchit::Router<Vec<&'static Row>>,
+    plain: HashMap<&'static str, &'static [&'static Row]>,
+    variable: matchit::Router<&'static [&'static Row]>,
 }
 
 impl Router {
@@ -39,30 +38,34 @@ impl Router {
             assert!(!twice, "two rows claim {:?} {}", row.methods, row.path);
             at_path.push(row);
         }
+        // The table lives as long as the process, and so does its index.
+        let kept = |rows: Vec<&'static Row>| -> &'static [&'static Row] { rows.leak() };
+        let plain = plain.into_iter().map(|(path, rows)| (path, kept(rows))).collect();
         let mut variable = matchit::Router::new();
         for (path, rows) in with_variables {
-            if let Err(error) = variable.insert(path, rows) {
+            if let Err(error) = variable.insert(path, kept(rows)) {
                 panic!("the table holds a path that cannot be routed: {path}: {error}");
             }
         }
         Self { context: context.trim_end_matches('/').to_owned(), plain, variable }
     }
 
-    /// The canonical path below the context path.
-    pub fn below_context<'p>(&self, path: &'p str) -> Option<Cow<'p, str>> {
-        let inner = match canonical(path) {
-            Cow::Borrowed(path) => Cow::Borrowed(path.strip_prefix(&self.context)?),
-            Cow::Owned(path) => Cow::Owned(path.strip_prefix(&self.context)?.to_owned()),
-        };
+    /// The path below the context path; empty for the context path itself.
+    pub fn below_context<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let inner = path.strip_prefix(&self.context)?;
         (inner.is_empty() || inner.starts_with('/')).then_some(inner)
     }
 
-    pub fn find(&self, method: &Method, path: &str) -> Found {
-        let Some(inner) = self.below_context(path) else { return Found::Nothing };
-        if let Some(rows) = self.plain.get(&*inner) {
+    /// The row for a path below the context path.
+    pub fn find(&self, method: &Method, inner: &str) -> Found {
+        let inner = match inner.strip_suffix('/') {
+            Some(bare) if !bare.is_empty() => bare,
+            _ => inner,
+        };
+        if let Some(rows) = self.plain.get(inner) {
             return choose(rows, method, Vec::new);
         }
-        match self.variable.at(&inner) {
+        match self.variable.at(inner) {
             Ok(found) => choose(found.value, method, || {
                 let values = found.params.iter();
                 values.map(|(name, value)| (name.to_owned(), super::params::decode(value.as_bytes()))).collect()
@@ -72,39 +75,17 @@ impl Router {
     }
 }
 
-fn choose(rows: &[&'static Row], method: &Method, values: impl FnOnce() -> Vec<(String, String)>) -> Found {
+fn choose(rows: &'static [&'static Row], method: &Method, values: impl FnOnce() -> Vec<(String, String)>) -> Found {
     let wanted = if method == Method::HEAD { &Method::GET } else { method };
     match rows.iter().find(|row| row.methods.contains(wanted)) {
         Some(row) => Found::Row(row, values()),
-        None => Found::WrongMethod { allowed: rows.iter().flat_map(|row| row.methods.iter().cloned()).collect() },
+        None => Found::WrongMethod(rows),
     }
-}
-
-fn canonical(path: &str) -> Cow<'_, str> {
-    let plain = !path.contains("//") && !path.contains(';') && !path.contains("/.") && !path.ends_with('/');
-    if plain && path.starts_with('/') {
-        return Cow::Borrowed(path);
-    }
-    let mut out = String::with_capacity(path.len());
-    for segment in path.split('/') {
-        let segment = segment.split(';').next().unwrap_or("");
-        if !segment.is_empty() && segment != "." {
-            out.push('/');
-            out.push_str(segment);
-        }
-    }
-    Cow::Owned(out)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn spelling_variants_are_one_path() {
-        assert_eq!(canonical("//nacos/v1//cs/configs/"), "/nacos/v1/cs/configs");
-        assert_eq!(canonical("/nacos/v1/cs/configs;a=b"), "/nacos/v1/cs/configs");
-    }
 
     #[test]
     fn no_two_rows_claim_one_endpoint() {

@@ -7,6 +7,7 @@ use http::Method;
 
 use super::{
     Ctx,
+    refuse::Refusal,
     reply::{Reply, Style},
 };
 use crate::app::App;
@@ -40,14 +41,18 @@ pub enum Auth {
 pub enum Check {
     /// All parameters by their accepted names.
     Params,
-    /// As [`Check::Params`], and the `beat` JSON.
+    /// Naming, instance lists: service and `clusters`, nothing else.
+    List,
+    /// Naming, metadata batch: service, metadata and the `instances` JSON.
+    Batch,
+    /// Naming, heartbeats: service, ip, port and the `beat` JSON.
     Beat,
     /// Not checked (searches with wildcards, probes).
     Off,
 }
 
 /// A handler's answer or refusal.
-pub type Answer = Result<Reply, nacre_model::NacosError>;
+pub type Answer = Result<Reply, Refusal>;
 /// What an asynchronous handler returns.
 pub type Pending = Pin<Box<dyn Future<Output = Answer> + Send>>;
 

@@ -1,0 +1,134 @@
+//! The parameter check in front of every handler (spec/http-api.md 7): gathers what a request says about itself, by the
+//! names that the reference's extractors accept, and lets [`nacre_model::check`] judge it.
+
+use std::sync::Arc;
+
+use nacre_model::{Metadata, NacosError, check};
+use nacre_naming::{BeatInfo, parse_metadata};
+use serde::Deserialize;
+
+use super::{
+    Ctx,
+    refuse::{self, Refusal},
+    reply::Reply,
+    table::{Check, Generation, Row},
+};
+
+/// What the check had to parse; handlers use it instead of parsing again.
+#[derive(Debug, Default)]
+pub struct Parsed {
+    pub metadata: Option<Arc<Metadata>>,
+    pub beat: Option<BeatInfo>,
+}
+
+/// Checks the request of `row`; `Ok(Some)` is the refusal of the check itself. Parameters that are no JSON where the
+/// check reads JSON fail outside of any handler, with the container's error page.
+pub fn check_params(ctx: &mut Ctx, row: &Row, metadata_length: usize) -> Result<Option<Reply>, Refusal> {
+    let outcome = match (row.module, row.check) {
+        (_, Check::Off) => return Ok(None),
+        ("naming", how) => naming(ctx, row.generation, how, metadata_length)?,
+        _ => check::check(&any(ctx), metadata_length),
+    };
+    Ok(outcome.err().map(|text| refuse::param_check(&text)))
+}
+
+fn naming(ctx: &mut Ctx, generation: Generation, how: Check, limit: usize) -> Result<Result<(), String>, Refusal> {
+    let metadata = match how {
+        Check::Params | Check::Batch => ctx.params.get("metadata").filter(|text| !text.trim().is_empty()),
+        _ => None,
+    };
+    let metadata = metadata.map(parse_metadata).transpose().map_err(|error| unreadable(generation, &error))?;
+    let instances = match (how, ctx.params.non_blank("instances")) {
+        (Check::Batch, Some(text)) => Some(BatchTarget::parse(text).map_err(|error| unreadable(generation, &error))?),
+        _ => None,
+    };
+    let beat = match (how, ctx.params.non_blank("beat")) {
+        (Check::Beat, Some(text)) => Some(BeatInfo::parse(text).map_err(|error| unreadable(generation, &error))?),
+        _ => None,
+    };
+    let mut outcome = check::check(&naming_info(ctx, how, metadata.as_ref()), limit);
+    if let (Ok(()), Some(beat)) = (&outcome, &beat) {
+        outcome = check_target(Some(&beat.ip), beat.port, Some(&beat.cluster), limit);
+    }
+    for target in instances.iter().flatten() {
+        if outcome.is_ok() {
+            outcome = check_target(target.ip.as_deref(), target.port, target.cluster_name.as_deref(), limit);
+        }
+    }
+    ctx.parsed = Parsed { metadata: metadata.map(Arc::new), beat };
+    Ok(outcome)
+}
+
+fn naming_info<'a>(ctx: &'a Ctx, how: Check, metadata: Option<&'a Metadata>) -> check::ParamInfo<'a> {
+    let params = &ctx.params;
+    let first = |names: &[&str]| names.iter().find_map(|name| params.non_blank(name));
+    let whole = how == Check::Params;
+    let service = if whole { first(&["serviceName", "serviceNameParam"]) } else { first(&["serviceName"]) };
+    let group = if whole { first(&["groupName", "groupNameParam"]) } else { first(&["groupName"]) };
+    let (group, service) = match service.and_then(|name| name.split_once("@@")) {
+        Some((group, name)) => (Some(group), Some(name)),
+        None => (group, service),
+    };
+    let mut info =
+        check::ParamInfo { namespace: first(&["namespaceId"]), group, service, metadata, ..Default::default() };
+    match how {
+        Check::Params => {
+            info.cluster = first(&["clusterName", "cluster"]);
+            info.ip = first(&["ip"]);
+            info.port = first(&["port", "checkPort"]);
+        }
+        Check::List => info.clusters = first(&["clusters"]),
+        Check::Beat => {
+            info.ip = first(&["ip"]);
+            info.port = first(&["port"]);
+        }
+        Check::Batch | Check::Off => {}
+    }
+    info
+}
+
+fn check_target(ip: Option<&str>, port: i32, cluster: Option<&str>, limit: usize) -> Result<(), String> {
+    let port = port.to_string();
+    check::check(&check::ParamInfo { ip, port: Some(&port), cluster, ..Default::default() }, limit)
+}
+
+/// Modules other than naming: every name that any of their extractors accepts.
+fn any(ctx: &Ctx) -> check::ParamInfo<'_> {
+    let params = &ctx.params;
+    let first = |names: &[&str]| names.iter().find_map(|name| params.non_blank(name));
+    check::ParamInfo {
+        namespace: first(&["namespaceId", "tenant", "namespace"]),
+        data_id: first(&["dataId"]),
+        group: first(&["group", "groupName"]),
+        ip: first(&["ip"]),
+        ..Default::default()
+    }
+}
+
+/// One member of the `instances` parameter of the metadata batch APIs.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BatchTarget {
+    pub ip: Option<String>,
+    pub port: i32,
+    pub cluster_name: Option<String>,
+}
+
+impl BatchTarget {
+    pub fn parse(text: &str) -> Result<Vec<Self>, NacosError> {
+        serde_json::from_str(text)
+            .map_err(|_| NacosError::runtime(101, "Nacos deserialize for class [List<Instance>] failed. "))
+    }
+}
+
+/// The filter chain's own failure: 1.x and 2.x paths below `/v1/ns` pass one more filter, which adds its words.
+fn unreadable(generation: Generation, error: &NacosError) -> Refusal {
+    let text =
+        if error.runtime { error.client_text() } else { format!("ErrCode:{}, ErrMsg:{}", error.status, error.message) };
+    let cause = &error.message;
+    match generation {
+        Generation::V1 if error.runtime => Refusal::container(500, format!("Server failed, caused: {text};")),
+        Generation::V1 => Refusal::container(500, format!("Server failed, caused: {text};caused: {cause};")),
+        _ => Refusal::container(500, text),
+    }
+}

@@ -1,0 +1,341 @@
+//! Refusals: what a handler says no with, and everything that answers before or instead of a handler: the request
+//! firewall, unknown paths, wrong methods, the servlet container's error pages.
+
+use bytes::Bytes;
+use http::{Method, StatusCode, Uri};
+use nacre_model::{ErrorCode, NacosError};
+use serde_json::json;
+
+use super::{
+    reply::{JSON, JSON_UTF8, Reply, Style, iso8601},
+    table::{Generation, Row},
+};
+
+/// Why a handler does not answer with success.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Refusal {
+    /// In Nacos's words; spelled by the row's [`Style`].
+    Nacos(NacosError),
+    /// An exception that the reference's handlers do not expect: 500 with its message (and that of its cause).
+    Exception { message: String, cause: Option<String> },
+    /// The servlet container's error JSON (`sendError`).
+    Container { status: u16, message: String },
+}
+
+impl From<NacosError> for Refusal {
+    fn from(error: NacosError) -> Self {
+        Self::Nacos(error)
+    }
+}
+
+impl Refusal {
+    /// An unexpected exception without a cause of its own.
+    pub fn exception(message: impl Into<String>) -> Self {
+        Self::Exception { message: message.into(), cause: None }
+    }
+
+    pub fn container(status: u16, message: impl Into<String>) -> Self {
+        Self::Container { status, message: message.into() }
+    }
+
+    pub fn into_reply(self, style: Style, site: &Site<'_>) -> Reply {
+        match self {
+            Self::Nacos(error) => nacos(style, &error),
+            Self::Exception { message, cause } => exception(style, &message, cause.as_deref()),
+            Self::Container { status, message } => site.error(status, &message),
+        }
+    }
+}
+
+fn nacos(style: Style, error: &NacosError) -> Reply {
+    let status = u16::try_from(error.status).ok().filter(|s| (100..=999).contains(s)).unwrap_or(500);
+    match style {
+        Style::V1Naming => Reply::text(error.client_text()).status(status),
+        Style::V1Config | Style::V1Console => Reply::text(format!("caused: {};", error.client_text())).status(status),
+        Style::Api => {
+            let code = if error.runtime { ErrorCode::SERVER_ERROR } else { error.code };
+            Reply::json(&json!({ "code": code.code, "message": code.text, "data": error.client_text() })).status(status)
+        }
+    }
+}
+
+fn exception(style: Style, message: &str, cause: Option<&str>) -> Reply {
+    let caused = || match cause {
+        Some(cause) => format!("caused: {message};caused: {cause};"),
+        None => format!("caused: {message};"),
+    };
+    match style {
+        Style::V1Naming => Reply::text(caused()).status(500),
+        Style::V1Config | Style::V1Console => Reply::text(html_escape(&caused())).status(500),
+        Style::Api => {
+            let code = ErrorCode::SERVER_ERROR.code;
+            Reply::json(&json!({ "code": code, "message": message, "data": null })).status(500)
+        }
+    }
+}
+
+/// Where a request went; what error pages say of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Site<'a> {
+    pub uri: &'a Uri,
+    /// The `Accept` header.
+    pub accept: Option<&'a str>,
+    pub wall_ms: i64,
+    /// The path lies below `/v1/cs`, where a filter of the reference presets the response's charset.
+    pub charset_preset: bool,
+}
+
+impl Site<'_> {
+    /// The error page of Spring Boot: JSON, HTML for browsers, nothing for clients that take neither.
+    pub fn error(&self, status: u16, message: &str) -> Reply {
+        let reason = StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason()).unwrap_or("Error");
+        match preferred(self.accept) {
+            Preferred::Json => {
+                let mut reply = Reply::json(&json!({
+                    "timestamp": iso8601(self.wall_ms), "status": status, "error": reason, "message": message,
+                    "path": self.uri.path(),
+                }));
+                if self.charset_preset {
+                    reply = Reply::new(JSON_UTF8, reply.body);
+                }
+                reply.status(status)
+            }
+            Preferred::Html => Reply::new(
+                "text/html;charset=UTF-8",
+                format!(
+                    "<html><body><h1>Whitelabel Error Page</h1><p>This application has no explicit mapping for /error, \
+                     so you are seeing this as a fallback.</p><div id='created'>{}</div><div>There was an unexpected \
+                     error (type={reason}, status={status}).</div><div>{}</div></body></html>",
+                    iso8601(self.wall_ms),
+                    html_escape(message)
+                ),
+            )
+            .status(status),
+            Preferred::Nothing => Reply::empty(status),
+        }
+    }
+}
+
+#[derive(Debug, PartialEq)]
+enum Preferred {
+    Json,
+    Html,
+    Nothing,
+}
+
+/// Which error page an `Accept` header asks for, by quality and then by order.
+fn preferred(accept: Option<&str>) -> Preferred {
+    let Some(accept) = accept.filter(|a| !a.trim().is_empty()) else { return Preferred::Json };
+    let mut best: Option<(f32, Preferred)> = None;
+    for range in accept.split(',') {
+        let mut parts = range.split(';').map(str::trim);
+        let page = match parts.next().unwrap_or("").to_ascii_lowercase().as_str() {
+            "text/html" | "text/*" => Preferred::Html,
+            "*/*" | "application/*" | "application/json" | "application/*+json" => Preferred::Json,
+            _ => continue,
+        };
+        let quality = parts.find_map(|p| p.strip_prefix("q=")).and_then(|q| q.parse::<f32>().ok()).unwrap_or(1.0);
+        if best.as_ref().is_none_or(|(most, _)| quality > *most) {
+            best = Some((quality, page));
+        }
+    }
+    best.map_or(Preferred::Nothing, |(_, page)| page)
+}
+
+/// The page of the web server below Spring (Tomcat), for what never reaches the application.
+pub fn web_server_page(status: u16) -> Reply {
+    let reason = StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason()).unwrap_or("Error");
+    let title = format!("HTTP Status {status} – {reason}");
+    let page = format!(
+        "<!doctype html><html lang=\"en\"><head><title>{title}</title></head><body><h1>{title}</h1></body></html>"
+    );
+    Reply::new("text/html;charset=utf-8", page).status(status)
+}
+
+/// Requests that the reference's web server and its firewall (Spring Security) refuse before looking at the path.
+/// Spelling variants of a path must not slip past checks that look at the path, so they are refused, not normalised.
+pub fn firewall(method: &Method, site: &Site<'_>) -> Option<Reply> {
+    let path = site.uri.path();
+    if method == Method::TRACE {
+        return Some(web_server_page(405).header("allow", "HEAD, DELETE, POST, GET, OPTIONS, PUT"));
+    }
+    let lower_escapes = |escape: &str| path.as_bytes().windows(3).any(|w| w.eq_ignore_ascii_case(escape.as_bytes()));
+    if lower_escapes("%2f") || lower_escapes("%5c") || path.contains('\\') {
+        return Some(web_server_page(400));
+    }
+    const KNOWN: [Method; 7] =
+        [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::PATCH, Method::HEAD, Method::OPTIONS];
+    if !KNOWN.contains(method) {
+        return Some(web_server_page(500));
+    }
+    if path.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.' | b'@'))
+        && !path.contains("//")
+        && !path.contains("/.")
+    {
+        return None;
+    }
+    for poison in ["//", ";", "%3b", "%2e", "%25", "%00", "%0a", "%0d"] {
+        if path.contains(poison) || (poison.len() == 3 && lower_escapes(poison)) {
+            let text = format!(
+                "The request was rejected because the URL contained a potentially malicious String \"{poison}\""
+            );
+            return Some(site.error(500, &text));
+        }
+    }
+    if path.split('/').any(|segment| segment == "." || segment == "..") {
+        return Some(site.error(500, "The request was rejected because the URL was not normalized."));
+    }
+    None
+}
+
+/// No row has this path.
+pub fn nothing_there(method: &Method, inner: &str, site: &Site<'_>) -> Reply {
+    if under(inner, "/v1/ns") {
+        return no_such_api(method, site);
+    }
+    if under(inner, "/v3") {
+        let path = site.uri.path();
+        return site.error(404, &format!("No endpoint {method} {path}."));
+    }
+    site.error(404, "No message available")
+}
+
+/// What the naming module of 1.x and 2.x answers for methods and paths it does not know.
+pub fn no_such_api(method: &Method, site: &Site<'_>) -> Reply {
+    site.error(501, &format!("no such api:{method}:{}", site.uri.path()))
+}
+
+/// A row has this path, none of them this method. `rows` are those of the path, in the table's order.
+pub fn wrong_method(method: &Method, inner: &str, rows: &[&'static Row], site: &Site<'_>) -> Reply {
+    if under(inner, "/v1/ns") {
+        return no_such_api(method, site);
+    }
+    let methods = rows.iter().flat_map(|row| row.methods.iter());
+    if method == Method::OPTIONS {
+        let mut allowed: Vec<&str> = Vec::new();
+        for method in methods {
+            allowed.push(method.as_str());
+            if method == Method::GET {
+                allowed.push("HEAD");
+            }
+        }
+        allowed.push("OPTIONS");
+        let mut reply = Reply::empty(200).header("allow", &allowed.join(","));
+        if site.charset_preset {
+            reply = reply.typed(JSON_UTF8);
+        }
+        return reply;
+    }
+    let generation = rows.first().map(|row| row.generation);
+    match generation {
+        Some(Generation::V3Client | Generation::V3Admin) => {
+            let allowed: Vec<&str> = methods.map(Method::as_str).collect();
+            site.error(405, &format!("Method '{method}' is not supported.")).header("allow", &allowed.join(", "))
+        }
+        Some(Generation::V3Console) => {
+            exception(Style::V1Console, &format!("Request method '{method}' is not supported"), None)
+        }
+        Some(Generation::V2) => {
+            let text = html_escape(&format!("caused: Request method '{method}' not supported;"));
+            Reply::new(JSON, json!({ "code": 500, "message": text, "data": null }).to_string()).status(500)
+        }
+        _ => exception(Style::V1Console, &format!("Request method '{method}' not supported"), None),
+    }
+}
+
+/// `inner` is `base` or lies below it.
+pub fn under(inner: &str, base: &str) -> bool {
+    inner.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Spring's HtmlUtils, the five characters that matter.
+pub fn html_escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// The answer of the parameter check: one line, no `Content-Type`.
+pub fn param_check(text: &str) -> Reply {
+    let mut reply = Reply::empty(400).header("pragma", "no-cache").header("cache-control", "no-cache,no-store");
+    reply.body = Bytes::from(format!("{text}\r\n"));
+    reply
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn site(uri: &Uri) -> Site<'_> {
+        Site { uri, accept: None, wall_ms: 0, charset_preset: false }
+    }
+
+    fn json_of(reply: &Reply) -> Value {
+        serde_json::from_slice(&reply.body).expect("json")
+    }
+
+    #[test]
+    fn one_error_three_spellings() {
+        let uri = Uri::from_static("/x");
+        let spell = |refusal: Refusal, style| refusal.into_reply(style, &site(&uri));
+        let refused = NacosError::runtime(400, "no");
+        assert_eq!(spell(refused.clone().into(), Style::V1Naming).body, "errCode: 400, errMsg: no ");
+        assert_eq!(spell(NacosError::invalid("bad").into(), Style::V1Config).body, "caused: bad;");
+        let body = json_of(&spell(refused.into(), Style::Api));
+        assert_eq!(body, json!({"code": 30000, "message": "server error", "data": "errCode: 400, errMsg: no "}));
+    }
+
+    #[test]
+    fn unexpected_exceptions_are_500_in_every_generation() {
+        let uri = Uri::from_static("/x");
+        let odd = Refusal::Exception { message: "it's odd".into(), cause: Some("why".into()) };
+        let spell = |style| odd.clone().into_reply(style, &site(&uri));
+        assert_eq!(spell(Style::V1Naming).body, "caused: it's odd;caused: why;");
+        assert_eq!(spell(Style::V1Console).body, "caused: it&#39;s odd;caused: why;");
+        assert_eq!(json_of(&spell(Style::Api)), json!({"code": 30000, "message": "it's odd", "data": null}));
+        assert!([Style::V1Naming, Style::V1Console, Style::Api].map(spell).iter().all(|r| r.status == 500));
+    }
+
+    #[test]
+    fn error_pages_follow_the_accept_header() {
+        for (accept, page) in [
+            (None, Preferred::Json),
+            (Some("*/*"), Preferred::Json),
+            (Some("text/html"), Preferred::Html),
+            (Some("text/html,application/xhtml+xml,*/*;q=0.8"), Preferred::Html),
+            (Some("text/html;q=0.5, application/json"), Preferred::Json),
+            (Some("application/xml"), Preferred::Nothing),
+        ] {
+            assert_eq!(preferred(accept), page, "{accept:?}");
+        }
+    }
+
+    #[test]
+    fn spelling_variants_of_a_path_are_refused() {
+        for (path, status) in [
+            ("/nacos/v1//cs/configs", 500),
+            ("/nacos/v1/cs/../cs/configs", 500),
+            ("/nacos/v1/cs/configs;x=y", 500),
+            ("/nacos/v1/cs%2fconfigs", 400),
+            ("/nacos/v1/%2E%2e/x", 500),
+        ] {
+            let uri: Uri = path.parse().expect("uri");
+            assert_eq!(firewall(&Method::GET, &site(&uri)).map(|r| r.status), Some(status), "{path}");
+        }
+        for path in ["/nacos/v1/cs/configs/", "/nacos/v2/ns/instance/statuses/public%23%23G@@s"] {
+            let uri: Uri = path.parse().expect("uri");
+            assert!(firewall(&Method::GET, &site(&uri)).is_none(), "{path}");
+        }
+    }
+}
