@@ -14,6 +14,7 @@ use nacre_journal::Journal;
 use nacre_model::{Cause, ErrorCode, Event, NacosError, Subject};
 use nacre_naming::{Naming, NamingCommand, NamingReply};
 use nacre_store::{DirLock, Store, StoreError};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -37,6 +38,11 @@ pub struct Settings {
     pub param_check: bool,
     /// `nacos.naming.service.metadata.length`.
     pub metadata_length: usize,
+    /// `nacre.http.max-body` and `nacre.http.max-head`, bytes.
+    pub max_body: usize,
+    pub max_head: usize,
+    /// `nacre.limit.connections`.
+    pub max_connections: usize,
 }
 
 /// Everything a handler may need. Shared behind one `Arc`.
@@ -58,6 +64,8 @@ pub struct App {
     pub draining: CancellationToken,
     /// Set once the log is replayed and the doors are open.
     pub started: AtomicBool,
+    /// Places for connections of all doors.
+    pub room: Arc<Semaphore>,
     /// Held for as long as this process owns the data directory.
     pub lock: DirLock,
 }

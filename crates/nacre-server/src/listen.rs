@@ -11,13 +11,9 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use nacre_model::{
-    Cause, Event, Subject,
-    limits::{CONNECTIONS, GRPC_STREAMS, HTTP_HEAD},
-};
+use nacre_model::{Cause, Event, Subject, limits::GRPC_STREAMS};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
-    sync::Semaphore,
     time::timeout,
 };
 
@@ -51,7 +47,6 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Accepts until the server drains.
 pub async fn accept(app: Arc<App>, listener: TcpListener, door: Door) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS as usize));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -70,8 +65,8 @@ pub async fn accept(app: Arc<App>, listener: TcpListener, door: Door) {
                 continue;
             }
         };
-        let Ok(permit) = room.clone().try_acquire_owned() else {
-            let cause = Cause::LimitHit { limit: "CONNECTIONS".into(), value: CONNECTIONS };
+        let Ok(permit) = app.room.clone().try_acquire_owned() else {
+            let cause = Cause::LimitHit { limit: "CONNECTIONS".into(), value: app.settings.max_connections as u64 };
             app.journal.record(Event::new(app.clock.now(), Subject::client(&peer.to_string()), cause));
             continue;
         };
@@ -121,6 +116,7 @@ async fn peek_enough(stream: &TcpStream, first: &mut [u8; PREFACE.len()]) -> io:
 
 async fn serve_http1(app: Arc<App>, stream: TcpStream, peer: SocketAddr, door: Door) {
     let draining = app.draining.clone();
+    let max_head = app.settings.max_head;
     let service = service_fn(move |request| {
         let app = app.clone();
         async move {
@@ -134,7 +130,7 @@ async fn serve_http1(app: Arc<App>, stream: TcpStream, peer: SocketAddr, door: D
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(FIRST_BYTE)
-        .max_buf_size(HTTP_HEAD as usize)
+        .max_buf_size(max_head)
         .pipeline_flush(true)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);

@@ -14,6 +14,7 @@ use nacre_model::{Cause, Event, Subject};
 use nacre_naming::Naming;
 use nacre_store::{DirLock, Store, StoreError, StoreOptions};
 use thiserror::Error;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -96,6 +97,7 @@ pub async fn start(props: Properties) -> Result<Arc<App>, RunError> {
         router: Router::new(&settings.context),
         workers: Workers::new(clock.clone(), journal.clone(), draining.clone()),
         started: AtomicBool::new(false),
+        room: Arc::new(Semaphore::new(settings.max_connections)),
         lock,
         props,
         settings,
@@ -129,6 +131,9 @@ fn settings(props: &Properties) -> Settings {
         context: props.str("server.servlet.contextPath").to_owned(),
         listen: props.addresses("nacre.listen").to_vec(),
         param_check: props.bool("nacos.core.param.check.enabled"),
+        max_body: props.usize("nacre.http.max-body"),
+        max_head: props.usize("nacre.http.max-head"),
+        max_connections: props.usize("nacre.limit.connections"),
         metadata_length: props.usize("nacos.naming.service.metadata.length"),
     }
 }

@@ -19,7 +19,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, Uri, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use nacre_model::{NacosError, limits::HTTP_BODY};
+use nacre_model::NacosError;
 
 use self::{
     params::{Params, Upload},
@@ -132,10 +132,11 @@ where
         Found::WrongMethod(rows) => return refuse::wrong_method(&parts.method, inner, rows, &site),
         Found::Nothing => return refuse::nothing_there(&parts.method, inner, &site),
     };
-    let body = match Limited::new(body, HTTP_BODY as usize).collect().await {
+    let body = match Limited::new(body, app.settings.max_body).collect().await {
         Ok(body) => body.to_bytes(),
         Err(error) if error.is::<LengthLimitError>() => {
-            return site.error(413, &format!("the body is larger than {HTTP_BODY} bytes (limit HTTP_BODY)"));
+            let max = app.settings.max_body;
+            return site.error(413, &format!("the body is larger than {max} bytes (nacre.http.max-body)"));
         }
         Err(_) => return site.error(400, "the body did not arrive whole"),
     };
