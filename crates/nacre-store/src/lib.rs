@@ -14,10 +14,16 @@
 //! log is replayed from [`Loaded::applied`]. Before the log is purged, [`Store::checkpoint`] makes the database durable.
 
 pub mod error;
+mod load;
 pub mod lock;
+mod pool;
 pub mod read;
+mod rows;
+mod schema;
 pub mod store;
+mod time;
 pub mod write;
+mod writer;
 
 pub use error::{Poison, StoreError};
 pub use lock::DirLock;

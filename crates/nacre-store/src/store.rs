@@ -1,10 +1,20 @@
-//! The store: opening, the writer, whole-state loads, snapshots.
+//! The store: opening, whole-state loads, snapshots and restore. Writing is in `writer.rs`, reading in `read.rs`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use nacre_config::ConfigState;
+use rusqlite::{Connection, OpenFlags, backup::Backup};
 
-use crate::{Applied, KvRow, Poison, StoreError, WriteBatch};
+use crate::{
+    Applied, KvRow, Poison, StoreError, WriteBatch, load,
+    pool::{Readers, open_read_only},
+    schema,
+    writer::{Writer, Writing, checkpoint},
+};
 
 /// Where and how.
 #[derive(Clone, Debug)]
@@ -15,11 +25,13 @@ pub struct StoreOptions {
     pub queue: usize,
     /// Read-only connections.
     pub readers: usize,
+    /// Pause between tries of a failed transaction.
+    pub retry: Duration,
 }
 
 impl StoreOptions {
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), queue: 1_024, readers: 4 }
+        Self { path: path.into(), queue: 1_024, readers: 4, retry: Duration::from_secs(1) }
     }
 }
 
@@ -50,68 +62,201 @@ pub struct StoreReport {
 
 /// The database. Cheap to share behind an `Arc`; every call blocks.
 pub struct Store {
-    options: StoreOptions,
+    path: PathBuf,
+    writer: Writer,
+    readers: Readers,
 }
 
 impl Store {
     /// Opens or creates the database, brings an older format up to date, and starts the writer.
     pub fn open(options: StoreOptions) -> Result<Self, StoreError> {
-        Ok(Self { options })
+        let path = options.path;
+        let writing = open_writing(&path).map_err(|error| error.at(&path))?;
+        let writer = Writer::start(writing, options.queue, options.retry)?;
+        Ok(Self { readers: Readers::new(&path, options.readers), writer, path })
     }
 
-    /// Reads everything (after [`Store::barrier`]).
+    /// Reads everything, and mends the md5 columns that did not fit.
     pub fn load(&self) -> Result<Loaded, StoreError> {
-        Ok(Loaded::default())
+        self.visible()?;
+        let load = self.readers.read(load::load)?;
+        let wrong = load.wrong_md5;
+        if !wrong.is_empty() && self.poison().is_none() {
+            self.writer.run(move |writing| {
+                let transaction = writing.connection.transaction()?;
+                for (id, md5) in wrong {
+                    transaction
+                        .prepare_cached("UPDATE config_info SET md5 = ?2 WHERE id = ?1")?
+                        .execute((i64::try_from(id).unwrap_or(i64::MAX), md5))?;
+                }
+                Ok(transaction.commit()?)
+            })?;
+        }
+        Ok(load.loaded)
+    }
+
+    /// As [`Store::load`], for a database that somebody edited by hand: rows without a namespace get their name first.
+    pub fn reload(&self) -> Result<Loaded, StoreError> {
+        self.writer.run(|writing| schema::name_default_namespace(&writing.connection, &schema::NAMED_AT_START))?;
+        self.load()
     }
 
     /// Queues a batch; waits while the queue is full, never for the database. Batches are written in the order of the
-    /// calls. Refused when the store is poisoned.
+    /// calls.
+    ///
+    /// While a failed transaction is tried again ([`Poison::retrying`]), batches that are in the log already are still
+    /// queued, so that nothing is lost or reordered; callers stop proposing new ones as soon as [`Store::poison`] says
+    /// so. When the queue is full then, the batch is refused and the store is finished until a restart, which replays
+    /// the log.
     pub fn write(&self, batch: WriteBatch) -> Result<(), StoreError> {
-        let _ = batch;
-        Ok(())
+        self.writer.write(batch)
     }
 
     /// As [`Store::write`], but gives the batch back with [`StoreError::Busy`] when the queue is full.
     pub fn try_write(&self, batch: WriteBatch) -> Result<(), (WriteBatch, StoreError)> {
-        self.write(batch).map_err(|error| (WriteBatch::default(), error))
+        self.writer.try_write(batch)
     }
 
     /// Waits until everything queued before is in the database, so that reads see it.
     pub fn barrier(&self) -> Result<(), StoreError> {
-        Ok(())
+        self.writer.barrier()
+    }
+
+    /// For reads: a barrier, but a poisoned store is read as it is.
+    pub(crate) fn visible(&self) -> Result<(), StoreError> {
+        match self.writer.barrier() {
+            Err(StoreError::Poisoned(_)) => Ok(()),
+            other => other,
+        }
+    }
+
+    pub(crate) fn readers(&self) -> &Readers {
+        &self.readers
     }
 
     /// Barrier, then makes the database durable on disk. Tells the position up to which the log may go.
     pub fn checkpoint(&self) -> Result<Option<Applied>, StoreError> {
-        Ok(None)
+        self.writer.run(|writing| {
+            checkpoint(&writing.connection)?;
+            Ok(writing.applied)
+        })
     }
 
     /// Why writes are refused, if they are.
     pub fn poison(&self) -> Option<Poison> {
-        None
+        self.writer.poison()
     }
 
     pub fn report(&self) -> StoreReport {
-        StoreReport::default()
+        let (queued, written) = self.writer.counts();
+        let size = |path: &Path| std::fs::metadata(path).map(|meta| meta.len()).unwrap_or(0);
+        let mut wal = self.path.clone().into_os_string();
+        wal.push("-wal");
+        StoreReport {
+            queued,
+            written,
+            poison: self.poison(),
+            file_bytes: size(&self.path),
+            wal_bytes: size(Path::new(&wal)),
+        }
     }
 
     /// Writes a consistent copy of the whole database (after a barrier) to a new file, compact and on disk. Tells the
-    /// position it holds.
+    /// position it holds. Writing goes on meanwhile.
     pub fn snapshot_to(&self, file: &Path) -> Result<Option<Applied>, StoreError> {
-        let _ = file;
-        Ok(None)
+        self.writer.barrier()?;
+        let source = open_read_only(&self.path)?;
+        source.execute("VACUUM INTO ?1", [file.to_string_lossy()])?;
+        File::open(file).and_then(|copy| copy.sync_all()).map_err(|error| StoreError::io(file, error))?;
+        sync_directory_of(file)?;
+        load::applied(&open_read_only(file)?)
     }
 
-    /// Replaces the whole database by a file that [`Store::snapshot_to`] wrote; then [`Store::load`] everything anew.
-    /// Queued batches are dropped (they are older than the snapshot). A damaged or newer file changes nothing.
+    /// Replaces the whole database by a file that [`Store::snapshot_to`] wrote (of this or an older format); then
+    /// [`Store::load`] everything anew. What is queued is written before, and replaced. A damaged or newer file changes
+    /// nothing.
     pub fn restore_from(&self, file: &Path) -> Result<(), StoreError> {
-        let _ = file;
-        Ok(())
+        let source = open_read_only(file).map_err(|error| error.at(file))?;
+        check_snapshot(&source, file).map_err(|error| error.at(file))?;
+        self.writer.run(move |writing| {
+            {
+                let backup = Backup::new(&source, &mut writing.connection)?;
+                backup.run_to_completion(1_000, Duration::ZERO, None)?;
+            }
+            writing.connection.flush_prepared_statement_cache();
+            prepare(&mut writing.connection, &writing.path)?;
+            writing.reread_applied()?;
+            checkpoint(&writing.connection)
+        })
     }
 
-    /// Writes what is queued, checkpoints, and stops the writer.
+    /// Writes what is queued, checkpoints, and stops the writer. Reads go on.
     pub fn close(&self) -> Result<(), StoreError> {
-        let _ = &self.options;
-        Ok(())
+        self.writer.close();
+        match self.poison() {
+            Some(poison) => Err(StoreError::Poisoned(poison)),
+            None => Ok(()),
+        }
     }
+
+    #[cfg(test)]
+    pub(crate) fn on_writer<T: Send + 'static>(
+        &self,
+        run: impl FnOnce(&mut Writing) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.writer.run(run)
+    }
+}
+
+fn open_writing(path: &Path) -> Result<Writing, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let fresh = !path.exists();
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.set_prepared_statement_cache_capacity(64);
+    // The format is looked at before anything is changed, the journal mode included.
+    if let Some(found) = schema::format(&connection)?.filter(|found| *found > schema::FORMAT) {
+        let path = path.display().to_string();
+        return Err(StoreError::TooNew { path, found, known: schema::FORMAT });
+    }
+    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    // 16 MiB of WAL before SQLite moves it on its own.
+    connection.pragma_update(None, "wal_autocheckpoint", 4_096)?;
+    prepare(&mut connection, path)?;
+    if fresh {
+        sync_directory_of(path)?;
+    }
+    let applied = load::applied(&connection)?;
+    Ok(Writing { connection, applied, path: path.to_owned() })
+}
+
+/// Brings the content of an opened database to what this version reads.
+fn prepare(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    schema::migrate(connection, path)?;
+    schema::name_default_namespace(connection, &schema::NAMED_AT_START)
+}
+
+fn check_snapshot(source: &Connection, file: &Path) -> Result<(), StoreError> {
+    match schema::format(source)? {
+        Some(found) if found > schema::FORMAT => {
+            return Err(StoreError::TooNew { path: file.display().to_string(), found, known: schema::FORMAT });
+        }
+        Some(_) => {}
+        None => {
+            let detail = "it is no snapshot of nacre".to_owned();
+            return Err(StoreError::Damaged { path: file.display().to_string(), detail });
+        }
+    }
+    let verdict: String = source.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if verdict != "ok" {
+        return Err(StoreError::Damaged { path: file.display().to_string(), detail: verdict });
+    }
+    Ok(())
+}
+
+/// A new file survives a power cut only with its directory entry.
+fn sync_directory_of(file: &Path) -> Result<(), StoreError> {
+    let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(directory).and_then(|dir| dir.sync_all()).map_err(|error| StoreError::io(directory, error))
 }

@@ -12,6 +12,17 @@ pub struct Applied {
     pub leader: u64,
 }
 
+impl Applied {
+    pub(crate) fn to_text(self) -> String {
+        format!("{} {} {}", self.index, self.term, self.leader)
+    }
+
+    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
+        let mut numbers = std::str::from_utf8(text).ok()?.split(' ').map(|number| number.parse().ok());
+        Some(Self { index: numbers.next()??, term: numbers.next()??, leader: numbers.next()?? })
+    }
+}
+
 /// One row of `nacre_kv`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KvRow {
@@ -27,7 +38,8 @@ pub enum KvOp {
     Delete { kind: String, key: String },
 }
 
-/// One transaction.
+/// One transaction. Give each position at most one batch: a batch whose position is not after the stored one was written
+/// already (a replay) and is left out.
 #[derive(Clone, Debug, Default)]
 pub struct WriteBatch {
     /// Where the log is after this batch; kept in the same transaction. `None` leaves the stored position.

@@ -1,0 +1,233 @@
+//! Writing rows: one function per kind of [`StoreOp`]. Rows are whole, so that writing one twice changes nothing.
+
+use nacre_config::{CapacityRow, CapacityScope, FormalConfig, GrayConfig, HistoryOp, HistoryRow, Namespace, StoreOp};
+use nacre_model::ConfigKey;
+use rusqlite::{Connection, params};
+
+use crate::{KvOp, StoreError, WriteBatch, schema::put_meta, time};
+
+type Result<T = ()> = std::result::Result<T, StoreError>;
+
+/// Name of the row of `nacre_meta` that holds the applied position.
+pub(crate) const APPLIED: &str = "applied";
+/// Rows of callers are kept apart from ours.
+pub(crate) const META_PREFIX: &str = "user.";
+
+/// Writes all rows of a batch inside the transaction of `connection`.
+pub(crate) fn write(connection: &Connection, batch: &WriteBatch) -> Result {
+    for op in &batch.ops {
+        write_op(connection, op)?;
+    }
+    for op in &batch.kv {
+        write_kv(connection, op)?;
+    }
+    for (name, value) in &batch.meta {
+        put_meta(connection, &format!("{META_PREFIX}{name}"), value)?;
+    }
+    if let Some(applied) = batch.applied {
+        put_meta(connection, APPLIED, applied.to_text().as_bytes())?;
+    }
+    Ok(())
+}
+
+fn write_op(connection: &Connection, op: &StoreOp) -> Result {
+    match op {
+        StoreOp::PutConfig { key, config, replace_tags } => {
+            put_config(connection, key, config)?;
+            if *replace_tags { put_tags(connection, key, config) } else { Ok(()) }
+        }
+        StoreOp::DeleteConfig { id } => {
+            connection.prepare_cached("DELETE FROM config_info WHERE id = ?1")?.execute([to_sql(*id)])?;
+            connection.prepare_cached("DELETE FROM config_tags_relation WHERE id = ?1")?.execute([to_sql(*id)])?;
+            Ok(())
+        }
+        StoreOp::PutGray { key, gray } => put_gray(connection, key, gray),
+        StoreOp::DeleteGray { id } => {
+            connection.prepare_cached("DELETE FROM config_info_gray WHERE id = ?1")?.execute([to_sql(*id)])?;
+            Ok(())
+        }
+        StoreOp::AddHistory(row) => add_history(connection, row),
+        StoreOp::PurgeHistory { before } => {
+            connection
+                .prepare_cached("DELETE FROM his_config_info WHERE gmt_modified < ?1")?
+                .execute([time::to_text(*before)])?;
+            Ok(())
+        }
+        StoreOp::PutNamespace(namespace) => put_namespace(connection, namespace),
+        StoreOp::DeleteNamespace { id } => {
+            connection.prepare_cached("DELETE FROM tenant_info WHERE tenant_id = ?1")?.execute([&**id])?;
+            Ok(())
+        }
+        StoreOp::PutCapacity(row) => put_capacity(connection, row),
+    }
+}
+
+/// SQLite's integers are signed; our counters never come near.
+fn to_sql(id: u64) -> i64 {
+    i64::try_from(id).unwrap_or(i64::MAX)
+}
+
+/// The second conflict clause is for rows that somebody inserted by hand: our row wins, the database stays usable.
+fn put_config(connection: &Connection, key: &ConfigKey, config: &FormalConfig) -> Result {
+    const SET: &str = "data_id = excluded.data_id, group_id = excluded.group_id, tenant_id = excluded.tenant_id, \
+         content = excluded.content, md5 = excluded.md5, gmt_create = excluded.gmt_create, \
+         gmt_modified = excluded.gmt_modified, src_user = excluded.src_user, src_ip = excluded.src_ip, \
+         app_name = excluded.app_name, c_desc = excluded.c_desc, c_use = excluded.c_use, effect = excluded.effect, \
+         type = excluded.type, c_schema = excluded.c_schema, encrypted_data_key = excluded.encrypted_data_key";
+    let sql = format!(
+        "INSERT INTO config_info (id, data_id, group_id, tenant_id, content, md5, gmt_create, gmt_modified, src_user, \
+         src_ip, app_name, c_desc, c_use, effect, type, c_schema, encrypted_data_key)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
+         ON CONFLICT (id) DO UPDATE SET {SET}
+         ON CONFLICT (data_id, group_id, tenant_id) DO UPDATE SET id = excluded.id, {SET}"
+    );
+    let meta = &config.meta;
+    connection.prepare_cached(&sql)?.execute(params![
+        to_sql(config.id),
+        key.data_id,
+        key.group,
+        key.namespace,
+        config.content,
+        config.md5,
+        time::to_text(config.created),
+        time::to_text(config.modified),
+        config.src_user,
+        config.src_ip,
+        meta.app_name,
+        meta.desc,
+        meta.r#use,
+        meta.effect,
+        meta.config_type,
+        meta.schema,
+        config.encrypted_data_key,
+    ])?;
+    Ok(())
+}
+
+fn put_tags(connection: &Connection, key: &ConfigKey, config: &FormalConfig) -> Result {
+    let id = to_sql(config.id);
+    connection.prepare_cached("DELETE FROM config_tags_relation WHERE id = ?1")?.execute([id])?;
+    let mut insert = connection.prepare_cached(
+        "INSERT OR IGNORE INTO config_tags_relation (id, tag_name, tag_type, data_id, group_id, tenant_id)
+         VALUES (?1, ?2, '', ?3, ?4, ?5)",
+    )?;
+    for tag in &config.meta.tags {
+        insert.execute(params![id, tag, key.data_id, key.group, key.namespace])?;
+    }
+    Ok(())
+}
+
+fn put_gray(connection: &Connection, key: &ConfigKey, gray: &GrayConfig) -> Result {
+    const SET: &str = "data_id = excluded.data_id, group_id = excluded.group_id, tenant_id = excluded.tenant_id, \
+         content = excluded.content, md5 = excluded.md5, src_user = excluded.src_user, src_ip = excluded.src_ip, \
+         gmt_create = excluded.gmt_create, gmt_modified = excluded.gmt_modified, app_name = excluded.app_name, \
+         gray_name = excluded.gray_name, gray_rule = excluded.gray_rule, \
+         encrypted_data_key = excluded.encrypted_data_key";
+    let sql = format!(
+        "INSERT INTO config_info_gray (id, data_id, group_id, tenant_id, content, md5, src_user, src_ip, gmt_create, \
+         gmt_modified, app_name, gray_name, gray_rule, encrypted_data_key)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+         ON CONFLICT (id) DO UPDATE SET {SET}
+         ON CONFLICT (data_id, group_id, tenant_id, gray_name) DO UPDATE SET id = excluded.id, {SET}"
+    );
+    connection.prepare_cached(&sql)?.execute(params![
+        to_sql(gray.id),
+        key.data_id,
+        key.group,
+        key.namespace,
+        gray.content,
+        gray.md5,
+        gray.src_user,
+        gray.src_ip,
+        time::to_text(gray.created),
+        time::to_text(gray.modified),
+        gray.app_name,
+        gray.name,
+        gray.rule.to_json(),
+        gray.encrypted_data_key,
+    ])?;
+    Ok(())
+}
+
+fn add_history(connection: &Connection, row: &HistoryRow) -> Result {
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO his_config_info (id, nid, data_id, group_id, app_name, content, md5, gmt_create, \
+             gmt_modified, src_user, src_ip, op_type, tenant_id, encrypted_data_key, publish_type, gray_name, ext_info)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+        )?
+        .execute(params![
+            to_sql(row.id),
+            to_sql(row.nid),
+            row.key.data_id,
+            row.key.group,
+            row.app_name,
+            row.content,
+            row.md5,
+            time::to_text(row.created),
+            time::to_text(row.modified),
+            row.src_user,
+            row.src_ip,
+            HistoryOp::letter(row.op),
+            row.key.namespace,
+            row.encrypted_data_key,
+            row.publish_type(),
+            row.gray_name,
+            row.ext_info,
+        ])?;
+    Ok(())
+}
+
+fn put_namespace(connection: &Connection, namespace: &Namespace) -> Result {
+    connection
+        .prepare_cached(
+            "INSERT INTO tenant_info (kp, tenant_id, tenant_name, tenant_desc, create_source, gmt_create, gmt_modified)
+             VALUES ('1', ?1, ?2, ?3, 'nacos', ?4, ?5)
+             ON CONFLICT (kp, tenant_id) DO UPDATE SET tenant_name = excluded.tenant_name, \
+             tenant_desc = excluded.tenant_desc, gmt_modified = excluded.gmt_modified",
+        )?
+        .execute(params![namespace.id, namespace.name, namespace.desc, namespace.created, namespace.modified])?;
+    Ok(())
+}
+
+fn put_capacity(connection: &Connection, row: &CapacityRow) -> Result {
+    let (table, column, name) = match &row.scope {
+        CapacityScope::Cluster => ("group_capacity", "group_id", ""),
+        CapacityScope::Group(group) => ("group_capacity", "group_id", &**group),
+        CapacityScope::Tenant(tenant) => ("tenant_capacity", "tenant_id", &**tenant),
+    };
+    const SET: &str = "quota = excluded.quota, max_size = excluded.max_size, \
+         max_aggr_count = excluded.max_aggr_count, max_aggr_size = excluded.max_aggr_size, \
+         gmt_modified = excluded.gmt_modified";
+    let sql = format!(
+        "INSERT INTO {table} (id, {column}, quota, max_size, max_aggr_count, max_aggr_size, gmt_create, gmt_modified)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+         ON CONFLICT (id) DO UPDATE SET {column} = excluded.{column}, {SET}
+         ON CONFLICT ({column}) DO UPDATE SET id = excluded.id, {SET}"
+    );
+    connection.prepare_cached(&sql)?.execute(params![
+        to_sql(row.id),
+        name,
+        row.quota,
+        row.max_size,
+        row.max_aggr_count,
+        row.max_aggr_size,
+        time::to_text(row.created),
+        time::to_text(row.modified),
+    ])?;
+    Ok(())
+}
+
+fn write_kv(connection: &Connection, op: &KvOp) -> Result {
+    match op {
+        KvOp::Put(row) => connection
+            .prepare_cached(
+                "INSERT INTO nacre_kv (kind, key, value) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET value = ?3",
+            )?
+            .execute(params![row.kind, row.key, row.value])?,
+        KvOp::Delete { kind, key } => connection
+            .prepare_cached("DELETE FROM nacre_kv WHERE kind = ?1 AND key = ?2")?
+            .execute(params![kind, key])?,
+    };
+    Ok(())
+}
