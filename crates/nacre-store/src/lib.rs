@@ -16,6 +16,8 @@
 pub mod error;
 mod load;
 pub mod lock;
+#[cfg(test)]
+mod poison_tests;
 mod pool;
 pub mod read;
 mod rows;

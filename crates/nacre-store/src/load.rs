@@ -36,11 +36,11 @@ pub(crate) fn load(connection: &Connection) -> Result<Load> {
 }
 
 pub(crate) fn applied(connection: &Connection) -> Result<Option<Applied>> {
-    let text: Option<Vec<u8>> = connection
+    let value = connection
         .prepare_cached("SELECT value FROM nacre_meta WHERE name = ?1")?
-        .query_row([APPLIED], |row| row.get(0))
+        .query_row([APPLIED], |row| text(row, 0))
         .optional()?;
-    Ok(text.as_deref().and_then(Applied::parse))
+    Ok(value.as_deref().and_then(Applied::parse))
 }
 
 /// The highest ids ever given: SQLite keeps them for AUTOINCREMENT tables, also of rows that are gone.

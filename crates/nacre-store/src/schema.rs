@@ -8,7 +8,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
-use crate::StoreError;
+use crate::{StoreError, load::text};
 
 /// The format this version writes.
 pub(crate) const FORMAT: i64 = 1;
@@ -189,9 +189,10 @@ pub(crate) fn format(connection: &Connection) -> Result<Option<i64>, StoreError>
     if !has_table(connection, "nacre_meta")? {
         return Ok(None);
     }
-    let text: Option<Vec<u8>> =
-        connection.query_row("SELECT value FROM nacre_meta WHERE name = 'format'", [], |row| row.get(0)).optional()?;
-    Ok(Some(text.and_then(|text| String::from_utf8(text).ok()?.parse().ok()).unwrap_or(0)))
+    let value = connection
+        .query_row("SELECT value FROM nacre_meta WHERE name = 'format'", [], |row| text(row, 0))
+        .optional()?;
+    Ok(Some(value.and_then(|value| value.trim().parse().ok()).unwrap_or(0)))
 }
 
 pub(crate) fn put_meta(connection: &Connection, name: &str, value: &[u8]) -> Result<(), StoreError> {

@@ -165,7 +165,9 @@ impl Store {
     /// position it holds. Writing goes on meanwhile.
     pub fn snapshot_to(&self, file: &Path) -> Result<Option<Applied>, StoreError> {
         self.writer.barrier()?;
-        let source = open_read_only(&self.path)?;
+        // SQLite takes VACUUM INTO for a write, though the source is only read.
+        let source = Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        source.busy_timeout(Duration::from_secs(5))?;
         source.execute("VACUUM INTO ?1", [file.to_string_lossy()])?;
         File::open(file).and_then(|copy| copy.sync_all()).map_err(|error| StoreError::io(file, error))?;
         sync_directory_of(file)?;

@@ -17,8 +17,8 @@ impl Applied {
         format!("{} {} {}", self.index, self.term, self.leader)
     }
 
-    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
-        let mut numbers = std::str::from_utf8(text).ok()?.split(' ').map(|number| number.parse().ok());
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let mut numbers = text.split(' ').map(|number| number.parse().ok());
         Some(Self { index: numbers.next()??, term: numbers.next()??, leader: numbers.next()?? })
     }
 }
