@@ -24,7 +24,9 @@ impl Address {
             Some((scheme, _)) if scheme.eq_ignore_ascii_case("https") => {
                 return Err(format!("{text}: https is not spoken by this command; use an http address of the server"));
             }
-            Some((scheme, _)) => return Err(format!("{text}: {scheme} is not an address of a server; write http://host:port")),
+            Some((scheme, _)) => {
+                return Err(format!("{text}: {scheme} is not an address of a server; write http://host:port"));
+            }
             None => text,
         };
         let (authority, path) = match rest.split_once('/') {
@@ -42,7 +44,11 @@ impl Address {
 
     /// Host and port as the `Host` header has them.
     pub fn authority(&self) -> String {
-        if self.host.contains(':') { format!("[{}]:{}", self.host, self.port) } else { format!("{}:{}", self.host, self.port) }
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
     }
 }
 
@@ -101,7 +107,8 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused_with_a_sentence() {
-        for text in ["", "http://", "ftp://h", "https://h", "http://u:p@h", "h:port", "h:70000", "[::1", "[x]:1", "a b"] {
+        for text in ["", "http://", "ftp://h", "https://h", "http://u:p@h", "h:port", "h:70000", "[::1", "[x]:1", "a b"]
+        {
             assert!(Address::parse(text).is_err(), "{text}");
         }
         assert!(Address::parse("https://h").unwrap_err().contains("http address"));

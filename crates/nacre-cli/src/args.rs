@@ -70,13 +70,35 @@ pub struct Global {
     )]
     pub server: Address,
     /// Namespace id; empty or `public` is the public one.
-    #[arg(long, short = 'n', global = true, value_name = "ID", env = "NACRE_NAMESPACE", default_value = "public", help_heading = "Which server")]
+    #[arg(
+        long,
+        short = 'n',
+        global = true,
+        value_name = "ID",
+        env = "NACRE_NAMESPACE",
+        default_value = "public",
+        help_heading = "Which server"
+    )]
     pub namespace: String,
     /// Log in with this name.
-    #[arg(long, global = true, value_name = "NAME", env = "NACRE_USERNAME", requires = "password", help_heading = "Which server")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        env = "NACRE_USERNAME",
+        requires = "password",
+        help_heading = "Which server"
+    )]
     pub username: Option<String>,
     /// Password of --username; better given in the environment, where others do not see it.
-    #[arg(long, global = true, value_name = "TEXT", env = "NACRE_PASSWORD", hide_env_values = true, help_heading = "Which server")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "TEXT",
+        env = "NACRE_PASSWORD",
+        hide_env_values = true,
+        help_heading = "Which server"
+    )]
     pub password: Option<String>,
     /// Form of the result.
     #[arg(long, short = 'o', global = true, value_enum, default_value_t = Output::Table, help_heading = "Output")]
@@ -118,9 +140,7 @@ pub enum Command {
     Status,
     /// Print a completion script for a shell.
     #[command(after_help = "Example:\n  nacre completions bash > ~/.local/share/bash-completion/completions/nacre")]
-    Completions {
-        shell: clap_complete::Shell,
-    },
+    Completions { shell: clap_complete::Shell },
 }
 
 const SERVER_HELP: &str = "\
@@ -175,7 +195,9 @@ pub enum Config {
         key: ConfigKey,
     },
     /// Publish a file, a text, or what is read from the standard input.
-    #[command(after_help = "Examples:\n  nacre config publish app.yaml --file app.yaml\n  generate | nacre config publish app.json\n  nacre config publish app.yaml --file app.yaml --cas-md5 9e107d9d372bb6826bd81d3542a419d6")]
+    #[command(
+        after_help = "Examples:\n  nacre config publish app.yaml --file app.yaml\n  generate | nacre config publish app.json\n  nacre config publish app.yaml --file app.yaml --cas-md5 9e107d9d372bb6826bd81d3542a419d6"
+    )]
     Publish(Publish),
     /// Remove a configuration.
     #[command(visible_alias = "delete")]
@@ -209,7 +231,9 @@ pub enum Config {
         count: Option<u64>,
     },
     /// Compare a configuration with a file, or with another place; exits with 1 when they differ.
-    #[command(after_help = "Examples:\n  nacre config diff app.yaml --file app.yaml\n  nacre config diff app.yaml --to-namespace prod\n  nacre config diff app.yaml --to-server http://other:8848")]
+    #[command(
+        after_help = "Examples:\n  nacre config diff app.yaml --file app.yaml\n  nacre config diff app.yaml --to-namespace prod\n  nacre config diff app.yaml --to-server http://other:8848"
+    )]
     Diff(Diff),
     /// Show the settings that a server would start with (as `nacre server --print-config`).
     Show {
@@ -290,7 +314,9 @@ pub enum Instance {
     ///
     /// An ephemeral instance (the default) lives as long as something sends beats for it: with --keep this command does,
     /// until Ctrl-C, and then deregisters it. Without --keep it expires after 30 seconds unless its own client takes over.
-    #[command(after_help = "Examples:\n  nacre instance register my-service 10.0.0.7:8080 --keep\n  nacre instance register my-service 10.0.0.7:8080 --persistent -m zone=a")]
+    #[command(
+        after_help = "Examples:\n  nacre instance register my-service 10.0.0.7:8080 --keep\n  nacre instance register my-service 10.0.0.7:8080 --persistent -m zone=a"
+    )]
     Register(Register),
     /// Deregister an instance.
     #[command(visible_alias = "deregister")]
@@ -331,7 +357,9 @@ pub enum Instance {
         count: Option<u64>,
     },
     /// Tell what happened to an instance and why, from nacre's journal.
-    #[command(after_help = "Only nacre keeps this journal; a Java Nacos cannot answer.\n\nExamples:\n  nacre instance why 10.0.0.7:8080\n  nacre instance why 10.0.0.7:8080 --since 15m")]
+    #[command(
+        after_help = "Only nacre keeps this journal; a Java Nacos cannot answer.\n\nExamples:\n  nacre instance why 10.0.0.7:8080\n  nacre instance why 10.0.0.7:8080 --since 15m"
+    )]
     Why {
         /// `ip:port`, `ip`, or `ip:port:cluster`.
         #[arg(value_name = "IP:PORT")]
@@ -416,7 +444,10 @@ fn service_name(text: &str) -> Result<String, String> {
 }
 
 fn weight(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|weight| (0.0..=10_000.0).contains(weight)).ok_or_else(|| "a number from 0 to 10000".to_owned())
+    text.parse()
+        .ok()
+        .filter(|weight| (0.0..=10_000.0).contains(weight))
+        .ok_or_else(|| "a number from 0 to 10000".to_owned())
 }
 
 #[cfg(test)]

@@ -133,10 +133,8 @@ fn hunks(steps: &[Step]) -> Vec<(usize, usize)> {
 }
 
 fn write_hunk(steps: &[Step], a: &[&str], b: &[&str], out: &mut Vec<Line>) {
-    let old: Vec<usize> =
-        steps.iter().filter_map(|s| matches!(s, Step::Same(..) | Step::Removed(_)).then(|| old_line(*s))).collect();
-    let new: Vec<usize> =
-        steps.iter().filter_map(|s| matches!(s, Step::Same(..) | Step::Added(_)).then(|| new_line(*s))).collect();
+    let old: Vec<usize> = steps.iter().filter_map(|step| old_line(*step)).collect();
+    let new: Vec<usize> = steps.iter().filter_map(|step| new_line(*step)).collect();
     // An empty side is numbered by the line before it, as diff does.
     let range = |lines: &[usize]| match lines {
         [] => "0,0".to_owned(),
@@ -160,17 +158,17 @@ fn write_hunk(steps: &[Step], a: &[&str], b: &[&str], out: &mut Vec<Line>) {
     }
 }
 
-fn old_line(step: Step) -> usize {
+fn old_line(step: Step) -> Option<usize> {
     match step {
-        Step::Same(x, _) | Step::Removed(x) => x,
-        Step::Added(_) => 0,
+        Step::Same(x, _) | Step::Removed(x) => Some(x),
+        Step::Added(_) => None,
     }
 }
 
-fn new_line(step: Step) -> usize {
+fn new_line(step: Step) -> Option<usize> {
     match step {
-        Step::Same(_, y) | Step::Added(y) => y,
-        Step::Removed(_) => 0,
+        Step::Same(_, y) | Step::Added(y) => Some(y),
+        Step::Removed(_) => None,
     }
 }
 
@@ -201,10 +199,7 @@ mod tests {
 
     #[test]
     fn a_missing_last_line_end_is_a_difference() {
-        assert_eq!(
-            text("a\n", "a"),
-            "--- a\n+++ b\n@@ -1 +1 @@\n-a\n+a\n\\ No newline at end of file\n"
-        );
+        assert_eq!(text("a\n", "a"), "--- a\n+++ b\n@@ -1 +1 @@\n-a\n+a\n\\ No newline at end of file\n");
         assert_eq!(text("", "a\n"), "--- a\n+++ b\n@@ -0,0 +1 @@\n+a\n");
         assert_eq!(text("same", "same"), "");
     }

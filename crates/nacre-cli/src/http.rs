@@ -120,9 +120,10 @@ pub async fn send(address: &Address, request: &Request) -> Outcome<Response> {
         let driver = tokio::spawn(connection);
         let response = sender.send_request(build(address, request)?).await.map_err(|error| broken(address, &error))?;
         let (head, body) = response.into_parts();
-        let body = Limited::new(body, BODY).collect().await.map_err(|error| {
-            unreachable(address, format!("the answer broke off: {error}"), "")
-        })?;
+        let body = Limited::new(body, BODY)
+            .collect()
+            .await
+            .map_err(|error| unreachable(address, format!("the answer broke off: {error}"), ""))?;
         driver.abort();
         Ok(Response { status: head.status.as_u16(), headers: head.headers, body: body.to_bytes() })
     };
@@ -163,9 +164,11 @@ async fn connect(address: &Address) -> Outcome<TcpStream> {
         Ok(Err(error)) => Err(match error.kind() {
             io::ErrorKind::ConnectionRefused => unreachable(address, "nothing listens there".to_owned(), start),
             io::ErrorKind::PermissionDenied => unreachable(address, "connecting is not permitted".to_owned(), ""),
-            _ if address.host.parse::<std::net::IpAddr>().is_err() && error.raw_os_error().is_none() => {
-                unreachable(address, format!("the name {} is not known", address.host), "check the spelling in --server")
-            }
+            _ if address.host.parse::<std::net::IpAddr>().is_err() && error.raw_os_error().is_none() => unreachable(
+                address,
+                format!("the name {} is not known", address.host),
+                "check the spelling in --server",
+            ),
             _ => unreachable(address, error.to_string(), start),
         }),
         Err(_) => Err(unreachable(

@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     let Cli { global, command } = Cli::parse();
     let screen = Screen::new(global.output == Output::Json, global.color);
     match dispatch(screen, global, command) {
-        Ok(code) => code,
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let text = error.to_string();
             if !text.is_empty() {
@@ -41,18 +41,18 @@ fn main() -> ExitCode {
     }
 }
 
-fn dispatch(screen: Screen, global: Global, command: Command) -> Outcome<ExitCode> {
+fn dispatch(screen: Screen, global: Global, command: Command) -> Outcome {
     match command {
-        Command::Server(server) => commands::server::run(&screen, server),
-        Command::Config(Config::Show { settings }) => commands::server::show(&screen, settings).map(|()| ExitCode::SUCCESS),
+        Command::Server(server) => commands::server::run(screen, server),
+        Command::Config(Config::Show { settings }) => commands::server::show(&screen, settings),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "nacre", &mut script);
-            screen.raw(&script).map(|()| ExitCode::SUCCESS)
+            screen.raw(&script)
         }
         command => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(talk(screen, global, command)).map(|()| ExitCode::SUCCESS)
+            runtime.block_on(talk(screen, global, command))
         }
     }
 }
@@ -64,8 +64,7 @@ async fn talk(screen: Screen, global: Global, command: Command) -> Outcome {
         _ => None,
     };
     let session = Session { client: Client::new(global.server, global.namespace, login), screen };
-    let is_watch =
-        matches!(command, Command::Config(Config::Watch { .. }) | Command::Instance(Instance::Watch { .. }));
+    let is_watch = matches!(command, Command::Config(Config::Watch { .. }) | Command::Instance(Instance::Watch { .. }));
     // A kept instance is deregistered on Ctrl-C; it listens for that itself.
     let ends_itself = matches!(&command, Command::Instance(Instance::Register(register)) if register.keep);
     let work = async {

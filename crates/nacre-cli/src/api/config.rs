@@ -129,7 +129,9 @@ impl Client {
         let first = Request::new(http::Method::DELETE, "/v1/cs/configs", self.v1_key(key));
         let second = Request::new(http::Method::DELETE, "/v3/admin/cs/config", self.v3_key(key));
         let (_, response) = self.either(first, second).await?;
-        if response.status == 200 && (response.text().trim() == "true" || data(&response).is_ok_and(|data| data == true)) {
+        if response.status == 200
+            && (response.text().trim() == "true" || data(&response).is_ok_and(|data| data == true))
+        {
             return Ok(());
         }
         Err(refused(&response))

@@ -102,10 +102,15 @@ fn is_gone(response: &Response) -> bool {
     match response.status {
         410 | 501 => true,
         404 => match response.json() {
-            Some(json) => json.get("path").is_some() || json["message"].as_str().is_some_and(|m| m.contains("No static resource")),
+            Some(json) => {
+                json.get("path").is_some() || json["message"].as_str().is_some_and(|m| m.contains("No static resource"))
+            }
             None => {
                 let text = response.text();
-                text.trim().is_empty() || text.contains("<html") || text.contains("No mapping") || text.contains("not found: /")
+                text.trim().is_empty()
+                    || text.contains("<html")
+                    || text.contains("No mapping")
+                    || text.contains("not found: /")
             }
         },
         _ => false,
@@ -117,7 +122,8 @@ fn said(response: &Response) -> String {
     let text = response.text();
     let told = match response.json() {
         Some(json) => {
-            let field = |name: &str| json.get(name).and_then(Value::as_str).filter(|t| !t.is_empty()).map(str::to_owned);
+            let field =
+                |name: &str| json.get(name).and_then(Value::as_str).filter(|t| !t.is_empty()).map(str::to_owned);
             let data = field("data");
             match (field("message").or_else(|| field("msg")).or_else(|| field("error")), data) {
                 (Some(message), Some(data)) if data != message => format!("{message}: {data}"),
@@ -159,7 +165,9 @@ fn strip_tags(html: &str) -> String {
 fn refused(response: &Response) -> CliError {
     let said = said(response);
     match response.status {
-        401 | 403 => CliError::Denied(format!("{said} (log in with --username and --password, or NACRE_USERNAME and NACRE_PASSWORD)")),
+        401 | 403 => CliError::Denied(format!(
+            "{said} (log in with --username and --password, or NACRE_USERNAME and NACRE_PASSWORD)"
+        )),
         _ if is_gone(response) => CliError::Failed(format!("the server does not have this API: {said}")),
         _ => CliError::Failed(format!("the server refused: {said}")),
     }
@@ -206,7 +214,10 @@ mod tests {
     #[test]
     fn what_a_server_says_is_one_line() {
         assert_eq!(said(&answer(400, "caused: invalid dataId : a b;")), "invalid dataId : a b");
-        assert_eq!(said(&answer(400, r#"{"code":20002,"message":"parameter validate error","data":"bad"}"#)), "parameter validate error: bad");
+        assert_eq!(
+            said(&answer(400, r#"{"code":20002,"message":"parameter validate error","data":"bad"}"#)),
+            "parameter validate error: bad"
+        );
         assert_eq!(said(&answer(500, "<html><h1>Oh</h1><p>no</p></html>")), "Oh no");
         assert_eq!(said(&answer(503, "")), "HTTP 503");
     }

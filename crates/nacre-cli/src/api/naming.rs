@@ -103,9 +103,7 @@ fn instance(json: &Value) -> Instance {
 
 fn metadata(json: &Value) -> BTreeMap<String, String> {
     let pairs = json.as_object().into_iter().flatten();
-    pairs
-        .map(|(key, value)| (key.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
-        .collect()
+    pairs.map(|(key, value)| (key.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned))).collect()
 }
 
 impl Client {
@@ -234,7 +232,10 @@ impl Client {
         for page in 1.. {
             let paging = |params: Params| params.with("pageNo", &page.to_string()).with("pageSize", &PAGE.to_string());
             let names = |params: Params| {
-                params.with("serviceNameParam", "").with("groupNameParam", group.unwrap_or_default()).with("withInstances", "false")
+                params
+                    .with("serviceNameParam", "")
+                    .with("groupNameParam", group.unwrap_or_default())
+                    .with("withInstances", "false")
             };
             let v1 = names(paging(Params::default())).with("hasIpCount", "false").maybe("namespaceId", self.tenant());
             let v3 = names(paging(Params::default()))

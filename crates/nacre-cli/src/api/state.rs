@@ -25,7 +25,8 @@ pub struct State {
 }
 
 /// Counters of the naming metrics that people ask for.
-const COUNTS: &[&str] = &["serviceCount", "instanceCount", "subscribeCount", "clientCount", "connectionBasedClientCount"];
+const COUNTS: &[&str] =
+    &["serviceCount", "instanceCount", "subscribeCount", "clientCount", "connectionBasedClientCount"];
 
 impl Client {
     pub async fn state(&self) -> Outcome<State> {
@@ -100,8 +101,10 @@ impl Client {
             return Ok(None);
         }
         let text = response.text();
-        let line = text.lines().find(|line| line.starts_with("nacos_monitor{") && line.contains("name=\"leaderStatus\""));
-        let leads = line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).is_some_and(|value| value >= 1.0);
+        let line =
+            text.lines().find(|line| line.starts_with("nacos_monitor{") && line.contains("name=\"leaderStatus\""));
+        let leads =
+            line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).is_some_and(|value| value >= 1.0);
         Ok(leads.then(|| "this node".to_owned()))
     }
 }

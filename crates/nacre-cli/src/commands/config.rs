@@ -299,14 +299,20 @@ async fn compare(Session { client, screen }: &Session, diff: Diff) -> Outcome {
             }
             let other = client.beside(diff.to_server.clone(), diff.to_namespace.clone());
             let config = existing(&other, &other_key).await?;
-            (format!("{} at {}", named(&other, &other_key), other.address), String::from_utf8_lossy(&config.content).into_owned())
+            (
+                format!("{} at {}", named(&other, &other_key), other.address),
+                String::from_utf8_lossy(&config.content).into_owned(),
+            )
         }
     };
     let here_text = String::from_utf8_lossy(&here.content).into_owned();
-    let lines = diff::unified(&format!("{} at {}", named(client, &key), client.address), &here_text, &there_name, &there);
+    let lines =
+        diff::unified(&format!("{} at {}", named(client, &key), client.address), &here_text, &there_name, &there);
     if screen.json {
         let text: Vec<&str> = lines.iter().map(|line| line.text.as_str()).collect();
-        screen.value(&json!({"equal": lines.is_empty(), "md5": here.md5, "otherMd5": md5_hex(there.as_bytes()), "diff": text}))?;
+        screen.value(
+            &json!({"equal": lines.is_empty(), "md5": here.md5, "otherMd5": md5_hex(there.as_bytes()), "diff": text}),
+        )?;
     } else {
         write_diff(screen, &lines)?;
     }

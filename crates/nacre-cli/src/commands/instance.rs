@@ -140,7 +140,8 @@ async fn remove(
         };
         client.deregister(name, group, &what).await?;
         if screen.json {
-            screen.value(&json!({"removed": at, "clusterName": seen.cluster, "serviceName": name, "groupName": group}))?;
+            screen
+                .value(&json!({"removed": at, "clusterName": seen.cluster, "serviceName": name, "groupName": group}))?;
         } else {
             screen.line(&format!("removed {at} (cluster {}) from {name}", seen.cluster))?;
         }
@@ -239,7 +240,9 @@ fn changes(before: &BTreeMap<Identity, Seen>, after: &BTreeMap<Identity, Seen>) 
             Some(_) => {}
         }
     }
-    out.extend(after.iter().filter(|(identity, _)| !before.contains_key(*identity)).map(|(_, i)| Change::Came(i.clone())));
+    out.extend(
+        after.iter().filter(|(identity, _)| !before.contains_key(*identity)).map(|(_, i)| Change::Came(i.clone())),
+    );
     out
 }
 

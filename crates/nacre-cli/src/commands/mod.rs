@@ -39,7 +39,9 @@ mod tests {
 
     #[test]
     fn patterns_are_parts_or_have_stars() {
-        for (name, pattern) in [("app.yaml", "app"), ("app.yaml", "*.yaml"), ("app.yaml", "a*.y*l"), ("a", "*"), ("a", "")] {
+        for (name, pattern) in
+            [("app.yaml", "app"), ("app.yaml", "*.yaml"), ("app.yaml", "a*.y*l"), ("a", "*"), ("a", "")]
+        {
             assert!(fits(name, pattern), "{name} {pattern}");
         }
         for (name, pattern) in [("app.yaml", "yml"), ("app.yaml", "*.yml"), ("ab", "ab*b"), ("app", "b*")] {

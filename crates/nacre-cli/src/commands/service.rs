@@ -69,7 +69,8 @@ async fn get(Session { client, screen }: &Session, name: &str, group: &str) -> O
             "clusters": clusters, "instances": instances,
         }));
     }
-    let show = |name: &str, value: &str| screen.line(&format!("{} {value}", screen.paint(Tone::Dim, &format!("{name:<17}"))));
+    let show =
+        |name: &str, value: &str| screen.line(&format!("{} {value}", screen.paint(Tone::Dim, &format!("{name:<17}"))));
     show("service", name)?;
     show("group", group)?;
     show("namespace", client.namespace_name())?;

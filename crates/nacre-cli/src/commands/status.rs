@@ -16,7 +16,9 @@ pub async fn run(Session { client, screen }: &Session) -> Outcome {
             "mode": state.mode, "leader": state.leader, "naming": state.naming, "auth": state.auth, "counts": state.counts,
         }))?;
     } else {
-        let show = |name: &str, value: &str| screen.line(&format!("{} {value}", screen.paint(Tone::Dim, &format!("{name:<10}"))));
+        let show = |name: &str, value: &str| {
+            screen.line(&format!("{} {value}", screen.paint(Tone::Dim, &format!("{name:<10}"))))
+        };
         let unknown = || "not told by this server".to_owned();
         show("server", &client.address.to_string())?;
         let ready = if state.ready {

@@ -63,6 +63,7 @@ impl fmt::Display for LoadError {
 /// Something an operator should know; the start goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
+    /// As in [`Problem`], or `""` for a note about several settings.
     pub place: String,
     /// The key as it was written, or `""`.
     pub key: String,
@@ -77,7 +78,9 @@ impl Note {
 
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.key.is_empty() {
+        if self.place.is_empty() {
+            f.write_str(&self.text)
+        } else if self.key.is_empty() {
             write!(f, "{}: {}", self.place, self.text)
         } else {
             write!(f, "{}: {}: {}", self.place, self.key, self.text)

@@ -41,6 +41,8 @@ pub struct Resolved {
     pub effective: BTreeMap<String, Effective>,
     pub problems: Vec<Problem>,
     pub notes: Vec<Note>,
+    /// Keys that were set and have no effect yet; one note names them all.
+    waiting: Vec<String>,
 }
 
 /// Reads all sources. Never fails: what is wrong is in `problems`.
@@ -58,6 +60,10 @@ pub fn resolve(options: &LoadOptions) -> Resolved {
     out.home = home(options, &sources);
     sources.push(read_file(&out.home.join("conf").join("application.properties"), false, &mut out));
     collect(&sources, options, &mut out);
+    if !out.waiting.is_empty() {
+        let text = format!("known, but without effect in this version: {}", out.waiting.join(", "));
+        out.notes.push(Note { place: String::new(), key: String::new(), text });
+    }
     let used: HashSet<&str> = sources
         .iter()
         .flatten()
@@ -267,7 +273,10 @@ fn effect(entry: &Effective, row: &Known, setting: &Setting, out: &mut Resolved)
                 .to_owned()
         }
         Effect::Later if row.key == "nacos.standalone" => "has no effect yet: this version runs one node".to_owned(),
-        Effect::Later => "has no effect yet".to_owned(),
+        Effect::Later => {
+            out.waiting.push(format!("{} ({})", setting.key, setting.origin));
+            return;
+        }
     };
     out.notes.push(Note::new(&setting.origin, &setting.key, text));
 }

@@ -168,6 +168,13 @@ fn what_has_no_effect_yet_is_said_only_when_it_would_change_something() {
     assert!(Properties::of(&[("nacos.core.auth.enabled", "false")]).unwrap().notes().is_empty());
     let loud = Properties::of(&[("nacos.core.auth.enabled", "true")]).unwrap();
     assert!(notes(&loud)[0].contains("everybody who reaches the server may read and write"));
+    let quiet =
+        Properties::of(&[("nacos.k8s.sync.enabled", "true"), ("nacos.istio.mcp.server.enabled", "true")]).unwrap();
+    assert_eq!(
+        notes(&quiet),
+        ["known, but without effect in this version: nacos.istio.mcp.server.enabled (command line), \
+          nacos.k8s.sync.enabled (command line)"]
+    );
     assert!(Properties::of(&[("server.tomcat.accesslog.max-days", "thirty")]).unwrap().notes().is_empty());
 }
 
