@@ -1,9 +1,13 @@
 //! Ids of clients, kept in parts so that an `ip:port` client costs no text of its own.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 /// Who publishes or subscribes.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ClientId {
     /// A gRPC connection: `<epoch ms>_<remote ip>_<remote port>`; never contains `#`.
     Connection(Arc<str>),
@@ -49,6 +53,41 @@ impl ClientId {
     }
 }
 
+impl Hash for ClientId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Connection(id) => {
+                state.write_u8(0);
+                id.hash(state);
+            }
+            Self::IpPort { ip, port, ephemeral } => Address { ip, port: *port, ephemeral: *ephemeral }.hash(state),
+        }
+    }
+}
+
+/// A borrowed `ip:port#…` id: look-ups of the beat path allocate nothing.
+#[derive(Clone, Copy)]
+pub(crate) struct Address<'a> {
+    pub ip: &'a str,
+    pub port: i32,
+    pub ephemeral: bool,
+}
+
+impl Hash for Address<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u8(if self.ephemeral { 1 } else { 2 });
+        self.ip.hash(state);
+        state.write_i32(self.port);
+    }
+}
+
+impl papaya::Equivalent<ClientId> for Address<'_> {
+    fn equivalent(&self, key: &ClientId) -> bool {
+        matches!(key, ClientId::IpPort { ip, port, ephemeral }
+            if &**ip == self.ip && *port == self.port && *ephemeral == self.ephemeral)
+    }
+}
+
 impl fmt::Display for ClientId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -75,6 +114,16 @@ mod tests {
         }
         let connection = ClientId::parse("1700000000000_10.0.0.1_50000");
         assert_eq!(connection, Some(ClientId::connection("1700000000000_10.0.0.1_50000")));
+    }
+
+    #[test]
+    fn borrowed_ids_find_owned_ones() {
+        let map: papaya::HashMap<ClientId, u8> = papaya::HashMap::new();
+        map.pin().insert(ClientId::ephemeral("10.0.0.1", 80), 1);
+        map.pin().insert(ClientId::persistent("10.0.0.1", 80), 2);
+        let find = |ephemeral| map.pin().get(&Address { ip: "10.0.0.1", port: 80, ephemeral }).copied();
+        assert_eq!((find(true), find(false)), (Some(1), Some(2)));
+        assert_eq!(map.pin().get(&Address { ip: "10.0.0.1", port: 81, ephemeral: true }), None);
     }
 
     #[test]

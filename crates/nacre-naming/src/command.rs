@@ -87,10 +87,12 @@ pub enum NamingCommand {
         cluster: Arc<str>,
         metadata: ClusterMetadata,
     },
-    /// PUT instance: the operator's record is replaced. The service must exist, the instance need not.
+    /// PUT instance: the operator's record is replaced. The service must exist, the instance need not. `ephemeral` is
+    /// what the request says; it only shows in the refusal's text.
     UpdateInstance {
         service: ServiceKey,
         instance: InstanceRef,
+        ephemeral: bool,
         weight: f64,
         enabled: bool,
         metadata: Metadata,

@@ -8,24 +8,45 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `naming` | the front door: every public call |
-//! | `types`, `view`, `effects`, `command` | values in and out |
-//! | `client_id`, `options`, `switches`, `metadata`, `selector`, `beat_info`, `validate` | vocabulary and its parsers |
+//! | `naming` | the registry's parts; how slots (one per service key) and clients are found, made and dropped |
+//! | `slot`, `client`, `wheel` | the state: services, clients and their publications, deadlines |
+//! | `publish`, `beat`, `subscribe` | what clients do |
+//! | `query`, `view`, `catalog`, `clients` | what consumers and operators see |
+//! | `apply`, `operator`, `command`, `rows` | durable commands, the operator's layer, the durable table |
+//! | `tick`, `brake` | what happens because time passes |
+//! | `fuzzy` | watched patterns |
+//! | `types`, `effects`, `options`, `client_id`, `switches`, `metadata`, `selector`, `beat_info`, `ids`, `validate` | vocabulary and its parsers |
 //!
 //! Read first: [`Naming`], [`Effects`], [`ServiceView`].
 
+mod apply;
+mod beat;
 mod beat_info;
+mod brake;
+mod catalog;
+mod client;
 mod client_id;
+mod clients;
 mod command;
 mod effects;
+mod fuzzy;
+mod ids;
 mod metadata;
 mod naming;
+mod operator;
 mod options;
+mod publish;
+mod query;
+mod rows;
 mod selector;
+mod slot;
+mod subscribe;
 mod switches;
+mod tick;
 mod types;
 mod validate;
 mod view;
+mod wheel;
 
 pub use beat_info::BeatInfo;
 pub use client_id::ClientId;

@@ -99,20 +99,15 @@ impl HealthChecker {
     }
 }
 
-/// The operator's record of one instance: when it exists, weight and enabled come entirely from it and its metadata
-/// keys lie over the client's (spec/naming.md 4).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The operator's record of one instance: weight and enabled win over the client's, metadata keys lie over the client's
+/// (spec/naming.md 4). A full update sets both; where an operator only touched metadata they stay `None` and the client
+/// keeps its say (the reference fills in 1.0 and true, which silently undoes a client's weight).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct InstanceMetadata {
-    pub weight: f64,
-    pub enabled: bool,
+    pub weight: Option<f64>,
+    pub enabled: Option<bool>,
     pub metadata: Metadata,
-}
-
-impl Default for InstanceMetadata {
-    fn default() -> Self {
-        Self { weight: 1.0, enabled: true, metadata: Metadata::default() }
-    }
 }
 
 /// Reads a `metadata` parameter: a JSON object, or `k=v,k2=v2`; blank is empty. Numbers, booleans and null of the JSON

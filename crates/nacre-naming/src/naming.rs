@@ -1,339 +1,338 @@
-//! The registry's front door: every public call, one line each, with the file that does it.
+//! The registry: its parts, and how slots and clients are found, made and dropped.
 
-use std::sync::Arc;
-
-use nacre_model::{Instance, InstanceId, NacosError, Now, Row, ServiceKey, event::Disconnect};
-
-use crate::{
-    Applied, Beat, BeatAnswer, ClientDetail, ClientId, ConnectionInfo, Effects, FuzzyWatched, NamingCommand,
-    NamingMetrics, NamingReply, Options, Page, Paged, Published, Query, ServiceDetail, ServiceSummary, ServiceView,
-    Snapshot, Subscriber, Subscription, Switches,
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst},
+    },
 };
 
-/// The registry. All calls take `&self`; clone the `Arc` you keep it in.
-#[derive(Debug, Default)]
+use arc_swap::ArcSwap;
+use nacre_model::{Cause, Event, Instance, Now, ServiceKey, Subject};
+use parking_lot::{Mutex, RwLock};
+
+use crate::{
+    ClientId, Effects, Options, Switches,
+    client::{Client, Publication},
+    fuzzy::FuzzyWatches,
+    slot::{Registered, Slot, SlotState},
+    wheel::{Timer, UNARMED, Wheel},
+};
+
+/// The registry. All calls take `&self`; keep it in an `Arc`.
+#[derive(Debug)]
 pub struct Naming {
-    options: Options,
-    switches: arc_swap::ArcSwap<Switches>,
+    pub(crate) options: Options,
+    pub(crate) switches: ArcSwap<Switches>,
+    pub(crate) slots: papaya::HashMap<ServiceKey, Arc<Slot>>,
+    pub(crate) clients: papaya::HashMap<ClientId, Arc<Client>>,
+    /// Services that exist, for lists.
+    pub(crate) index: RwLock<Index>,
+    pub(crate) wheel: Mutex<Wheel>,
+    pub(crate) fuzzy: Mutex<FuzzyWatches>,
+    pub(crate) counters: Counters,
+    /// Order of registrations and services.
+    pub(crate) sequence: AtomicU64,
+    /// No answer about a service that has no slot had a later `lastRefTime` than this.
+    ref_floor: AtomicI64,
+    /// Last snowflake: milliseconds << 12 | sequence.
+    pub(crate) snowflake: AtomicU64,
 }
 
-/// Starting and housekeeping.
+/// Services by namespace, in order of creation.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    pub namespaces: HashMap<Arc<str>, NamespaceIndex>,
+    pub len: usize,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct NamespaceIndex {
+    pub all: BTreeMap<u64, Arc<Slot>>,
+    pub groups: HashMap<Arc<str>, BTreeMap<u64, Arc<Slot>>>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub instances: AtomicUsize,
+    pub connection_clients: AtomicUsize,
+    pub ephemeral_clients: AtomicUsize,
+    pub persistent_clients: AtomicUsize,
+    pub connection_subscriptions: AtomicUsize,
+    pub udp_subscriptions: AtomicUsize,
+    pub connection_publications: AtomicUsize,
+    pub http_publications: AtomicUsize,
+    pub braked: AtomicUsize,
+}
+
+impl Counters {
+    fn clients(&self, id: &ClientId) -> &AtomicUsize {
+        match id {
+            ClientId::Connection(_) => &self.connection_clients,
+            ClientId::IpPort { ephemeral: true, .. } => &self.ephemeral_clients,
+            ClientId::IpPort { ephemeral: false, .. } => &self.persistent_clients,
+        }
+    }
+
+    pub fn subscriptions(&self, id: &ClientId) -> &AtomicUsize {
+        if id.is_connection() { &self.connection_subscriptions } else { &self.udp_subscriptions }
+    }
+
+    pub fn publications(&self, id: &ClientId) -> &AtomicUsize {
+        if id.is_connection() { &self.connection_publications } else { &self.http_publications }
+    }
+}
+
+impl Default for Naming {
+    fn default() -> Self {
+        Self::new(Options::default())
+    }
+}
+
 impl Naming {
     pub fn new(options: Options) -> Self {
-        Self { options, switches: arc_swap::ArcSwap::default() }
+        Self {
+            fuzzy: Mutex::new(FuzzyWatches::new(options.fuzzy_max_patterns, options.fuzzy_max_matches)),
+            options,
+            switches: ArcSwap::default(),
+            slots: papaya::HashMap::new(),
+            clients: papaya::HashMap::new(),
+            index: RwLock::default(),
+            wheel: Mutex::default(),
+            counters: Counters::default(),
+            sequence: AtomicU64::new(0),
+            ref_floor: AtomicI64::new(0),
+            snowflake: AtomicU64::new(0),
+        }
     }
 
     pub fn options(&self) -> &Options {
         &self.options
     }
 
-    /// Fills an empty registry from the durable table (rows of all kinds this crate wrote, any order). Answers how many
-    /// rows were taken; a row that cannot be read is an error that names it.
-    pub fn restore(&self, rows: impl IntoIterator<Item = Row>, now: Now) -> Result<usize, String> {
-        let _ = now;
-        Ok(rows.into_iter().count())
-    }
-
-    /// Does what is due: beat expiry, silent clients, empty services, expired operator records. To be called every
-    /// 100 ms or so; costs what is due, not what is registered.
-    pub fn tick(&self, now: Now) -> Effects {
-        let _ = now;
-        Effects::default()
-    }
-
-    /// Applies one durable command, in log order. Deterministic in durable state.
-    pub fn apply(&self, command: &NamingCommand, now: Now) -> Applied {
-        let _ = (command, now);
-        Applied { reply: Ok(NamingReply::Done), effects: Effects::default(), rows: Vec::new() }
-    }
-
-    pub fn metrics(&self) -> NamingMetrics {
-        NamingMetrics::default()
-    }
-
     pub fn switches(&self) -> Arc<Switches> {
         self.switches.load_full()
     }
 
-    /// PUT switches with `debug=true`: this node only, not durable.
-    pub fn set_switch_local(&self, entry: &str, value: &str, now: Now) -> Result<Effects, NacosError> {
-        let _ = (entry, value, now);
-        Ok(Effects::default())
-    }
-}
-
-/// Clients.
-impl Naming {
-    /// A connection of module `naming` completed its setup.
-    pub fn connect(&self, info: ConnectionInfo, now: Now) -> Effects {
-        let _ = (info, now);
-        Effects::default()
+    pub(crate) fn next(&self) -> u64 {
+        self.sequence.fetch_add(1, Relaxed) + 1
     }
 
-    /// A connection ended: everything it published and subscribed goes at once, fuzzy watches too. Unknown ids (other
-    /// modules) are no error.
-    pub fn disconnect(&self, client: &ClientId, cause: Disconnect, now: Now) -> Effects {
-        let _ = (client, cause, now);
-        Effects::default()
+    pub(crate) fn find(&self, key: &ServiceKey) -> Option<Arc<Slot>> {
+        self.slots.pin().get(key).cloned()
     }
 
-    pub fn client_ids(&self) -> Vec<ClientId> {
-        Vec::new()
-    }
-
-    /// 404 / 20004 `clientId [ X ] not exist`. Takes the text of the request.
-    pub fn client(&self, id: &str) -> Result<ClientDetail, NacosError> {
-        Err(not_exist(id))
-    }
-
-    /// What a client publishes. Error as [`Naming::client`].
-    pub fn client_publications(&self, id: &str) -> Result<Vec<Published>, NacosError> {
-        Err(not_exist(id))
-    }
-
-    /// What a client subscribes. Error as [`Naming::client`].
-    pub fn client_subscriptions(&self, id: &str) -> Result<Vec<Subscriber>, NacosError> {
-        Err(not_exist(id))
-    }
-
-    /// All publishers of a service, shadowed ones too (two clients with one address show twice here).
-    pub fn publishers(&self, service: &ServiceKey) -> Vec<Published> {
-        let _ = service;
-        Vec::new()
-    }
-
-    pub fn subscribers(&self, service: &ServiceKey) -> Vec<Subscriber> {
-        let _ = service;
-        Vec::new()
-    }
-
-    /// Subscribers of all services of the namespace whose group and name contain the given texts (v1).
-    pub fn subscribers_like(&self, namespace: &str, group: &str, name: &str) -> Vec<Subscriber> {
-        let _ = (namespace, group, name);
-        Vec::new()
-    }
-}
-
-/// Publishing.
-impl Naming {
-    /// The id of a registration whose caller gave none: v1 always, gRPC when the request's is empty; v2 and v3 leave it
-    /// [`InstanceId::Absent`]. `cluster` is what the caller wrote (`None` becomes the word `null`, as in the
-    /// reference), `service` the service name the id ends with, normally [`ServiceKey::grouped`]. Fails for an unknown
-    /// generator.
-    pub fn instance_id(
+    /// Runs `f` on the locked slot of `key`, made if there is none; afterwards the slot is dropped if nothing is known
+    /// of the service.
+    pub(crate) fn with_slot<R>(
         &self,
-        instance: &Instance,
-        cluster: Option<&str>,
-        service: &str,
+        key: &ServiceKey,
         now: Now,
-    ) -> Result<InstanceId, NacosError> {
-        let _ = (instance, cluster, service, now);
-        Ok(InstanceId::Simple)
-    }
-
-    /// `registerInstance` of a connection: its one entry of this service is replaced, a batch too.
-    pub fn register(
-        &self,
-        client: &ClientId,
-        service: &ServiceKey,
-        instance: Instance,
-        now: Now,
-    ) -> Result<Effects, NacosError> {
-        let _ = (client, service, instance, now);
-        Ok(Effects::default())
-    }
-
-    /// `batchRegisterInstance`: the whole entry of (connection, service) is replaced by these, possibly none.
-    pub fn register_batch(
-        &self,
-        client: &ClientId,
-        service: &ServiceKey,
-        instances: Vec<Instance>,
-        now: Now,
-    ) -> Result<Effects, NacosError> {
-        let _ = (client, service, instances, now);
-        Ok(Effects::default())
-    }
-
-    /// `deregisterInstance`: whatever the connection publishes of the service goes; ip and port do not matter.
-    pub fn deregister(&self, client: &ClientId, service: &ServiceKey, now: Now) -> Result<Effects, NacosError> {
-        let _ = (client, service, now);
-        Ok(Effects::default())
-    }
-
-    /// HTTP register of an ephemeral instance, kept alive by beats. Persistent ones are
-    /// [`NamingCommand::RegisterPersistent`].
-    pub fn register_http(&self, service: &ServiceKey, instance: Instance, now: Now) -> Result<Effects, NacosError> {
-        let _ = (service, instance, now);
-        Ok(Effects::default())
-    }
-
-    /// HTTP deregister of an ephemeral instance: always `ok`; what matched nothing is an event. Persistent ones are
-    /// [`NamingCommand::DeregisterPersistent`].
-    pub fn deregister_http(&self, service: &ServiceKey, ip: &str, port: i32, now: Now) -> Effects {
-        let _ = (service, ip, port, now);
-        Effects::default()
-    }
-
-    /// A heartbeat of v1, v2 or v3. For a known healthy instance: one look-up and an atomic store.
-    pub fn beat(&self, beat: &Beat<'_>, now: Now) -> Result<(BeatAnswer, Effects), NacosError> {
-        let _ = (beat, now);
-        let answer = BeatAnswer { code: BeatAnswer::OK, client_beat_interval: 5_000, light_beat_enabled: true };
-        Ok((answer, Effects::default()))
-    }
-
-    /// PUT health: allowed only where the cluster's checker is NONE; whatever it is then answered, nothing changes
-    /// (recorded of 2.5.1 and 3.1.0: the call takes a persistent instance for an ephemeral one and is refused).
-    pub fn set_health(
-        &self,
-        service: &ServiceKey,
-        ip: &str,
-        port: i32,
-        cluster: &str,
-        healthy: bool,
-    ) -> Result<(), NacosError> {
-        let _ = (service, ip, port, cluster, healthy);
-        Ok(())
-    }
-}
-
-/// Subscribing.
-impl Naming {
-    /// SubscribeServiceRequest of a connection. The answer's view is computed with the subscription's clusters. The
-    /// first subscription of a (client, service) also yields a push.
-    pub fn subscribe(
-        &self,
-        client: &ClientId,
-        service: &ServiceKey,
-        subscription: Subscription,
-        now: Now,
-    ) -> Result<(ServiceView, Effects), NacosError> {
-        let _ = client;
-        let query = Query { clusters: &subscription.clusters, healthy_only: false, consumer_ip: &subscription.ip };
-        Ok((self.list(service, &query, now), Effects::default()))
-    }
-
-    pub fn unsubscribe(&self, client: &ClientId, service: &ServiceKey, now: Now) -> Result<Effects, NacosError> {
-        let _ = (client, service, now);
-        Ok(Effects::default())
-    }
-
-    /// A v1 or v2 list poll with a UDP port: subscribes or renews `ip:port#true`, which lapses without polls.
-    pub fn subscribe_udp(
-        &self,
-        service: &ServiceKey,
-        subscription: Subscription,
-        now: Now,
-    ) -> Result<Effects, NacosError> {
-        let _ = (service, subscription, now);
-        Ok(Effects::default())
-    }
-
-    /// What to push to a subscriber now; `None` when it no longer subscribes.
-    pub fn push_view(&self, client: &ClientId, service: &ServiceKey, now: Now) -> Option<(Subscription, ServiceView)> {
-        let _ = (client, service, now);
-        None
-    }
-}
-
-/// Reading.
-impl Naming {
-    /// What a consumer sees: list of v1 and v2, ServiceQueryRequest. A missing service is an empty view.
-    pub fn list(&self, service: &ServiceKey, query: &Query<'_>, now: Now) -> ServiceView {
-        ServiceView {
-            service: service.clone(),
-            clusters: query.clusters.into(),
-            hosts: Arc::default(),
-            cache_millis: 10_000,
-            last_ref_time: now.wall,
-            reach_protection_threshold: false,
-            exists: false,
-            healthy_only: query.healthy_only,
-            source: None,
+        f: impl FnOnce(&Arc<Slot>, &mut SlotState) -> R,
+    ) -> R {
+        loop {
+            let slot = self.find(key).unwrap_or_else(|| {
+                let pinned = self.slots.pin();
+                Arc::clone(pinned.get_or_insert_with(key.clone(), || Arc::new(Slot::new(key.clone()))))
+            });
+            let mut state = slot.state.lock();
+            if state.gone {
+                continue;
+            }
+            if state.ref_time == 0 {
+                // Later than every answer that said there is no such service.
+                state.ref_time = now.wall.max(self.ref_floor.load(SeqCst) + 1);
+            }
+            let result = f(&slot, &mut state);
+            self.sweep(&slot, &mut state);
+            return result;
         }
     }
 
-    /// Everything there is of a service, disabled instances included; `None` when there is no such service.
-    pub fn snapshot(&self, service: &ServiceKey, now: Now) -> Option<Arc<Snapshot>> {
-        let _ = (service, now);
-        None
+    /// As [`Naming::with_slot`], for a slot that is there.
+    pub(crate) fn with_found<R>(&self, key: &ServiceKey, f: impl FnOnce(&Arc<Slot>, &mut SlotState) -> R) -> Option<R> {
+        self.with_held(&self.find(key)?, f)
     }
 
-    /// GET instance, in the merged view. 404 / 20004 in the reference's two texts.
-    pub fn instance(
+    /// As [`Naming::with_slot`], for a slot in hand. `None` when it has been dropped meanwhile.
+    pub(crate) fn with_held<R>(&self, slot: &Arc<Slot>, f: impl FnOnce(&Arc<Slot>, &mut SlotState) -> R) -> Option<R> {
+        let mut state = slot.state.lock();
+        if state.gone {
+            return None;
+        }
+        let result = f(slot, &mut state);
+        self.sweep(slot, &mut state);
+        Some(result)
+    }
+
+    fn sweep(&self, slot: &Arc<Slot>, state: &mut SlotState) {
+        if state.is_idle() && !state.gone {
+            state.gone = true;
+            self.ref_floor.fetch_max(state.ref_time, SeqCst);
+            self.slots.pin().remove(&slot.key);
+        }
+    }
+
+    /// `lastRefTime` of an answer about a service without slot. `None` when it has one after all.
+    pub(crate) fn missing_ref_time(&self, key: &ServiceKey, now: Now) -> Option<i64> {
+        let floor = self.ref_floor.fetch_max(now.wall, SeqCst);
+        // A slot that is made after this look sees the floor and answers later times.
+        self.find(key).is_none().then_some(now.wall.max(floor))
+    }
+
+    /// The service's content changed: the snapshot is old, subscribers must hear.
+    pub(crate) fn touch(&self, slot: &Slot, state: &mut SlotState, now: Now, effects: &mut Effects) {
+        self.refresh(slot, state, now);
+        effects.change(&slot.key);
+    }
+
+    /// The service's content changed in a way that is not pushed.
+    pub(crate) fn refresh(&self, slot: &Slot, state: &mut SlotState, now: Now) {
+        state.ref_time = now.wall.max(state.ref_time + 1);
+        slot.view.store(None);
+    }
+
+    /// The service comes into being.
+    pub(crate) fn create_service(
         &self,
-        service: &ServiceKey,
-        ip: &str,
-        port: i32,
-        cluster: &str,
+        slot: &Arc<Slot>,
+        state: &mut SlotState,
+        ephemeral: bool,
+        by: &str,
         now: Now,
-    ) -> Result<Arc<Instance>, NacosError> {
-        let _ = (ip, port, now);
-        let text = format!("no ips found for cluster {cluster} in service {}", service.grouped());
-        Err(NacosError::not_found(nacre_model::ErrorCode::RESOURCE_NOT_FOUND, text))
+        effects: &mut Effects,
+    ) {
+        let sequence = self.next();
+        state.registered = Some(Registered { ephemeral, sequence });
+        state.metadata_expires = None;
+        self.refresh(slot, state, now);
+        {
+            let mut index = self.index.write();
+            index.len += 1;
+            let namespace = index.namespaces.entry(Arc::clone(&slot.key.namespace)).or_default();
+            namespace.all.insert(sequence, Arc::clone(slot));
+            namespace.groups.entry(Arc::clone(&slot.key.group)).or_default().insert(sequence, Arc::clone(slot));
+        }
+        self.await_emptiness(slot, state, now);
+        effects.events.push(Event::new(now, Subject::service(&slot.key), Cause::ServiceCreated { by: by.to_owned() }));
     }
 
-    /// GET service. 400 / 21008 when there is none.
-    pub fn service(&self, service: &ServiceKey, now: Now) -> Result<ServiceDetail, NacosError> {
-        let _ = now;
-        let text = format!("service not found, namespace: {}, serviceName: {}", service.namespace, service.grouped());
-        Err(NacosError::new(400, nacre_model::ErrorCode::SERVICE_NOT_EXIST, text))
-    }
-
-    pub fn service_exists(&self, service: &ServiceKey) -> bool {
-        let _ = service;
-        false
-    }
-
-    /// Names of a group, in order of creation: pages stay disjoint and complete while services are added.
-    pub fn service_names(&self, namespace: &str, group: &str, page: Page) -> Paged<Arc<str>> {
-        let _ = (namespace, group, page);
-        Paged { total: 0, rows: Vec::new() }
-    }
-
-    /// Keys of all services whose grouped name matches `.*expr.*` (GET service/names); `namespace` `None` = all.
-    pub fn service_keys(&self, namespace: Option<&str>, expr: &str) -> Vec<ServiceKey> {
-        let _ = (namespace, expr);
-        Vec::new()
-    }
-
-    /// The catalog's list: `.*group.*@@.*name.*`, blank = any; `ignore_empty` drops services without instances before
-    /// counting and paging.
-    pub fn catalog(
+    /// The service ceases to exist; subscriptions and metadata stay.
+    pub(crate) fn remove_service(
         &self,
-        namespace: &str,
-        name: &str,
-        group: &str,
-        ignore_empty: bool,
-        page: Page,
+        slot: &Arc<Slot>,
+        state: &mut SlotState,
+        by: &str,
         now: Now,
-    ) -> Paged<ServiceSummary> {
-        let _ = (namespace, name, group, ignore_empty, page, now);
-        Paged { total: 0, rows: Vec::new() }
+        effects: &mut Effects,
+    ) {
+        let Some(registered) = state.registered.take() else { return };
+        self.refresh(slot, state, now);
+        {
+            let mut index = self.index.write();
+            index.len -= 1;
+            if let Some(namespace) = index.namespaces.get_mut(&slot.key.namespace) {
+                namespace.all.remove(&registered.sequence);
+                if let Some(group) = namespace.groups.get_mut(&slot.key.group) {
+                    group.remove(&registered.sequence);
+                    if group.is_empty() {
+                        namespace.groups.remove(&slot.key.group);
+                    }
+                }
+                if namespace.all.is_empty() {
+                    index.namespaces.remove(&slot.key.namespace);
+                }
+            }
+        }
+        // Watchers that learned of it without a publisher ever having been there.
+        effects.fuzzy.extend(self.fuzzy_vanished(&slot.key));
+        effects.events.push(Event::new(now, Subject::service(&slot.key), Cause::ServiceRemoved { by: by.to_owned() }));
+    }
+
+    /// From now on the service is empty until somebody publishes.
+    pub(crate) fn await_emptiness(&self, slot: &Arc<Slot>, state: &mut SlotState, now: Now) {
+        state.empty_since = now.mono;
+        if !state.empty_armed {
+            state.empty_armed = true;
+            self.set_timer(now.mono + self.options.empty_service_expired_ms, Timer::Empty(Arc::clone(slot)));
+        }
+    }
+
+    pub(crate) fn set_timer(&self, deadline: u64, timer: Timer) {
+        self.wheel.lock().push(Wheel::bucket(deadline), timer);
+    }
+
+    /// Sees to it that the publication is looked at by `deadline`.
+    pub(crate) fn arm_beat(&self, publication: &Arc<Publication>, deadline: u64) {
+        let bucket = Wheel::bucket(deadline);
+        if publication.armed.fetch_min(bucket, Relaxed) > bucket {
+            self.wheel.lock().push(bucket, Timer::Beat(Arc::clone(publication)));
+        }
+    }
+
+    /// Sees to it that the client is looked at by `deadline`.
+    pub(crate) fn arm_client(&self, client: &Arc<Client>, deadline: u64) {
+        let bucket = Wheel::bucket(deadline);
+        if client.armed.fetch_min(bucket, Relaxed) > bucket {
+            self.wheel.lock().push(bucket, Timer::Client(Arc::clone(client)));
+        }
+    }
+
+    /// The client object of `id`, made if there is none.
+    pub(crate) fn client_or_new(&self, id: &ClientId, now: Now) -> Arc<Client> {
+        let pinned = self.clients.pin();
+        if let Some(client) = pinned.get(id) {
+            return Arc::clone(client);
+        }
+        match pinned.try_insert_with(id.clone(), || Arc::new(Client::new(id.clone(), None, now.mono))) {
+            Ok(client) => {
+                self.counters.clients(id).fetch_add(1, Relaxed);
+                Arc::clone(client)
+            }
+            Err(client) => Arc::clone(client),
+        }
+    }
+
+    pub(crate) fn add_client(&self, client: Client) -> Option<Arc<Client>> {
+        let client = Arc::new(client);
+        let pinned = self.clients.pin();
+        let added = pinned.try_insert(client.id.clone(), Arc::clone(&client)).is_ok();
+        if added {
+            self.counters.clients(&client.id).fetch_add(1, Relaxed);
+        }
+        added.then_some(client)
+    }
+
+    /// Takes a client object out. Its links must have been marked dead.
+    pub(crate) fn drop_client(&self, client: &Arc<Client>) {
+        let pinned = self.clients.pin();
+        let removed = pinned.remove_if(&client.id, |_, held| Arc::ptr_eq(held, client));
+        if matches!(removed, Ok(Some(_))) {
+            self.counters.clients(&client.id).fetch_sub(1, Relaxed);
+        }
     }
 }
 
-/// Fuzzy watches.
-impl Naming {
-    /// `WATCH`. `received` are the keys that the client holds already (`ns@@group@@service`).
-    pub fn fuzzy_watch(
-        &self,
-        client: &ClientId,
-        pattern: &str,
-        received: &[String],
-        initializing: bool,
-        now: Now,
-    ) -> FuzzyWatched {
-        let _ = (client, pattern, received, initializing, now);
-        FuzzyWatched { error: None, batches: Vec::new(), finish_when_acked: false }
-    }
-
-    /// `CANCEL_WATCH`.
-    pub fn fuzzy_cancel(&self, client: &ClientId, pattern: &str, now: Now) {
-        let _ = (client, pattern, now);
+impl Drop for Naming {
+    /// Slots, publications and clients point at each other; this lets go of them.
+    fn drop(&mut self) {
+        for client in self.clients.pin().values() {
+            *client.links.lock() = crate::client::Links::default();
+            client.armed.store(UNARMED, Relaxed);
+        }
+        for slot in self.slots.pin().values() {
+            slot.state.lock().publishers.clear();
+        }
     }
 }
 
-fn not_exist(id: &str) -> NacosError {
-    NacosError::not_found(nacre_model::ErrorCode::RESOURCE_NOT_FOUND, format!("clientId [ {id} ] not exist"))
+/// `ip:port:cluster` of a service.
+pub(crate) fn subject(key: &ServiceKey, instance: &Instance, client: &ClientId) -> Subject {
+    Subject {
+        service: Some(key.clone()),
+        instance: Some(instance.identity().into()),
+        client: Some(client.to_string().into()),
+        ..Subject::default()
+    }
 }

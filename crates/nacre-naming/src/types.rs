@@ -35,8 +35,6 @@ pub struct Subscription {
     /// Client version, e.g. `Nacos-Java-Client:v2.5.1`.
     pub agent: Arc<str>,
     pub app: Arc<str>,
-    /// Namespace and names are echoed in the caller's own spelling where that differs: `""` for `public`.
-    pub namespace: Arc<str>,
 }
 
 /// One heartbeat over HTTP (v1, v2, v3).
@@ -139,7 +137,7 @@ pub struct ServiceSummary {
 pub struct Subscriber {
     pub client: ClientId,
     pub service: ServiceKey,
-    pub subscription: Subscription,
+    pub subscription: Arc<Subscription>,
 }
 
 impl Subscriber {

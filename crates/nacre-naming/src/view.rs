@@ -7,7 +7,7 @@ use nacre_model::{Instance, ServiceKey};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
-use crate::ServiceMetadata;
+use crate::{ServiceMetadata, slot::SlotState};
 
 /// A consumer's question.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct Snapshot {
     pub last_ref_time: i64,
     /// `None` when nobody ever created or edited the service: then neither protection nor selectors apply.
     pub metadata: Option<Arc<ServiceMetadata>>,
+    /// False for a key that is only subscribed to.
+    pub(crate) exists: bool,
     /// In order of first registration.
     pub instances: Arc<[Arc<Instance>]>,
     /// `instances` without the disabled ones (the same allocation when there are none).
@@ -50,20 +52,42 @@ pub(crate) struct Serialised {
 const SERIALISED_LIMIT: usize = 8;
 
 impl Snapshot {
-    pub(crate) fn new(
-        service: ServiceKey,
-        ephemeral: bool,
-        last_ref_time: i64,
-        metadata: Option<Arc<ServiceMetadata>>,
-        instances: Vec<Arc<Instance>>,
-    ) -> Self {
-        let instances: Arc<[Arc<Instance>]> = instances.into();
+    pub(crate) fn new(service: &ServiceKey, state: &SlotState) -> Self {
+        let instances: Arc<[Arc<Instance>]> = state.merged().into();
         let enabled = if instances.iter().all(|instance| instance.enabled) {
             Arc::clone(&instances)
         } else {
             instances.iter().filter(|instance| instance.enabled).cloned().collect()
         };
-        Self { service, ephemeral, last_ref_time, metadata, instances, enabled, serialised: Mutex::default() }
+        Self {
+            service: service.clone(),
+            ephemeral: state.registered.is_none_or(|registered| registered.ephemeral),
+            last_ref_time: state.ref_time,
+            // Metadata of a service that was cleaned away waits for its end; nobody sees it.
+            metadata: state.metadata.clone().filter(|_| state.registered.is_some()),
+            exists: state.registered.is_some(),
+            instances,
+            enabled,
+            serialised: Mutex::default(),
+        }
+    }
+
+    /// Healthy instances, disabled ones included.
+    pub fn healthy_count(&self) -> usize {
+        self.instances.iter().filter(|instance| instance.healthy).count()
+    }
+
+    /// The threshold in force: 0.0 without metadata.
+    pub fn protect_threshold(&self) -> f64 {
+        self.metadata.as_ref().map_or(0.0, |metadata| metadata.protect_threshold)
+    }
+
+    /// Names of the clusters that have instances, sorted.
+    pub fn clusters(&self) -> Vec<Arc<str>> {
+        let mut names: Vec<Arc<str>> = self.instances.iter().map(|instance| Arc::clone(&instance.cluster)).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
     }
 }
 

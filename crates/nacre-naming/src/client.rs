@@ -1,0 +1,254 @@
+//! Clients: who publishes and subscribes, and their publications.
+//!
+//! Lock order: a slot's state, then a client's links, then the wheel. Never two slots or two clients at once.
+
+use std::{
+    collections::HashMap,
+    hash::{Hash, Hasher},
+    sync::{
+        Arc,
+        atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use nacre_model::{Instance, ServiceKey};
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+
+use crate::{ClientId, ConnectionInfo, slot::Slot, wheel::UNARMED};
+
+/// One client object.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub id: ClientId,
+    /// Only of connections.
+    pub connection: Option<Box<Connected>>,
+    /// Monotonic time of the last registration, beat or poll.
+    pub last_updated: AtomicU64,
+    /// Bucket of the pending silence check in the wheel, or [`UNARMED`].
+    pub armed: AtomicU64,
+    pub links: Mutex<Links>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Connected {
+    pub info: Arc<ConnectionInfo>,
+    pub since: u64,
+}
+
+/// What a client is tied to.
+#[derive(Debug, Default)]
+pub(crate) struct Links {
+    /// Taken out of the registry: whoever still holds the object must not add to it.
+    pub dead: bool,
+    pub publications: KeyedSet<Publication>,
+    pub subscriptions: Option<Box<KeyedSet<Slot>>>,
+}
+
+impl Client {
+    pub fn new(id: ClientId, connection: Option<Connected>, now_mono: u64) -> Self {
+        Self {
+            id,
+            connection: connection.map(Box::new),
+            last_updated: AtomicU64::new(now_mono),
+            armed: AtomicU64::new(UNARMED),
+            links: Mutex::default(),
+        }
+    }
+}
+
+impl Links {
+    pub fn is_idle(&self) -> bool {
+        self.publications.is_empty() && self.subscriptions.is_none()
+    }
+
+    pub fn services(&self) -> usize {
+        self.publications.len() + self.subscriptions.as_ref().map_or(0, |set| set.len())
+    }
+
+    pub fn unsubscribe(&mut self, key: &ServiceKey) {
+        if let Some(set) = &mut self.subscriptions {
+            set.remove(key);
+            if set.is_empty() {
+                self.subscriptions = None;
+            }
+        }
+    }
+}
+
+/// The one entry of a (client, service). The instances change only under the slot's lock; the atomics are what beats
+/// touch without it.
+#[derive(Debug)]
+pub(crate) struct Publication {
+    pub client: Arc<Client>,
+    pub slot: Arc<Slot>,
+    /// Monotonic time of the last beat or registration.
+    pub last_beat: AtomicU64,
+    /// Bucket of the pending beat check in the wheel, or [`UNARMED`].
+    pub armed: AtomicU64,
+    /// `preserved.heart.beat.interval` in force, 0 = the switch's value.
+    pub interval: AtomicU32,
+    flags: AtomicU8,
+    pub entry: Mutex<Entry>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Entry {
+    pub instances: SmallVec<[Arc<Instance>; 1]>,
+    pub batch: bool,
+    /// Rises with every first registration in the registry: the order of lists.
+    pub order: u64,
+    /// Rises with every registration: of two publishers of one address the later one is shown.
+    pub version: u64,
+}
+
+/// Still published.
+pub(crate) const ALIVE: u8 = 1;
+/// Its one instance is healthy: a beat has nothing to change.
+pub(crate) const HEALTHY: u8 = 2;
+/// Has sent a beat since it was registered.
+pub(crate) const BEATEN: u8 = 4;
+/// A beat's contradiction to its parameters was reported.
+pub(crate) const MISMATCH: u8 = 8;
+/// Turned unhealthy by silence after having beaten; counted in the slot's `silent`.
+pub(crate) const SILENT: u8 = 16;
+
+impl Publication {
+    pub fn new(client: &Arc<Client>, slot: &Arc<Slot>, now_mono: u64) -> Self {
+        Self {
+            client: Arc::clone(client),
+            slot: Arc::clone(slot),
+            last_beat: AtomicU64::new(now_mono),
+            armed: AtomicU64::new(UNARMED),
+            interval: AtomicU32::new(0),
+            flags: AtomicU8::new(ALIVE),
+            entry: Mutex::default(),
+        }
+    }
+
+    pub fn has(&self, flags: u8) -> bool {
+        self.flags.load(Relaxed) & flags == flags
+    }
+
+    /// Sets the flags; true when one of them was not set before.
+    pub fn set(&self, flags: u8) -> bool {
+        self.flags.fetch_or(flags, Relaxed) & flags != flags
+    }
+
+    /// Clears the flags; true when one of them was set before.
+    pub fn clear(&self, flags: u8) -> bool {
+        self.flags.fetch_and(!flags, Relaxed) & flags != 0
+    }
+
+    /// Kept alive by beats: an `ip:port#true` client.
+    pub fn beats(&self) -> bool {
+        matches!(self.client.id, ClientId::IpPort { ephemeral: true, .. })
+    }
+}
+
+/// Things that belong to a service.
+pub(crate) trait Keyed {
+    fn key(&self) -> &ServiceKey;
+}
+
+impl Keyed for Publication {
+    fn key(&self) -> &ServiceKey {
+        &self.slot.key
+    }
+}
+
+impl Keyed for Slot {
+    fn key(&self) -> &ServiceKey {
+        &self.key
+    }
+}
+
+/// Above this many entries a [`KeyedSet`] hashes instead of comparing.
+const FEW: usize = 8;
+
+/// A set with one entry per service: one inline entry costs nothing (the usual client), many are hashed.
+#[derive(Debug)]
+pub(crate) enum KeyedSet<T> {
+    Few(SmallVec<[Arc<T>; 1]>),
+    Many(Box<HashMap<ServiceKey, Arc<T>>>),
+}
+
+impl<T> Default for KeyedSet<T> {
+    fn default() -> Self {
+        Self::Few(SmallVec::new())
+    }
+}
+
+impl<T: Keyed> KeyedSet<T> {
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Few(few) => few.len(),
+            Self::Many(many) => many.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub fn get(&self, key: &ServiceKey) -> Option<&Arc<T>> {
+        match self {
+            Self::Few(few) => few.iter().find(|item| item.key() == key),
+            Self::Many(many) => many.get(key),
+        }
+    }
+
+    /// Adds an entry; its key must not be in the set.
+    pub fn insert(&mut self, item: Arc<T>) {
+        if let Self::Few(few) = self
+            && few.len() >= FEW
+        {
+            let many = few.drain(..).map(|item| (item.key().clone(), item)).collect();
+            *self = Self::Many(Box::new(many));
+        }
+        match self {
+            Self::Few(few) => few.push(item),
+            Self::Many(many) => {
+                many.insert(item.key().clone(), item);
+            }
+        }
+    }
+
+    pub fn remove(&mut self, key: &ServiceKey) -> Option<Arc<T>> {
+        match self {
+            Self::Few(few) => few.iter().position(|item| item.key() == key).map(|at| few.remove(at)),
+            Self::Many(many) => many.remove(key),
+        }
+    }
+
+    pub fn items(&self) -> Vec<Arc<T>> {
+        match self {
+            Self::Few(few) => few.to_vec(),
+            Self::Many(many) => many.values().cloned().collect(),
+        }
+    }
+}
+
+/// A publication in its slot's set, found by its client.
+#[derive(Clone, Debug)]
+pub(crate) struct ByClient(pub Arc<Publication>);
+
+impl PartialEq for ByClient {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.client.id == other.0.client.id
+    }
+}
+
+impl Eq for ByClient {}
+
+impl Hash for ByClient {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.client.id.hash(state);
+    }
+}
+
+impl std::borrow::Borrow<ClientId> for ByClient {
+    fn borrow(&self) -> &ClientId {
+        &self.0.client.id
+    }
+}

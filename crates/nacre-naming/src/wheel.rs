@@ -1,0 +1,59 @@
+//! Deadlines, in buckets of 50 ms. An entry fires once and is armed again by whoever it fires for, at the moment that is
+//! right by then: a beat costs no timer, and a tick costs what is due.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    InstanceRef,
+    client::{Client, Publication},
+    slot::Slot,
+};
+
+/// Milliseconds of one bucket.
+const BUCKET_MS: u64 = 50;
+
+/// Value of an `armed` field without an entry in the wheel.
+pub(crate) const UNARMED: u64 = u64::MAX;
+
+#[derive(Clone, Debug)]
+pub(crate) enum Timer {
+    /// Is the instance still beating?
+    Beat(Arc<Publication>),
+    /// Does the client still publish, subscribe, poll?
+    Client(Arc<Client>),
+    /// Is the service still empty?
+    Empty(Arc<Slot>),
+    /// Has the operator's record of a departed instance outlived its time?
+    Record(Box<(Arc<Slot>, InstanceRef)>),
+    /// Has the metadata of a cleaned service outlived its time?
+    ServiceMetadata(Arc<Slot>),
+    /// Did protection of the service begin or end?
+    Protection(Arc<Slot>),
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Wheel {
+    buckets: BTreeMap<u64, Vec<Timer>>,
+}
+
+impl Wheel {
+    /// The first bucket that is wholly at or after `deadline`.
+    pub fn bucket(deadline: u64) -> u64 {
+        deadline.div_ceil(BUCKET_MS)
+    }
+
+    pub fn push(&mut self, bucket: u64, timer: Timer) {
+        self.buckets.entry(bucket).or_default().push(timer);
+    }
+
+    /// Takes everything due at `now`, earliest first, with the bucket it was in.
+    pub fn due(&mut self, now: u64) -> Vec<(u64, Vec<Timer>)> {
+        let mut due = Vec::new();
+        while let Some(first) = self.buckets.first_entry()
+            && *first.key() <= now / BUCKET_MS
+        {
+            due.push(first.remove_entry());
+        }
+        due
+    }
+}
