@@ -416,6 +416,14 @@ impl<P> Listeners<P> {
         self.held.load(Ordering::Relaxed)
     }
 
+    /// gRPC connections that listen to something.
+    pub fn listening_connections(&self) -> usize {
+        let of = |shard: &Mutex<HashMap<Arc<str>, Connection>>| {
+            shard.lock().values().filter(|connection| !connection.keys.is_empty()).count()
+        };
+        self.connections.iter().map(of).sum()
+    }
+
     /// Registrations of gRPC connections and of held polls, for the gauge `nacos_config_subscriber`.
     pub fn counts(&self) -> (usize, usize) {
         let standing = self.connections.iter().map(|shard| shard.lock().values().map(|c| c.keys.len()).sum::<usize>());

@@ -110,6 +110,7 @@ pub fn sentence(cause: &Cause) -> Sentence {
         ),
         C::NothingChanged { call, reason } => Sentence::new(format!("{call} accepted, nothing changed"), reason),
         C::Refused { call, code, reason } => Sentence::new(format!("{call} refused with {code}"), reason),
+        C::Suspicious { call, reason } => Sentence::new(format!("{call} done, but it looks wrong"), reason),
         other => service_and_below(other),
     }
 }
@@ -223,6 +224,7 @@ fn server(cause: &Cause) -> Sentence {
         | C::OperatorMetadata { .. }
         | C::NothingChanged { .. }
         | C::Refused { .. }
+        | C::Suspicious { .. }
         | C::ServiceCreated { .. }
         | C::ServiceUpdated
         | C::ServiceRemoved { .. }

@@ -37,7 +37,9 @@ fn cause(cause: &Cause) -> usize {
         Cause::InstanceUnhealthy { cause, .. } | Cause::InstanceHealthy { cause } => cause.len(),
         Cause::InstanceRemoved { removal: Removal::ReplacedBy { instance } } => instance.len(),
         Cause::InstanceShadowed { by } | Cause::ServiceCreated { by } | Cause::ServiceRemoved { by } => by.len(),
-        Cause::NothingChanged { call, reason } | Cause::Refused { call, reason, .. } => call.len() + reason.len(),
+        Cause::NothingChanged { call, reason }
+        | Cause::Refused { call, reason, .. }
+        | Cause::Suspicious { call, reason } => call.len() + reason.len(),
         Cause::PushSent { request } => request.len(),
         Cause::ConfigPublished { md5, by, from, gray } => md5.len() + by.len() + from.len() + gray.len(),
         Cause::ConfigRemoved { by, from, gray } => by.len() + from.len() + gray.len(),

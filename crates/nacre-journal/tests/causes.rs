@@ -29,6 +29,7 @@ fn samples() -> Vec<Cause> {
         Cause::OperatorMetadata { enabled: false, weight: 2.5 },
         Cause::NothingChanged { call: "register".into(), reason: "same instance".into() },
         Cause::Refused { call: "register".into(), code: 20404, reason: text() },
+        Cause::Suspicious { call: "publish".into(), reason: text() },
         Cause::ServiceCreated { by: "console".into() },
         Cause::ServiceUpdated,
         Cause::ServiceRemoved { by: "empty cleaner".into() },

@@ -181,6 +181,11 @@ pub enum Cause {
         code: i32,
         reason: String,
     },
+    /// Done as asked, but what was asked is probably not what was meant.
+    Suspicious {
+        call: String,
+        reason: String,
+    },
     // service
     ServiceCreated {
         by: String,
@@ -352,6 +357,7 @@ kinds! {
     OperatorMetadata = "operatorMetadata";
     NothingChanged = "nothingChanged";
     Refused = "refused";
+    Suspicious = "suspicious";
     ServiceCreated = "serviceCreated";
     ServiceUpdated = "serviceUpdated";
     ServiceRemoved = "serviceRemoved";

@@ -9,7 +9,7 @@ use std::{
 };
 
 use nacre_cluster::{Consensus, Readiness, WriteError};
-use nacre_config::{ConfigCommand, ConfigReply, Configs, FuzzyWatch, Listeners};
+use nacre_config::{ConfigCommand, ConfigReply, Configs, FuzzyWatch, Listeners, Rules, StaleAnswers};
 use nacre_journal::Journal;
 use nacre_model::{Cause, ErrorCode, Event, NacosError, Subject};
 use nacre_naming::{Naming, NamingCommand, NamingReply};
@@ -21,6 +21,7 @@ use crate::{
     clock::Clock,
     effects::{Effector, PollHandle},
     http::router::Router,
+    metrics::Metrics,
     properties::Properties,
     state::{Command, Reply},
     workers::Workers,
@@ -38,6 +39,10 @@ pub struct Settings {
     pub param_check: bool,
     /// `nacos.naming.service.metadata.length`.
     pub metadata_length: usize,
+    /// `maxContent`: UTF-16 units of a config's content.
+    pub max_content: u64,
+    /// What publishes are decided by.
+    pub config_rules: Rules,
     /// `nacre.http.max-body` and `nacre.http.max-head`, bytes.
     pub max_body: usize,
     pub max_head: usize,
@@ -56,10 +61,13 @@ pub struct App {
     pub configs: Arc<Configs>,
     pub listeners: Arc<Listeners<PollHandle>>,
     pub config_fuzzy: Arc<FuzzyWatch>,
+    /// Clients that ask again and again with a stale md5.
+    pub stale: StaleAnswers,
     pub store: Arc<Store>,
     pub consensus: Consensus,
     pub effects: Arc<Effector>,
     pub workers: Workers,
+    pub metrics: Metrics,
     /// Cancelled when the server begins to stop.
     pub draining: CancellationToken,
     /// Set once the log is replayed and the doors are open.

@@ -57,6 +57,11 @@ impl Clock {
         Now { mono: reading(&self.base.load(), self.raw()), wall: wall_ms() }
     }
 
+    /// Time since the process began, stalls included.
+    pub fn uptime(&self) -> Duration {
+        self.start.elapsed()
+    }
+
     /// Moves the base; called by the ticker only.
     pub fn tick(&self) -> TickReport {
         let (base, report) = advance(&self.base.load(), self.raw(), wall_ms());

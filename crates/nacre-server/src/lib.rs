@@ -2,7 +2,7 @@
 //!
 //! What lives here: [`app`] (what everything hangs on), [`run`] (start and stop in order), `clock`, `listen` (the doors),
 //! the faces (`http`, `grpc`, `udp`), `state` (what the commands of the log mean), `effects` (who must hear of a change),
-//! `workers`, `properties`. What does not: rules of the domain; those are in the cores.
+//! `workers`, `metrics`, `properties`. What does not: rules of the domain; those are in the cores.
 //!
 //! Read first: [`run::run`], [`app::App`], `effects::Face`.
 
@@ -11,6 +11,7 @@ pub mod clock;
 pub mod effects;
 pub mod http;
 pub mod listen;
+pub mod metrics;
 pub mod properties;
 pub mod run;
 pub mod state;

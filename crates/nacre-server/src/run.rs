@@ -8,7 +8,7 @@ use std::{
 };
 
 use nacre_cluster::{Consensus, StartError};
-use nacre_config::{FuzzyWatch, Listeners};
+use nacre_config::{FuzzyWatch, Listeners, StaleAnswers};
 use nacre_journal::Journal;
 use nacre_model::{Cause, Event, Subject};
 use nacre_naming::Naming;
@@ -23,6 +23,7 @@ use crate::{
     effects::Effector,
     http::router::Router,
     listen::{self, Door},
+    metrics::Metrics,
     properties::Properties,
     state::Machine,
     workers::Workers,
@@ -107,6 +108,8 @@ pub async fn start(props: Properties) -> Result<Arc<App>, RunError> {
         configs,
         listeners,
         config_fuzzy,
+        stale: StaleAnswers::default(),
+        metrics: Metrics::default(),
         store,
         consensus,
         effects,
@@ -134,6 +137,8 @@ fn settings(props: &Properties) -> Settings {
         max_body: props.usize("nacre.http.max-body"),
         max_head: props.usize("nacre.http.max-head"),
         max_connections: props.usize("nacre.limit.connections"),
+        max_content: props.u64("maxContent"),
+        config_rules: props.config_rules(),
         metadata_length: props.usize("nacos.naming.service.metadata.length"),
     }
 }

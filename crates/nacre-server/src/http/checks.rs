@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::{
     Ctx,
     refuse::{self, Refusal},
-    reply::Reply,
+    reply::{JSON_UTF8, Reply},
     table::{Check, Generation, Row},
 };
 
@@ -27,9 +27,12 @@ pub fn check_params(ctx: &mut Ctx, row: &Row, metadata_length: usize) -> Result<
     let outcome = match (row.module, row.check) {
         (_, Check::Off) => return Ok(None),
         ("naming", how) => naming(ctx, row.generation, how, metadata_length)?,
+        (_, Check::Config) if ctx.params.get("search") == Some("blur") => return Ok(None),
         _ => check::check(&any(ctx), metadata_length),
     };
-    Ok(outcome.err().map(|text| refuse::param_check(&text)))
+    let reply = outcome.err().map(|text| refuse::param_check(&text));
+    // Below `/v1/cs` a filter of the reference presets the type.
+    Ok(if row.path.starts_with("/v1/cs/") { reply.map(|reply| reply.typed(JSON_UTF8)) } else { reply })
 }
 
 fn naming(ctx: &mut Ctx, generation: Generation, how: Check, limit: usize) -> Result<Result<(), String>, Refusal> {
@@ -82,7 +85,7 @@ fn naming_info<'a>(ctx: &'a Ctx, how: Check, metadata: Option<&'a Metadata>) -> 
             info.ip = first(&["ip"]);
             info.port = first(&["port"]);
         }
-        Check::Batch | Check::Off => {}
+        Check::Batch | Check::Config | Check::Off => {}
     }
     info
 }

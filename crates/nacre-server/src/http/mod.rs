@@ -4,7 +4,10 @@
 //! that says no, `checks` the parameter check, this file dispatches. The handlers live in one file or folder per
 //! generation and module; each parses, calls one core or service method, and formats.
 
+pub mod bind;
 pub mod checks;
+pub mod config;
+pub mod dates;
 pub mod params;
 pub mod refuse;
 pub mod reply;
@@ -14,6 +17,7 @@ pub mod table;
 use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -26,12 +30,12 @@ use self::{
     refuse::{Refusal, Site},
     reply::Reply,
     router::Found,
-    table::{Check, Handler, Row},
+    table::{Auth, Check, Handler, Row},
 };
 use crate::app::App;
 
 /// The rows of every module, in no particular order.
-pub(crate) const AREAS: &[&[Row]] = &[];
+pub(crate) const AREAS: &[&[Row]] = &[config::ROWS];
 
 /// One request as handlers see it.
 #[derive(Debug)]
@@ -92,7 +96,11 @@ where
 {
     let origin = request.headers().get(header::ORIGIN).cloned();
     let head = request.method() == Method::HEAD;
-    let mut response = answer(app, peer, request).await.into_response();
+    let method = request.method().clone();
+    let (begun, mut row) = (Instant::now(), None);
+    let reply = answer(&app, peer, request, &mut row).await;
+    count(&app, row, &method, reply.status, begun);
+    let mut response = reply.into_response();
     cors(response.headers_mut(), origin);
     if head {
         let length = http_body::Body::size_hint(response.body()).lower();
@@ -102,7 +110,25 @@ where
     response
 }
 
-async fn answer<B>(app: Arc<App>, peer: SocketAddr, request: Request<B>) -> Reply
+/// What a request costs goes to the metrics, under the pattern of its row.
+fn count(app: &App, row: Option<&'static Row>, method: &Method, status: u16, begun: Instant) {
+    let nanos = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    let mono = app.clock.now().mono;
+    app.metrics.http(row, method, status, nanos, mono);
+    match row {
+        Some(row) if row.module == "config" && row.auth == Auth::Write => {
+            app.metrics.config.write_time.record(nanos, mono);
+        }
+        // A poll's time is its hold.
+        Some(row) if row.module == "config" && method == Method::GET => {
+            app.metrics.config.read_time.record(nanos, mono);
+        }
+        _ => {}
+    }
+}
+
+/// `met` becomes the row that was found, whatever it answers.
+async fn answer<B>(app: &Arc<App>, peer: SocketAddr, request: Request<B>, met: &mut Option<&'static Row>) -> Reply
 where
     B: http_body::Body<Data = Bytes> + Send,
     B::Error: std::error::Error + Send + Sync + 'static,
@@ -132,6 +158,7 @@ where
         Found::WrongMethod(rows) => return refuse::wrong_method(&parts.method, inner, rows, &site),
         Found::Nothing => return refuse::nothing_there(&parts.method, inner, &site),
     };
+    *met = Some(row);
     let body = match Limited::new(body, app.settings.max_body).collect().await {
         Ok(body) => body.to_bytes(),
         Err(error) if error.is::<LengthLimitError>() => {
@@ -150,9 +177,14 @@ where
         body,
         parsed: checks::Parsed::default(),
     };
-    match dispatch(app, row, ctx).await {
+    match dispatch(app.clone(), row, ctx).await {
         Ok(reply) => reply,
-        Err(refusal) => refusal.into_reply(row.style, &site),
+        Err(refusal) => {
+            if let (Refusal::Nacos(error), "config") = (&refusal, row.module) {
+                app.metrics.exceptions.note(error);
+            }
+            refusal.into_reply(row.style, &site)
+        }
     }
 }
 

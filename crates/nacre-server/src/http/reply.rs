@@ -142,7 +142,7 @@ pub fn iso8601(wall_ms: i64) -> String {
 }
 
 /// Days since 1970-01-01 to a civil date (proleptic Gregorian calendar, the well-known era arithmetic).
-fn civil(days: i64) -> (i64, i64, i64) {
+pub(super) fn civil(days: i64) -> (i64, i64, i64) {
     let z = days + 719_468;
     let era = z.div_euclid(146_097);
     let doe = z.rem_euclid(146_097);

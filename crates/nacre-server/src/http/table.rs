@@ -45,6 +45,8 @@ pub enum Check {
     List,
     /// Naming, metadata batch: service, metadata and the `instances` JSON.
     Batch,
+    /// Config: as [`Check::Params`], but searches with wildcards (`search=blur`) are not checked.
+    Config,
     /// Naming, heartbeats: service, ip, port and the `beat` JSON.
     Beat,
     /// Not checked (searches with wildcards, probes).

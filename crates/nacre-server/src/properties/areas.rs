@@ -1,6 +1,7 @@
 //! Settings of the cores, made from properties.
 
 use nacre_cluster::{Config as LogConfig, Recovery};
+use nacre_config::{CapacityRules, Rules};
 use nacre_naming::{BrakeOptions, Options as NamingOptions};
 
 use super::Properties;
@@ -44,6 +45,23 @@ impl Properties {
         }
     }
 
+    /// What publishes are decided by.
+    pub fn config_rules(&self) -> Rules {
+        let number = |key: &str| u32::try_from(self.u64(key)).unwrap_or(u32::MAX);
+        let capacity = || CapacityRules {
+            cluster_quota: number("defaultClusterQuota"),
+            tenant_quota: number("defaultTenantQuota"),
+            group_quota: number("defaultGroupQuota"),
+            max_size: number("defaultMaxSize"),
+            initial_expansion_percent: number("initialExpansionPercent"),
+        };
+        Rules {
+            gray_max: number("nacos.config.gray.version.max.count"),
+            capacity: self.bool("isCapacityLimitCheck").then(capacity),
+            namespace_must_exist: self.bool("nacos.core.namespace.validation.enabled"),
+        }
+    }
+
     /// Settings of the write road; its log lives in `HOME/data/log`.
     pub fn write_road(&self) -> LogConfig {
         LogConfig {
@@ -69,6 +87,7 @@ mod tests {
     fn defaults_of_the_table_are_the_defaults_of_the_cores() {
         let properties = Properties::of(&[]).unwrap();
         assert_eq!(properties.naming(), NamingOptions::default());
+        assert_eq!(properties.config_rules(), Rules::default());
         let road = properties.write_road();
         let own = LogConfig::new(&road.dir);
         assert_eq!(format!("{road:?}"), format!("{own:?}"));

@@ -1,0 +1,122 @@
+//! `/v1/cs/configs`: one path with many meanings, told apart by a parameter.
+
+use std::sync::Arc;
+
+use nacre_config::{ConfigItem, KeyRef, Lookup, RemoveTarget, check, names};
+use nacre_model::ConfigKey;
+use nacre_wire::http::config::{ConfigInfo, ConfigInfo4Beta};
+use serde_json::Value;
+
+use super::{asker, preset_json, read, write};
+use crate::{
+    app::App,
+    http::{
+        Ctx,
+        bind::v1_text,
+        reply::{JSON_UTF8, Reply, TEXT},
+        table::Answer,
+    },
+};
+
+pub(super) async fn get(app: Arc<App>, ctx: Ctx) -> Answer {
+    let is = |name: &str, value: &str| ctx.params.get(name) == Some(value);
+    if is("beta", "true") {
+        return beta(&app, &ctx);
+    }
+    content(&app, &ctx)
+}
+
+pub(super) async fn post(app: Arc<App>, ctx: Ctx) -> Answer {
+    publish(&app, &ctx).await
+}
+
+pub(super) async fn delete(app: Arc<App>, ctx: Ctx) -> Answer {
+    if ctx.params.get("beta") == Some("true") {
+        return stop_beta(&app, &ctx).await;
+    }
+    let (data_id, group) = named(&ctx)?;
+    check::tenant(ctx.params.get("tenant"))?;
+    check::key(Some(data_id), Some(group))?;
+    check::tag(ctx.params.get("tag"))?;
+    let key = written_key(&ctx, data_id, group);
+    write::remove(&app, &ctx, key, &write::V1).await?;
+    Ok(preset_json(&true))
+}
+
+/// dataId and group, which every call names; they may be empty.
+pub(super) fn named(ctx: &Ctx) -> Result<(&str, &str), crate::http::refuse::Refusal> {
+    Ok((v1_text(&ctx.params, "dataId")?, v1_text(&ctx.params, "group")?))
+}
+
+/// The key of a read, in the words of 2.x reads.
+pub(super) fn read_key<'a>(ctx: &'a Ctx, data_id: &'a str, group: &'a str) -> KeyRef<'a> {
+    KeyRef::new(ctx.params.get("tenant").unwrap_or(""), group, data_id)
+}
+
+/// The key of a write, whose namespaces forgive more words.
+pub(super) fn written_key(ctx: &Ctx, data_id: &str, group: &str) -> ConfigKey {
+    ConfigKey::new(names::namespace_2x(ctx.params.get("tenant").unwrap_or("")), group, data_id)
+}
+
+fn content(app: &App, ctx: &Ctx) -> Answer {
+    let (data_id, group) = named(ctx)?;
+    let tag = ctx.params.get("tag");
+    check::tenant(ctx.params.get("tenant"))?;
+    check::key(Some(data_id), Some(group))?;
+    check::tag(tag)?;
+    app.metrics.config.read.add(app.clock.now().wall);
+    let ip = ctx.client_ip();
+    match app.configs.query(read_key(ctx, data_id, group), &asker(ctx, &ip, tag)) {
+        Lookup::Found(answer) => {
+            let body = bytes::Bytes::copy_from_slice(answer.content().as_bytes());
+            Ok(read::headed(Reply::new(TEXT, body), &answer))
+        }
+        Lookup::NotFound | Lookup::TagNotFound => {
+            Ok(Reply::new(JSON_UTF8, format!("{}\n", read::NOT_FOUND)).status(404))
+        }
+    }
+}
+
+async fn publish(app: &App, ctx: &Ctx) -> Answer {
+    let (data_id, group) = named(ctx)?;
+    let content = v1_text(&ctx.params, "content")?;
+    check::tenant(ctx.params.get("tenant"))?;
+    check::key(Some(data_id), Some(group))?;
+    let key = written_key(ctx, data_id, group);
+    write::publish(app, ctx, key, content, &write::V1).await?;
+    Ok(preset_json(&true))
+}
+
+fn beta(app: &App, ctx: &Ctx) -> Answer {
+    let (data_id, group) = named(ctx)?;
+    let item = app.configs.get(KeyRef::from(&written_key(ctx, data_id, group)));
+    let data = item.as_deref().and_then(beta_info);
+    Ok(Reply::rest(Some("query beta ok"), data.unwrap_or(Value::Null)).typed(JSON_UTF8))
+}
+
+fn beta_info(item: &ConfigItem) -> Option<Value> {
+    let gray = item.gray(nacre_config::gray::BETA)?;
+    let info = ConfigInfo {
+        id: gray.id,
+        data_id: &item.key.data_id,
+        group: &item.key.group,
+        content: Some(&gray.content),
+        md5: Some(&gray.md5),
+        encrypted_data_key: Some(&*gray.encrypted_data_key).filter(|key| !key.is_empty()),
+        tenant: names::shown_2x(&item.key.namespace),
+        app_name: &gray.app_name,
+        config_type: None,
+    };
+    serde_json::to_value(ConfigInfo4Beta { info, beta_ips: gray.rule.expr() }).ok()
+}
+
+async fn stop_beta(app: &App, ctx: &Ctx) -> Answer {
+    let (data_id, group) = named(ctx)?;
+    let key = written_key(ctx, data_id, group);
+    let removed = write::remove_target(app, key, RemoveTarget::Beta, write::source(ctx, "srcUser")).await?;
+    let reply = match removed {
+        0 => Reply::rest_code(500, Some("remove beta data error"), false),
+        _ => Reply::rest(Some("stop beta ok"), true),
+    };
+    Ok(reply.typed(JSON_UTF8))
+}

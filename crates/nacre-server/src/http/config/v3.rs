@@ -1,0 +1,159 @@
+//! v3: what clients read over HTTP, and single configs of the admin API and the console.
+
+use std::sync::Arc;
+
+use nacre_config::{Asker, ConfigItem, FormalConfig, GrayConfig, KeyRef, Lookup, RemoveTarget, check};
+use nacre_model::{ConfigKey, ErrorCode, NacosError};
+use nacre_wire::http::config::{ClientRead, ConfigBasicInfo, ConfigDetailInfo, ConfigGrayInfo};
+use serde_json::{Value, json};
+
+use super::write;
+use crate::{
+    app::App,
+    http::{Ctx, reply::Reply, table::Answer},
+};
+
+/// groupName and dataId of a form, in the order they are missed.
+pub(super) fn form_key(ctx: &Ctx) -> Result<(&str, &str), NacosError> {
+    let group = ctx.params.required("groupName")?;
+    Ok((ctx.params.required("dataId")?, group))
+}
+
+/// As [`form_key`], with the rules of names.
+pub(super) fn checked_key(ctx: &Ctx) -> Result<ConfigKey, NacosError> {
+    let (data_id, group) = form_key(ctx)?;
+    check::namespace_id(ctx.params.get("namespaceId"))?;
+    check::key(Some(data_id), Some(group))?;
+    Ok(key_of(ctx, data_id, group))
+}
+
+pub(super) fn key_of(ctx: &Ctx, data_id: &str, group: &str) -> ConfigKey {
+    ConfigKey::new(ctx.params.get("namespaceId").unwrap_or(""), group, data_id)
+}
+
+/// `GET /v3/client/cs/config`: 200 whatever it finds. It looks at the address only; a `tag` is not read.
+pub(super) fn client_read(app: &App, ctx: &Ctx) -> Answer {
+    let (data_id, group) = form_key(ctx)?;
+    check::namespace_id(ctx.params.get("namespaceId"))?;
+    check::key(Some(data_id), Some(group))?;
+    app.metrics.config.read.add(app.clock.now().wall);
+    let key = KeyRef::new(ctx.params.get("namespaceId").unwrap_or(""), group, data_id);
+    let Lookup::Found(answer) = app.configs.query(key, &Asker::ip(&ctx.client_ip())) else {
+        return Ok(Reply::result_code(ErrorCode::RESOURCE_NOT_FOUND, Value::Null));
+    };
+    Ok(Reply::result(ClientRead {
+        result_code: 200,
+        error_code: 0,
+        message: None,
+        request_id: None,
+        content: answer.content(),
+        encrypted_data_key: answer.encrypted_data_key(),
+        content_type: answer.config_type().unwrap_or("text"),
+        md5: answer.md5(),
+        last_modified: answer.last_modified(),
+        tag: answer.tag(),
+        beta: answer.is_beta(),
+        success: true,
+    }))
+}
+
+pub(super) async fn publish(app: Arc<App>, ctx: Ctx) -> Answer {
+    let (data_id, group) = form_key(&ctx)?;
+    let content = ctx.params.required("content")?;
+    check::namespace_id(ctx.params.get("namespaceId"))?;
+    check::key(Some(data_id), Some(group))?;
+    write::publish(&app, &ctx, key_of(&ctx, data_id, group), content, &write::V3).await?;
+    Ok(Reply::result(true))
+}
+
+pub(super) async fn delete(app: Arc<App>, ctx: Ctx) -> Answer {
+    let key = checked_key(&ctx)?;
+    check::tag(ctx.params.get("tag"))?;
+    write::remove(&app, &ctx, key, &write::V3).await?;
+    Ok(Reply::result(true))
+}
+
+/// The formal config, or 404.
+pub(super) fn detail(app: &App, ctx: &Ctx) -> Answer {
+    let key = checked_key(ctx)?;
+    let item = app.configs.get(KeyRef::from(&key));
+    match item.as_deref().and_then(|item| item.formal.as_ref().map(|formal| detail_body(&key, formal))) {
+        Some(body) => Ok(Reply::result(body)),
+        None => {
+            Err(NacosError::not_found(ErrorCode::RESOURCE_NOT_FOUND, "Config not exist, please publish Config first.")
+                .into())
+        }
+    }
+}
+
+pub(super) fn detail_body(key: &ConfigKey, formal: &FormalConfig) -> Value {
+    let tags = formal.meta.tags_text();
+    json!(ConfigDetailInfo {
+        basic: ConfigBasicInfo {
+            id: formal.id,
+            namespace_id: &key.namespace,
+            group_name: &key.group,
+            data_id: &key.data_id,
+            md5: Some(&formal.md5),
+            config_type: formal.meta.config_type.as_deref(),
+            app_name: &formal.meta.app_name,
+            create_time: formal.created,
+            modify_time: formal.modified,
+        },
+        content: &formal.content,
+        desc: formal.meta.desc.as_deref(),
+        encrypted_data_key: Some(&formal.encrypted_data_key),
+        create_user: formal.src_user.as_deref(),
+        create_ip: Some(&formal.src_ip),
+        config_tags: tags.as_deref(),
+    })
+}
+
+/// The beta version, or 404.
+pub(super) fn beta(app: &App, ctx: &Ctx) -> Answer {
+    match found_beta(app, &checked_key(ctx)?) {
+        Some(body) => Ok(Reply::result(body)),
+        None => Err(NacosError::not_found(ErrorCode::RESOURCE_NOT_FOUND, "Config is not in beta.").into()),
+    }
+}
+
+pub(super) fn found_beta(app: &App, key: &ConfigKey) -> Option<Value> {
+    let item: Arc<ConfigItem> = app.configs.get(KeyRef::from(key))?;
+    item.gray(nacre_config::gray::BETA).map(|gray| gray_body(key, gray))
+}
+
+fn gray_body(key: &ConfigKey, gray: &GrayConfig) -> Value {
+    json!(ConfigGrayInfo {
+        detail: ConfigDetailInfo {
+            basic: ConfigBasicInfo {
+                id: gray.id,
+                namespace_id: &key.namespace,
+                group_name: &key.group,
+                data_id: &key.data_id,
+                md5: Some(&gray.md5),
+                config_type: None,
+                app_name: &gray.app_name,
+                create_time: 0,
+                modify_time: gray.modified,
+            },
+            content: &gray.content,
+            desc: None,
+            encrypted_data_key: Some(&*gray.encrypted_data_key).filter(|key| !key.is_empty()),
+            create_user: None,
+            create_ip: None,
+            config_tags: None,
+        },
+        gray_name: &gray.name,
+        gray_rule: &gray.rule.to_json(),
+    })
+}
+
+pub(super) async fn stop_beta(app: Arc<App>, ctx: Ctx) -> Answer {
+    let key = checked_key(&ctx)?;
+    match write::remove_target(&app, key, RemoveTarget::Beta, write::source(&ctx, "srcUser")).await? {
+        0 => Ok(Reply::json(
+            &json!({ "code": ErrorCode::SERVER_ERROR.code, "message": "remove beta data error", "data": false }),
+        )),
+        _ => Ok(Reply::result(true)),
+    }
+}

@@ -1,0 +1,163 @@
+//! Figures that nobody else keeps: calls, times and failures, counted where they happen. Everything else is read live
+//! from its owner when Prometheus asks (`text`). Nobody keeps second books.
+
+mod process;
+mod text;
+mod timer;
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use http::Method;
+use nacre_model::{ErrorCode, NacosError};
+
+pub use text::{CONTENT_TYPE, exposition};
+pub use timer::Timer;
+
+use crate::http::table::Row;
+
+/// Everything counted. Shared behind the application; every call is a few atomic additions.
+#[derive(Default)]
+pub struct Metrics {
+    pub config: ConfigFigures,
+    pub push: PushFigures,
+    pub exceptions: Exceptions,
+    http: papaya::HashMap<HttpKey, Timer>,
+    grpc: papaya::HashMap<GrpcKey, Timer>,
+}
+
+/// `nacos_monitor{module="config"}` and the timers of config calls.
+#[derive(Default)]
+pub struct ConfigFigures {
+    /// Reads; listening counts, too, as in the reference.
+    pub read: Daily,
+    pub published: Daily,
+    pub fuzzy_search: Daily,
+    pub read_time: Timer,
+    pub write_time: Timer,
+}
+
+/// `nacos_monitor{module="naming"}` of pushes: gRPC and UDP alike.
+#[derive(Default)]
+pub struct PushFigures {
+    pub total: Daily,
+    pub failed: Daily,
+    /// Pushes of services without instances.
+    pub empty: Daily,
+    /// From the change to the acknowledgement.
+    pub cost: Timer,
+}
+
+/// `nacos_exception_total{module="config"}`.
+#[derive(Default)]
+pub struct Exceptions {
+    illegal_argument: AtomicU64,
+    nacos: AtomicU64,
+    db: AtomicU64,
+}
+
+impl Exceptions {
+    pub fn note(&self, error: &NacosError) {
+        let counter = if error.code == ErrorCode::DATA_ACCESS_ERROR || error.status == 503 {
+            &self.db
+        } else if error.code == ErrorCode::PARAMETER_VALIDATE_ERROR {
+            &self.illegal_argument
+        } else {
+            &self.nacos
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// One endpoint and outcome. The row's address is its identity.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct HttpKey {
+    /// `None`: answered before any row was found.
+    path: Option<&'static str>,
+    method: MethodName,
+    status: u16,
+}
+
+/// Methods by name; what is no known method is one.
+type MethodName = &'static str;
+
+fn method_name(method: &Method) -> MethodName {
+    const KNOWN: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"];
+    KNOWN.iter().find(|name| **name == method.as_str()).copied().unwrap_or("UNKNOWN")
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct GrpcKey {
+    request: &'static str,
+    module: &'static str,
+    error_code: i32,
+}
+
+impl Metrics {
+    /// One HTTP request was answered.
+    pub fn http(&self, row: Option<&'static Row>, method: &Method, status: u16, nanos: u64, mono_ms: u64) {
+        let key = HttpKey { path: row.map(|row| row.path), method: method_name(method), status };
+        self.http.pin().get_or_insert_with(key, Timer::default).record(nanos, mono_ms);
+    }
+
+    /// One unary gRPC request was answered. `request` is the payload's type (`unknown` for what is none), `error_code`
+    /// 0 for success.
+    pub fn grpc(&self, request: &'static str, module: &'static str, error_code: i32, nanos: u64, mono_ms: u64) {
+        let key = GrpcKey { request, module, error_code };
+        self.grpc.pin().get_or_insert_with(key, Timer::default).record(nanos, mono_ms);
+    }
+}
+
+/// A count that begins anew each day (UTC), as the reference's gauges do at midnight.
+#[derive(Default)]
+pub struct Daily {
+    day: AtomicI64,
+    count: AtomicU64,
+}
+
+impl Daily {
+    /// `wall` is now in milliseconds.
+    pub fn add(&self, wall: i64) {
+        self.turn(wall);
+        self.count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn today(&self, wall: i64) -> u64 {
+        self.turn(wall);
+        self.count.load(Ordering::Relaxed)
+    }
+
+    fn turn(&self, wall: i64) {
+        let today = wall.div_euclid(86_400_000);
+        let day = self.day.load(Ordering::Relaxed);
+        if day != today && self.day.compare_exchange(day, today, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            self.count.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn daily_counts_begin_anew_at_midnight() {
+        let count = Daily::default();
+        let noon = 1_704_200_000_000;
+        count.add(noon);
+        count.add(noon + 1);
+        assert_eq!(count.today(noon + 2), 2);
+        assert_eq!(count.today(noon + 86_400_000), 0);
+        count.add(noon + 86_400_000);
+        assert_eq!(count.today(noon + 86_400_001), 1);
+    }
+
+    #[test]
+    fn exceptions_are_told_apart() {
+        let exceptions = Exceptions::default();
+        exceptions.note(&NacosError::invalid("x"));
+        exceptions.note(&NacosError::new(500, ErrorCode::RESOURCE_CONFLICT, "x"));
+        exceptions.note(&NacosError::new(503, ErrorCode::SERVER_ERROR, "x"));
+        let seen = [&exceptions.illegal_argument, &exceptions.nacos, &exceptions.db];
+        assert_eq!(seen.map(|counter| counter.load(Ordering::Relaxed)), [1, 1, 1]);
+    }
+}
