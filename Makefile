@@ -1,0 +1,46 @@
+# What a person does here. `make` alone lists it.
+
+PYTHON ?= python3
+# More arguments of `nacre server`: make run ARGS='-D server.port=8850'
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run build check fmt clippy doc deny test unit golden compat clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Build and start a server on 127.0.0.1:8848, data in ./nacre
+	cargo run --release --locked -p nacre-cli -- server $(ARGS)
+
+build: ## Build the binary that the tests run: target/debug/nacre
+	cargo build --locked -p nacre-cli
+
+check: fmt clippy doc deny ## Format, lints, documentation, licences
+
+fmt:
+	cargo fmt --all --check
+
+clippy:
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+doc:
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items --locked
+
+deny:
+	$(PYTHON) tools/deny.py
+
+test: ## Install what the tests need and run all of them: unit, golden, compat
+	PYTHON='$(PYTHON)' tools/tests.sh unit golden compat
+
+unit: ## Tests of the crates and of the tools
+	PYTHON='$(PYTHON)' tools/tests.sh unit
+
+golden: ## Replay the recorded answers of real Nacos servers
+	PYTHON='$(PYTHON)' tools/tests.sh golden
+
+compat: ## Drive unmodified SDKs against the built binary (CLIENT=go for one of them)
+	PYTHON='$(PYTHON)' tools/tests.sh compat
+
+clean: ## Remove everything that was built or installed
+	cargo clean

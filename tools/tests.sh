@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Runs the suites named (unit, golden, compat), each to its end whatever the others say, and sums up.
+# Last line: "N passed, N failed". Exit code 1 when something failed or nothing ran. Logs: target/tests/SUITE.log.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+python=${PYTHON:-python3}
+logs=${CARGO_TARGET_DIR:-target}/tests
+mkdir -p "$logs"
+passed=0 failed=0
+
+# The counts of every line "N passed; M failed" or "N passed, M failed" that matches the pattern.
+sum() { # FILE PATTERN
+    awk -v pattern="$2" '
+        $0 ~ pattern { for (i = 2; i <= NF; i++) { if ($i ~ /^passed/) p += $(i - 1); if ($i ~ /^failed/) f += $(i - 1) } }
+        END { print p + 0, f + 0 }' "$1"
+}
+
+# Runs a command, shows and keeps what it says, and adds its counts. A failure that counted nothing counts as one.
+suite() { # NAME PATTERN COMMAND...
+    local name=$1 pattern=$2 log code p f
+    shift 2
+    log=$logs/$name.log
+    echo "== $name: $*"
+    "$@" 2>&1 | tee "$log"
+    code=${PIPESTATUS[0]}
+    read -r p f < <(sum "$log" "$pattern")
+    if [ "$code" -ne 0 ] && [ "$f" -eq 0 ]; then
+        echo "== $name ended with exit code $code"
+        f=1
+    fi
+    passed=$((passed + p)) failed=$((failed + f))
+}
+
+unit() {
+    suite unit '^test result: ' cargo test --workspace --locked --no-fail-fast
+    suite tools '^[0-9]+ passed, ' "$python" tools/pytests.py
+}
+
+# Suites drive target/debug/nacre; without it there is nothing to ask.
+binary() {
+    cargo build --locked -p nacre-cli && return
+    failed=$((failed + 1))
+    return 1
+}
+
+golden() { binary && suite golden '^[0-9]+ passed, [0-9]+ failed' "$python" tests/golden/run.py --quiet; }
+compat() { binary && suite compat '^[0-9]+ passed, [0-9]+ failed' "$python" tests/compat/run.py; }
+
+for name in "$@"; do
+    case $name in
+        unit | golden | compat) "$name" ;;
+        *) echo "no suite named $name: unit, golden, compat" >&2; exit 2 ;;
+    esac
+done
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
