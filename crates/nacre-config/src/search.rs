@@ -80,6 +80,8 @@ pub struct ConfigSearch {
     pub app_name: Pattern,
     /// Any of them.
     pub tags: Vec<Pattern>,
+    /// A config appears (and counts) once for each tag it matches, as recorded from every version of the reference.
+    pub repeat_per_tag: bool,
     /// Any of them; exact.
     pub types: Vec<String>,
     pub content: Pattern,
@@ -113,6 +115,53 @@ impl<T> Page<T> {
             page_number: self.page_number,
             pages_available: self.pages_available,
             items: self.items.into_iter().map(change).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn only_the_star_is_a_wildcard() {
+        let blur = |pattern: &str, text: &str| Pattern::blur(pattern).matches(text);
+        assert!(blur("test_*", "test_1") && !blur("test_*", "test23") && !blur("test_*", "testX1"));
+        assert!(!blur("%", "anything") && blur("%", "%"));
+        assert!(blur("*app", "my-app") && !blur("*app", "app-a"));
+        assert!(!blur("app", "app-a"), "without a star the text is exact");
+        assert!(blur("a*b*c", "abc") && blur("a*b*c", "a-b-b-c") && !blur("a*b*c", "acb"));
+        assert!(!blur("ab*b", "ab"), "the ends do not overlap");
+        assert!(blur("", "anything") && blur("  ", "anything"));
+        assert!(!Pattern::accurate("a*").matches("ab"));
+    }
+
+    #[test]
+    fn pages_count_as_in_the_reference() {
+        let request = PageRequest { page_no: 9, page_size: 10 };
+        let page = Page::<u8>::new(25, request, Vec::new());
+        assert_eq!((page.pages_available, page.page_number), (3, 9));
+        assert_eq!(Page::<u8>::new(0, request, Vec::new()).pages_available, 0);
+    }
+
+    /// The plainest matcher there is.
+    fn naive(glob: &[char], text: &[char]) -> bool {
+        match (glob.split_first(), text.split_first()) {
+            (None, None) => true,
+            (Some(('*', rest)), _) if naive(rest, text) => true,
+            (Some(('*', _)), Some((_, text))) => naive(glob, text),
+            (Some((g, glob)), Some((t, text))) => g == t && naive(glob, text),
+            _ => false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn globs_match_as_a_naive_matcher_says(glob in "[ab*?é]{0,8}", text in "[ab?é]{0,8}") {
+            let chars = |text: &str| text.chars().collect::<Vec<_>>();
+            prop_assert_eq!(Pattern::Glob(glob.clone()).matches(&text), naive(&chars(&glob), &chars(&text)));
         }
     }
 }

@@ -47,7 +47,7 @@ impl Store {
         self.visible()?;
         let filter = Filter::of(search);
         self.readers().read(|connection| {
-            let sql = format!("SELECT count(*) FROM config_info WHERE {}", filter.sql);
+            let sql = format!("SELECT count(*) FROM {} WHERE {}", filter.tables, filter.sql);
             let total: i64 =
                 connection.prepare_cached(&sql)?.query_row(params_from_iter(&filter.values), |row| row.get(0))?;
             let offset = page.page_no.saturating_sub(1).saturating_mul(page.page_size);
@@ -228,13 +228,23 @@ fn history_row(row: &Row<'_>) -> rusqlite::Result<HistoryRow> {
 
 /// A condition with its values.
 struct Filter {
+    tables: String,
     sql: String,
     values: Vec<Box<dyn ToSql>>,
 }
 
 impl Filter {
     fn of(search: &ConfigSearch) -> Self {
-        let mut filter = Self { sql: "1".to_owned(), values: Vec::new() };
+        let mut filter = Self { tables: "config_info".to_owned(), sql: "1".to_owned(), values: Vec::new() };
+        // The tables come first in the statement, and so do their values.
+        let tags: Vec<String> = search.tags.iter().filter_map(|tag| filter.condition("tag_name", tag)).collect();
+        if !tags.is_empty() {
+            let ids = if search.repeat_per_tag { "SELECT" } else { "SELECT DISTINCT" };
+            let any = tags.join(" OR ");
+            filter.tables = format!(
+                "({ids} id AS tagged FROM config_tags_relation WHERE {any}) JOIN config_info ON config_info.id = tagged"
+            );
+        }
         for (column, pattern) in [
             ("tenant_id", &search.namespace),
             ("data_id", &search.data_id),
@@ -250,10 +260,6 @@ impl Filter {
             let marks = vec!["?"; search.types.len()].join(", ");
             filter.values.extend(search.types.iter().map(|value| Box::new(value.clone()) as Box<dyn ToSql>));
             filter.and(&format!("type IN ({marks})"));
-        }
-        let tags: Vec<String> = search.tags.iter().filter_map(|tag| filter.condition("tag_name", tag)).collect();
-        if !tags.is_empty() {
-            filter.and(&format!("id IN (SELECT id FROM config_tags_relation WHERE {})", tags.join(" OR ")));
         }
         filter
     }
@@ -281,7 +287,7 @@ impl Filter {
         tail: &str,
         numbers: [u64; N],
     ) -> Result<Vec<ConfigRow>, StoreError> {
-        let sql = format!("SELECT {} FROM config_info WHERE {} {tail}", columns(with_content), self.sql);
+        let sql = format!("SELECT {} FROM {} WHERE {} {tail}", columns(with_content), self.tables, self.sql);
         let numbers: Vec<i64> = numbers.into_iter().map(limit).collect();
         let values = self.values.iter().map(|value| &**value).chain(numbers.iter().map(|number| number as &dyn ToSql));
         let mut statement = connection.prepare_cached(&sql)?;
