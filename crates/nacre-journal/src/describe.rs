@@ -76,6 +76,10 @@ pub fn sentence(cause: &Cause) -> Sentence {
         }
         C::ClientReset { target } if target.is_empty() => Sentence::plain("told to reconnect to another server"),
         C::ClientReset { target } => Sentence::new("told to reconnect", format!("to {target}")),
+        C::TransportShared { version } => Sentence::new(
+            "several clients on one connection",
+            format!("{version} set up a second stream, pushes go there now; is an HTTP/2 proxy in between?"),
+        ),
         C::BeatLate { gap_ms, expected_ms } => Sentence::new(
             "beat late",
             format!("nothing for {}, a beat is expected every {}", duration(*gap_ms), duration(*expected_ms)),
@@ -212,6 +216,7 @@ fn server(cause: &Cause) -> Sentence {
         | C::HandshakeRefused { .. }
         | C::ClientDisconnected { .. }
         | C::ClientReset { .. }
+        | C::TransportShared { .. }
         | C::BeatLate { .. }
         | C::BeatResumed { .. }
         | C::BeatUnknownInstance { .. }
@@ -257,6 +262,7 @@ pub fn disconnect(cause: &Disconnect) -> String {
         }
         Disconnect::StreamEnded => "the client ended its stream".into(),
         Disconnect::OverLimit => "closed by this server: over the connection limit,".into(),
+        Disconnect::Unreachable => "connection lost: nothing came back from the client's side".into(),
         Disconnect::ServerShutdown => "closed by this server: shutting down,".into(),
         Disconnect::Reloaded => "moved to another server by an operator".into(),
         Disconnect::ProtocolError { detail } => format!("protocol error ({detail}), connection closed"),

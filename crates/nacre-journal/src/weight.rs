@@ -32,6 +32,7 @@ fn cause(cause: &Cause) -> usize {
         | Cause::PushFailed { reason, .. }
         | Cause::ServerStopping { reason } => reason.len(),
         Cause::ClientReset { target } => target.len(),
+        Cause::TransportShared { version } => version.len(),
         Cause::BeatMismatch { field, expected, got } => field.len() + expected.len() + got.len(),
         Cause::InstanceRegistered { how, .. } => how.len(),
         Cause::InstanceUnhealthy { cause, .. } | Cause::InstanceHealthy { cause } => cause.len(),

@@ -16,6 +16,7 @@ fn samples() -> Vec<Cause> {
         Cause::HandshakeRefused { reason: text() },
         Cause::ClientDisconnected { cause: Disconnect::ResetByPeer, lived_ms: 184_000 },
         Cause::ClientReset { target: "10.0.0.2:8848".into() },
+        Cause::TransportShared { version: "Nacos-Java-Client:v2.3.2".into() },
         Cause::BeatLate { gap_ms: 9_000, expected_ms: 5_000 },
         Cause::BeatResumed { gap_ms: 21_000 },
         Cause::BeatUnknownInstance { light: true },

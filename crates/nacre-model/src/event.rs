@@ -79,6 +79,8 @@ pub enum Disconnect {
     /// The bi-stream ended while TCP was still open.
     StreamEnded,
     OverLimit,
+    /// The kernel gave up: nothing came back from the other side (keep-alive or retransmission ran out).
+    Unreachable,
     ServerShutdown,
     /// An operator moved the client to another server.
     Reloaded,
@@ -131,6 +133,11 @@ pub enum Cause {
     },
     ClientReset {
         target: String,
+    },
+    /// A second set-up came over a connection whose first stream is still open: pushes go to the second from now on. An
+    /// HTTP/2 proxy that puts several clients on one connection looks like this.
+    TransportShared {
+        version: String,
     },
     // beat
     BeatLate {
@@ -345,6 +352,7 @@ kinds! {
     HandshakeRefused = "handshakeRefused";
     ClientDisconnected = "clientDisconnected";
     ClientReset = "clientReset";
+    TransportShared = "transportShared";
     BeatLate = "beatLate";
     BeatResumed = "beatResumed";
     BeatUnknownInstance = "beatUnknownInstance";

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::Clock,
     effects::{Effector, PollHandle},
+    grpc::Hub,
     http::router::Router,
     metrics::Metrics,
     properties::Properties,
@@ -66,6 +67,7 @@ pub struct App {
     pub store: Arc<Store>,
     pub consensus: Consensus,
     pub effects: Arc<Effector>,
+    pub grpc: Arc<Hub>,
     pub workers: Workers,
     pub metrics: Metrics,
     /// Cancelled when the server begins to stop.

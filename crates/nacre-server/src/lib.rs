@@ -9,6 +9,7 @@
 pub mod app;
 pub mod clock;
 pub mod effects;
+pub mod grpc;
 pub mod http;
 pub mod listen;
 pub mod metrics;

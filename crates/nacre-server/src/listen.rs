@@ -6,18 +6,16 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use hyper::{
-    server::conn::{http1, http2},
-    service::service_fn,
-};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use nacre_model::{Cause, Event, Subject, limits::GRPC_STREAMS};
+use bytes::Bytes;
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use nacre_model::{Cause, Event, Subject};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     time::timeout,
 };
 
-use crate::{app::App, http};
+use crate::{app::App, grpc, http};
 
 /// The start of every HTTP/2 connection.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -87,7 +85,7 @@ async fn serve(app: Arc<App>, stream: TcpStream, peer: SocketAddr, door: Door) {
         return;
     }
     if PREFACE.starts_with(first) || first.starts_with(PREFACE) {
-        return serve_http2(app, stream, peer).await;
+        return grpc::serve_connection(app, stream, peer, Bytes::new()).await;
     }
     let http1 = first[0].is_ascii_uppercase();
     if door == Door::Grpc || !http1 {
@@ -143,29 +141,6 @@ async fn serve_http1(app: Arc<App>, stream: TcpStream, peer: SocketAddr, door: D
     };
     if let Err(error) = ended {
         tracing::debug!(%peer, %error, "http connection ended");
-    }
-}
-
-async fn serve_http2(app: Arc<App>, stream: TcpStream, peer: SocketAddr) {
-    let draining = app.draining.clone();
-    let service = service_fn(move |request| {
-        let app = app.clone();
-        async move { Ok::<_, std::convert::Infallible>(http::serve(app, peer, request).await) }
-    });
-    let connection = http2::Builder::new(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(GRPC_STREAMS as u32)
-        .serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = draining.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%peer, %error, "h2 connection ended");
     }
 }
 

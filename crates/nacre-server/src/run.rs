@@ -21,6 +21,7 @@ use crate::{
     app::{App, Settings},
     clock::{Clock, TICK},
     effects::Effector,
+    grpc::{self, Hub},
     http::router::Router,
     listen::{self, Door},
     metrics::Metrics,
@@ -94,7 +95,9 @@ pub async fn start(props: Properties) -> Result<Arc<App>, RunError> {
     let consensus = Consensus::start(props.write_road(), machine, record).await?;
     consensus.ready(READY_WITHIN).await?;
 
+    let grpc = Arc::new(Hub::new(grpc::Options::of(&props), clock.clone(), journal.clone(), naming.clone()));
     let app = Arc::new(App {
+        grpc: grpc.clone(),
         router: Router::new(&settings.context),
         workers: Workers::new(clock.clone(), journal.clone(), draining.clone()),
         started: AtomicBool::new(false),
@@ -115,7 +118,7 @@ pub async fn start(props: Properties) -> Result<Arc<App>, RunError> {
         effects,
         draining,
     });
-    app.effects.set_faces(Vec::new());
+    app.effects.set_faces(vec![grpc]);
     spawn_workers(&app, proposals);
     for (listener, door) in doors {
         tokio::spawn(listen::accept(app.clone(), listener, door));
@@ -185,6 +188,16 @@ fn spawn_workers(app: &Arc<App>, proposals: tokio::sync::mpsc::Receiver<nacre_na
                 pulse.beat();
             }
         }
+    });
+    let it = app.clone();
+    app.workers.spawn("grpc pushes", move |pulse| {
+        let hub = it.grpc.clone();
+        async move { hub.serve_timers(|| pulse.beat()).await }
+    });
+    let it = app.clone();
+    app.workers.every("grpc detection", Duration::from_secs(1), move || {
+        it.grpc.scan();
+        std::future::ready(())
     });
     let it = app.clone();
     app.workers.every("fuzzy watch trim", Duration::from_secs(30), move || {

@@ -41,7 +41,7 @@ impl Properties {
         nacre_config::FuzzySettings {
             max_patterns: self.usize("nacos.config.fuzzy.watch.max.pattern.count"),
             max_matches: self.usize("nacos.config.fuzzy.watch.max.pattern.match.config.count"),
-            ..Default::default()
+            batch: self.usize("nacos.config.push.batchSize").max(1),
         }
     }
 

@@ -72,19 +72,46 @@ pub fn answer<T: Serialize>(envelope: &Envelope, fields: &T) -> Bytes {
     json(&Answer { envelope, fields })
 }
 
+/// An answer of an envelope and these [`members`].
+pub fn answer_members(envelope: &Envelope, members: &[u8]) -> Bytes {
+    let head = json(envelope);
+    let mut text = Vec::with_capacity(head.len() + members.len() + 1);
+    text.extend_from_slice(&head[..head.len().saturating_sub(1)]);
+    if !members.is_empty() {
+        text.push(b',');
+        text.extend_from_slice(members);
+    }
+    text.push(b'}');
+    text.into()
+}
+
 /// The JSON of a push: `headers` and `module` as every request has them, `requestId` unless nobody acknowledges it.
 pub fn push<T: Serialize>(module: &str, request_id: Option<u64>, fields: &T) -> Bytes {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Push<'a, T> {
-        headers: Nothing,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        request_id: Option<String>,
-        #[serde(flatten)]
-        fields: &'a T,
-        module: &'a str,
+    assemble(module, request_id, &members(fields))
+}
+
+/// The members of an object as JSON text without the braces: a push that is sent to many, or again, is serialised once
+/// and completed by [`assemble`].
+pub fn members<T: Serialize>(fields: &T) -> Bytes {
+    let object = json(fields);
+    if object.len() < 2 { Bytes::new() } else { object.slice(1..object.len() - 1) }
+}
+
+/// A push of these [`members`].
+pub fn assemble(module: &str, request_id: Option<u64>, members: &[u8]) -> Bytes {
+    let mut text = Vec::with_capacity(members.len() + 80);
+    text.extend_from_slice(b"{\"headers\":{},");
+    if let Some(id) = request_id {
+        text.extend_from_slice(format!("\"requestId\":\"{id}\",").as_bytes());
     }
-    json(&Push { headers: Nothing {}, request_id: request_id.map(|id| id.to_string()), fields, module })
+    if !members.is_empty() {
+        text.extend_from_slice(members);
+        text.push(b',');
+    }
+    text.extend_from_slice(b"\"module\":\"");
+    text.extend_from_slice(module.as_bytes());
+    text.extend_from_slice(b"\"}");
+    text.into()
 }
 
 /// Our own types always serialise; a failure would be a bug, and an empty body says so to the client.
@@ -140,6 +167,15 @@ mod tests {
         let got = value(&push("internal", Some(17), &Nothing {}));
         assert_eq!(got, json!({"headers":{},"requestId":"17","module":"internal"}));
         assert_eq!(value(&push("internal", None, &Nothing {})), json!({"headers":{},"module":"internal"}));
+    }
+
+    #[test]
+    fn ready_made_members_complete_an_answer() {
+        let got = value(&answer_members(&Envelope::ok(), br#""serviceInfo":{"name":"s"}"#));
+        let want = json!({"resultCode":200,"errorCode":0,"serviceInfo":{"name":"s"},"success":true});
+        assert_eq!(got, want);
+        assert_eq!(value(&answer_members(&Envelope::ok(), b"")), value(&answer(&Envelope::ok(), &Nothing {})));
+        assert_eq!(&members(&json!({"a":1}))[..], b"\"a\":1");
     }
 
     #[test]

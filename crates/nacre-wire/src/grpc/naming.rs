@@ -4,7 +4,6 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use nacre_model::{DEFAULT_CLUSTER, Instance, instance::InstanceId};
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use super::lenient::{List, Texts, body};
 
@@ -115,15 +114,6 @@ body! {
 pub struct InstanceResponse<'a> {
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<&'a str>,
-}
-
-/// `QueryServiceResponse`, `SubscribeServiceResponse` and the push `NotifySubscriberRequest`: a service's JSON, serialised
-/// once and shared.
-#[derive(Clone, Debug, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct WithServiceInfo<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub service_info: Option<&'a RawValue>,
 }
 
 #[derive(Clone, Debug, Default, Serialize)]

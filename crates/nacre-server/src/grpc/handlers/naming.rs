@@ -1,0 +1,327 @@
+//! Module `naming`: instances, queries, subscriptions.
+
+use nacre_model::{
+    Instance, InstanceId, NacosError, ServiceKey,
+    check::{self, ParamInfo},
+};
+use nacre_naming::{NamingCommand, Page, Query, ServiceView, Subscription, check_instance};
+use nacre_wire::grpc::{
+    Envelope,
+    envelope::{Nothing, answer, answer_members},
+    naming::{
+        BATCH_REGISTER, BatchInstanceRequest, DEREGISTER, InstanceBody, InstanceRequest, InstanceResponse, REGISTER,
+        ServiceListRequest, ServiceListResponse, ServiceQueryRequest, SubscribeServiceRequest,
+    },
+};
+use serde::Deserialize;
+
+use super::super::{
+    dispatch::{Call, Operation, Reply},
+    push::service_info,
+};
+
+/// The service a request names. Null and blank parts fail as the reference fails on them.
+fn service(namespace: Option<&str>, group: Option<&str>, name: Option<&str>) -> Result<ServiceKey, NacosError> {
+    let blank = |text: Option<&str>| text.is_none_or(|text| text.trim().is_empty());
+    if blank(name) {
+        return Err(NacosError::server("Param 'serviceName' is illegal, serviceName is blank"));
+    }
+    if blank(group) {
+        return Err(NacosError::server("Param 'groupName' is illegal, groupName is blank"));
+    }
+    Ok(ServiceKey::new(given(namespace)?, group.unwrap_or_default(), name.unwrap_or_default()))
+}
+
+/// A namespace may be blank, which is `public`, but not null.
+fn given(namespace: Option<&str>) -> Result<&str, NacosError> {
+    namespace.ok_or_else(|| NacosError::server("Param 'namespace' is illegal, namespace is null"))
+}
+
+fn names<'a>(namespace: &'a Option<String>, group: &'a Option<String>, name: &'a Option<String>) -> ParamInfo<'a> {
+    ParamInfo {
+        namespace: namespace.as_deref(),
+        group: group.as_deref(),
+        service: name.as_deref(),
+        ..ParamInfo::default()
+    }
+}
+
+/// The parameter check of an instance.
+fn check_body(info: &ParamInfo<'_>, instance: &InstanceBody, length: usize) -> Result<(), String> {
+    let port = instance.port.to_string();
+    let metadata = instance.to_instance(true).metadata;
+    let info = ParamInfo {
+        ip: instance.ip.as_deref(),
+        port: Some(&port),
+        cluster: instance.cluster_name.as_deref(),
+        metadata: Some(&metadata),
+        ..info.clone()
+    };
+    check::check(&info, length)
+}
+
+/// The instance to register, with its id, after the checks that every registration passes.
+fn to_register(
+    call: &Call<'_>,
+    key: &ServiceKey,
+    body: &InstanceBody,
+    ephemeral: bool,
+) -> Result<Instance, NacosError> {
+    let mut instance = body.to_instance(ephemeral);
+    check_instance(&instance)?;
+    if instance.instance_id == InstanceId::Absent {
+        let grouped = key.grouped();
+        let ends_with = body.service_name.as_deref().filter(|name| !name.is_empty()).unwrap_or(&grouped);
+        let cluster = body.cluster_name.as_deref();
+        instance.instance_id = call.app.naming.instance_id(&instance, cluster, ends_with, call.app.clock.now())?;
+    }
+    Ok(instance)
+}
+
+fn unsupported(kind: &str) -> NacosError {
+    NacosError::invalid(format!("Unsupported request type {kind}"))
+}
+
+fn no_type() -> NacosError {
+    NacosError::server("the request type is null")
+}
+
+fn no_instance() -> NacosError {
+    NacosError::invalid("Instance can not be null.")
+}
+
+fn echo(kind: &str) -> Reply {
+    Reply::ok(&InstanceResponse { kind: Some(kind) })
+}
+
+impl Operation for InstanceRequest {
+    const RESPONSE: &'static str = "InstanceResponse";
+    type Fields = InstanceResponse<'static>;
+
+    fn check(&self, length: usize) -> Result<(), String> {
+        let info = names(&self.namespace, &self.group_name, &self.service_name);
+        match &self.instance {
+            Some(instance) => check_body(&info, instance, length),
+            None => check::check(&info, length),
+        }
+    }
+
+    async fn run(self, call: &Call<'_>) -> Result<Reply, NacosError> {
+        let (namespace, group) = (self.namespace.as_deref(), self.group_name.as_deref());
+        let key = service(namespace, group, self.service_name.as_deref())?;
+        let client = call.connection.client_id();
+        let (app, now) = (call.app, call.app.clock.now());
+        let effects = match self.kind.as_deref() {
+            Some(REGISTER) => {
+                let body = self.instance.as_ref().ok_or_else(no_instance)?;
+                app.naming.register(&client, &key, to_register(call, &key, body, true)?, now)?
+            }
+            Some(DEREGISTER) => app.naming.deregister(&client, &key, now)?,
+            Some(other) => return Err(unsupported(other)),
+            None => return Err(no_type()),
+        };
+        app.effects.naming(effects);
+        Ok(echo(self.kind.as_deref().unwrap_or_default()))
+    }
+}
+
+/// `PersistentInstanceRequest`: over the write road, belongs to no connection.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub struct Persistent(InstanceRequest);
+
+impl Operation for Persistent {
+    const RESPONSE: &'static str = "InstanceResponse";
+    type Fields = InstanceResponse<'static>;
+
+    fn check(&self, length: usize) -> Result<(), String> {
+        self.0.check(length)
+    }
+
+    async fn run(self, call: &Call<'_>) -> Result<Reply, NacosError> {
+        let Self(request) = self;
+        let (namespace, group) = (request.namespace.as_deref(), request.group_name.as_deref());
+        let key = service(namespace, group, request.service_name.as_deref())?;
+        let body = || request.instance.as_ref().ok_or_else(|| NacosError::server("the instance is null"));
+        let command = match request.kind.as_deref() {
+            Some(REGISTER) => {
+                let instance = to_register(call, &key, body()?, false)?;
+                NamingCommand::RegisterPersistent { service: key, instance }
+            }
+            Some(DEREGISTER) => {
+                let body = body()?;
+                let ip = body.ip.as_deref().unwrap_or_default().into();
+                NamingCommand::DeregisterPersistent { service: key, ip, port: body.port }
+            }
+            Some(other) => return Err(unsupported(other)),
+            None => return Err(no_type()),
+        };
+        call.app.write_naming(command).await?;
+        Ok(echo(request.kind.as_deref().unwrap_or_default()))
+    }
+}
+
+impl Operation for BatchInstanceRequest {
+    const RESPONSE: &'static str = "BatchInstanceResponse";
+    type Fields = InstanceResponse<'static>;
+
+    fn check(&self, length: usize) -> Result<(), String> {
+        let info = names(&self.namespace, &self.group_name, &self.service_name);
+        check::check(&info, length)?;
+        for instance in self.instances.iter().flatten() {
+            match instance {
+                Some(instance) => check_body(&info, instance, length)?,
+                None => return Err("Param 'instances' is illegal, an entry is null.".into()),
+            }
+        }
+        Ok(())
+    }
+
+    async fn run(self, call: &Call<'_>) -> Result<Reply, NacosError> {
+        let (namespace, group) = (self.namespace.as_deref(), self.group_name.as_deref());
+        let key = service(namespace, group, self.service_name.as_deref())?;
+        match self.kind.as_deref() {
+            Some(BATCH_REGISTER) => {}
+            Some(other) => return Err(unsupported(other)),
+            None => return Err(no_type()),
+        }
+        let bodies = self.instances.as_deref().ok_or_else(|| NacosError::server("the instances are null"))?;
+        let limit = nacre_model::limits::INSTANCES_PER_BATCH as usize;
+        if bodies.len() > limit {
+            return Err(NacosError::invalid(format!("a batch holds at most {limit} instances, not {}", bodies.len())));
+        }
+        let instances = bodies.iter().flatten().map(|body| to_register(call, &key, body, true));
+        let instances = instances.collect::<Result<Vec<_>, _>>()?;
+        let client = call.connection.client_id();
+        let effects = call.app.naming.register_batch(&client, &key, instances, call.app.clock.now())?;
+        call.app.effects.naming(effects);
+        Ok(echo(BATCH_REGISTER))
+    }
+}
+
+impl Operation for ServiceQueryRequest {
+    const RESPONSE: &'static str = "QueryServiceResponse";
+    type Fields = Nothing;
+
+    fn check(&self, length: usize) -> Result<(), String> {
+        let info = names(&self.namespace, &self.group_name, &self.service_name);
+        check::check(&ParamInfo { clusters: self.cluster.as_deref(), ..info }, length)
+    }
+
+    /// Missing names are the names of nothing.
+    async fn run(self, call: &Call<'_>) -> Result<Reply, NacosError> {
+        let namespace = given(self.namespace.as_deref())?;
+        let (group, name) = (self.group_name.as_deref(), self.service_name.as_deref());
+        let key = ServiceKey::new(namespace, group.unwrap_or_default(), name.unwrap_or_default());
+        let query = Query {
+            clusters: self.cluster.as_deref().unwrap_or_default(),
+            healthy_only: self.healthy_only,
+            consumer_ip: &call.connection.client_ip,
+        };
+        let view = call.app.naming.list(&key, &query, call.app.clock.now());
+        Ok(Reply(answer_members(&Envelope::ok(), &service_info(&view))))
+    }
+}
+
+impl Operation for ServiceListRequest {
+    const RESPONSE: &'static str = "ServiceListResponse";
+    type Fields = Counted;
+
+    fn check(&self, length: usize) -> Result<(), String> {
+        check::check(&names(&self.namespace, &self.group_name, &None), length)
+    }
+
+    /// `serviceName` and `selector` are ignored, as in the reference.
+    async fn run(self, call: &Call<'_>) -> Result<Reply, NacosError> {
+        let namespace = given(self.namespace.as_deref())?;
+        if self.page_size < 0 {
+            return Err(NacosError::server(format!("pageSize {} is negative", self.page_size)));
+        }
+        let group = self.group_name.as_deref().unwrap_or_default();
+        let page = Page::new(self.page_no.into(), self.page_size.into());
+        let names = call.app.naming.service_names(nacre_model::key::namespace(namespace), group, page);
+        let fields = ServiceListResponse { count: names.total, service_names: names.rows };
+        Ok(Reply(answer(&Envelope::ok(), &fields)))
+    }
+}
+
+/// A failed list still has its count.
+#[derive(Default, serde::Serialize)]
+pub struct Counted {
+    count: usize,
+}
+
+impl Operation for SubscribeServiceRequest {
+    const RESPONSE: &'static str = "SubscribeServiceResponse";
+    type Fields = Nothing;
+
+    fn check(&self, length: usize) -> Result<(), String> {
+        let info = names(&self.namespace, &self.group_name, &self.service_name);
+        check::check(&ParamInfo { clusters: self.clusters.as_deref(), ..info }, length)
+    }
+
+    async fn run(self, call: &Call<'_>) -> Result<Reply, NacosError> {
+        let (namespace, group) = (self.namespace.as_deref(), self.group_name.as_deref());
+        let key = service(namespace, group, self.service_name.as_deref())?;
+        let connection = call.connection;
+        let (app, client, now) = (call.app, connection.client_id(), call.app.clock.now());
+        let clusters = self.clusters.as_deref().unwrap_or_default();
+        let (view, effects): (ServiceView, _) = if self.subscribe {
+            let own = connection.app_or_unknown();
+            let app_name = match &*connection.app {
+                "-" => call.header(self.headers.as_ref(), "app").filter(|app| !app.is_empty()).map_or(own, Into::into),
+                _ => own,
+            };
+            let subscription = Subscription {
+                clusters: clusters.into(),
+                ip: connection.client_ip.clone(),
+                port: 0,
+                agent: connection.version.clone(),
+                app: app_name,
+            };
+            let (view, effects) = app.naming.subscribe(&client, &key, subscription, now)?;
+            connection.outbox.answered(&key, !view.hosts.is_empty());
+            (view, effects)
+        } else {
+            let effects = app.naming.unsubscribe(&client, &key, now)?;
+            connection.outbox.unsubscribed(&key);
+            let query = Query { clusters, healthy_only: false, consumer_ip: &connection.client_ip };
+            (app.naming.list(&key, &query, now), effects)
+        };
+        app.effects.naming(effects);
+        Ok(Reply(answer_members(&Envelope::ok_with("success"), &service_info(&view))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nacre_wire::grpc::lenient::parse;
+
+    use super::{super::super::dispatch::DEFAULT_METADATA, *};
+
+    fn check<O: Operation>(text: &str) -> Result<(), String> {
+        parse::<O>(text.as_bytes()).unwrap().check(DEFAULT_METADATA)
+    }
+
+    #[test]
+    fn instances_are_checked_one_by_one() {
+        let port = "Param 'port' is illegal, the value should be between 0 and 65535.";
+        assert_eq!(check::<InstanceRequest>(r#"{"instance":{"port":70000}}"#), Err(port.into()));
+        assert_eq!(check::<Persistent>(r#"{"instance":{"port":-1}}"#), Err(port.into()));
+        let batch = r#"{"instances":[{"ip":"1.1.1.1","port":1},{"ip":"1.1.1.1","port":70000}]}"#;
+        assert_eq!(check::<BatchInstanceRequest>(batch), Err(port.into()));
+        assert!(check::<BatchInstanceRequest>(r#"{"instances":[null]}"#).is_err());
+        assert!(check::<InstanceRequest>(r#"{"instance":{"ip":"","clusterName":"a_b"}}"#).is_ok());
+    }
+
+    #[test]
+    fn blank_names_fail_with_the_references_words_and_null_is_no_namespace() {
+        let text = |error: NacosError| (error.status, error.message);
+        let blank = service(Some("n"), Some("g"), Some(" ")).unwrap_err();
+        assert_eq!(text(blank), (500, "Param 'serviceName' is illegal, serviceName is blank".into()));
+        let blank = service(Some("n"), None, Some("s")).unwrap_err();
+        assert_eq!(text(blank), (500, "Param 'groupName' is illegal, groupName is blank".into()));
+        assert!(service(None, Some("g"), Some("s")).is_err());
+        assert_eq!(service(Some(""), Some("g"), Some("s")).unwrap(), ServiceKey::new("public", "g", "s"));
+    }
+}

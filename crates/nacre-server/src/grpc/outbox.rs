@@ -1,0 +1,727 @@
+//! What one connection is still owed: a *set* of things to send, never a queue of messages.
+//!
+//! Each [`Target`] (a service, a config, a batch of a fuzzy watch, ...) has one chain: it is waiting to be sent, on its
+//! way (sent and not acknowledged), waiting for a retry, or idle. Marking a target that waits already changes nothing,
+//! and a service's text is made when it is sent, so a slow subscriber costs one entry per service and always gets the
+//! newest state. The stream pulls with [`Outbox::next`] when HTTP/2 has room; acknowledgements come to
+//! [`Outbox::acked`], deadlines and retries to [`Outbox::tick`].
+//!
+//! Nothing here reads a clock or sends: what follows from a call is an [`Outcome`].
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use futures::task::AtomicWaker;
+use nacre_model::{Cause, ConfigKey, Event, Now, ServiceKey, Subject, limits};
+use nacre_wire::grpc::{Ack, envelope};
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+/// Which module's fuzzy watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Domain {
+    Config,
+    Naming,
+}
+
+/// Something a connection can be told.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// Nobody acknowledges it.
+    SetupAck,
+    Detection,
+    /// A question of ours with an answer somebody waits for.
+    Ask(u64),
+    Service(ServiceKey),
+    Config(ConfigKey),
+    /// Batch of a fuzzy watch's sync; 0 is the finish message.
+    Sync(Domain, Arc<str>, usize),
+    /// A key that came or went under a fuzzy watch.
+    Change(Domain, Arc<str>),
+}
+
+/// The text of a push but for its `requestId`.
+#[derive(Clone, Debug)]
+pub struct Load {
+    pub type_name: &'static str,
+    pub module: &'static str,
+    /// Made by [`envelope::members`].
+    pub members: Bytes,
+}
+
+/// A service as it is now for this connection.
+#[derive(Clone, Debug)]
+pub struct View {
+    pub members: Bytes,
+    pub empty: bool,
+}
+
+/// Times and limits of retries; milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// `nacos.naming.push.pushTaskTimeout`.
+    pub naming_ack: u64,
+    /// `nacos.naming.push.pushTaskRetryDelay`.
+    pub naming_retry: u64,
+    /// `nacos.config.push.timeout`.
+    pub config_ack: u64,
+    /// `nacos.config.push.maxRetryTime`.
+    pub config_tries: u32,
+    /// Time for the answer to a detection.
+    pub detection_ack: u64,
+    /// Shortest time between two notifications of one config to one client.
+    pub config_gap: u64,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            naming_ack: 5_000,
+            naming_retry: 1_000,
+            config_ack: 3_000,
+            config_tries: limits::PUSH_RETRIES_CONFIG as u32,
+            detection_ack: 5_000,
+            config_gap: 50,
+        }
+    }
+}
+
+impl Rules {
+    fn is_config(target: &Target) -> bool {
+        matches!(target, Target::Config(_) | Target::Sync(Domain::Config, ..) | Target::Change(Domain::Config, _))
+    }
+
+    /// How long an acknowledgement may take; `None`: none is expected, or the wait began when it was asked for.
+    fn ack_limit(&self, target: &Target) -> Option<u64> {
+        match target {
+            Target::SetupAck | Target::Detection | Target::Ask(_) => None,
+            target if Self::is_config(target) => Some(self.config_ack),
+            _ => Some(self.naming_ack),
+        }
+    }
+
+    fn retry_after(&self, target: &Target, failed: u32) -> u64 {
+        if Self::is_config(target) { 2_000 * u64::from(failed) } else { self.naming_retry }
+    }
+
+    fn tries(&self, target: &Target) -> u32 {
+        if Self::is_config(target) { self.config_tries } else { limits::PUSH_RETRIES_NAMING as u32 }
+    }
+}
+
+/// The stream that carries the pushes of a connection.
+#[derive(Debug, Default)]
+pub struct Slot {
+    pub waker: AtomicWaker,
+    ended: AtomicBool,
+}
+
+impl Slot {
+    /// Completes the stream.
+    pub fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    pub fn ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+}
+
+type TimerKey = (u64, u64);
+
+#[derive(Debug)]
+enum Timer {
+    /// An acknowledgement did not come.
+    Ack(u64),
+    /// A delayed or repeated send.
+    Send(Target),
+    /// Forget when a config was sent, if nothing came after it.
+    Forget(Target),
+    /// The answer to a question did not come.
+    Answer(Target),
+}
+
+#[derive(Debug, Default)]
+struct Chain {
+    /// `None` for services: made when sent.
+    load: Option<Load>,
+    queued: bool,
+    /// `requestId` of what was sent last, while unacknowledged.
+    flight: Option<u64>,
+    timer: Option<TimerKey>,
+    /// Sends that failed since the last success.
+    failed: u32,
+    sent: Option<u64>,
+    /// Services: the client holds a list with hosts.
+    shown: bool,
+    /// Services: an empty list may replace one with hosts.
+    may_empty: bool,
+    /// Questions: who waits.
+    reply: Option<oneshot::Sender<Ack>>,
+}
+
+#[derive(Debug)]
+struct Flight {
+    target: Target,
+    sent: u64,
+    timer: Option<TimerKey>,
+}
+
+/// A fuzzy watch whose batches are being acknowledged.
+#[derive(Debug)]
+struct Watch {
+    open: usize,
+    batches: usize,
+    finish: Option<Load>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    stream: Option<Arc<Slot>>,
+    closed: bool,
+    ready: VecDeque<Target>,
+    chains: HashMap<Target, Chain>,
+    flights: HashMap<u64, Flight>,
+    timers: BTreeMap<TimerKey, Timer>,
+    watches: HashMap<(Domain, Arc<str>), Watch>,
+    number: u64,
+    /// The moment the connection has asked to be woken at.
+    armed: Option<u64>,
+}
+
+/// What follows from a call.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct Outcome {
+    pub events: Vec<Event>,
+    /// Ask the timers for this moment.
+    pub arm: Option<u64>,
+    pub failed: Option<Failure>,
+}
+
+/// The connection cannot go on as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// A detection was not answered (or refused) that was asked for at `since`.
+    Detection { since: u64, refused: bool },
+    /// This many pushes of one config were not acknowledged.
+    Unacknowledged { tries: u32 },
+}
+
+/// What became of a marked service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Marked {
+    Queued,
+    /// The list became empty and may not be sent yet.
+    Held,
+}
+
+/// A push as it leaves.
+#[derive(Debug)]
+pub struct Sent {
+    pub type_name: &'static str,
+    pub body: Bytes,
+    pub event: Option<Event>,
+}
+
+/// See the module's head.
+#[derive(Debug)]
+pub struct Outbox {
+    /// The connection's id, for events.
+    id: Arc<str>,
+    rules: Rules,
+    state: Mutex<State>,
+}
+
+impl State {
+    fn timer(&mut self, due: u64, timer: Timer) -> TimerKey {
+        let key = (due, self.number);
+        self.number += 1;
+        self.timers.insert(key, timer);
+        key
+    }
+
+    fn stop(&mut self, timer: Option<TimerKey>) {
+        if let Some(key) = timer {
+            self.timers.remove(&key);
+        }
+    }
+
+    /// Puts a target among those to be sent.
+    fn queue(&mut self, target: &Target) {
+        let Some(chain) = self.chains.get_mut(target) else { return };
+        let timer = if matches!(target, Target::Detection | Target::Ask(_)) { None } else { chain.timer.take() };
+        if !chain.queued {
+            chain.queued = true;
+            if *target == Target::SetupAck {
+                self.ready.push_front(Target::SetupAck);
+            } else {
+                self.ready.push_back(target.clone());
+            }
+        }
+        self.stop(timer);
+        if let Some(stream) = &self.stream {
+            stream.waker.wake();
+        }
+    }
+
+    /// Sends `target` at `due` unless something does so earlier.
+    fn later(&mut self, target: &Target, due: u64) {
+        let Some(chain) = self.chains.get(target) else { return };
+        if chain.queued || chain.timer.is_some_and(|(at, _)| at <= due) {
+            return;
+        }
+        let old = chain.timer;
+        self.stop(old);
+        let key = self.timer(due, Timer::Send(target.clone()));
+        if let Some(chain) = self.chains.get_mut(target) {
+            chain.timer = Some(key);
+        }
+    }
+
+    fn drop_chain(&mut self, target: &Target) {
+        if let Some(chain) = self.chains.remove(target) {
+            self.stop(chain.timer);
+            if let Some(flight) = chain.flight.and_then(|id| self.flights.remove(&id)) {
+                self.stop(flight.timer);
+            }
+            if chain.queued {
+                self.ready.retain(|queued| queued != target);
+            }
+        }
+    }
+
+    /// The earliest moment to be woken at, if it is earlier than the one asked for.
+    fn rearm(&mut self) -> Option<u64> {
+        let (due, _) = self.timers.first_key_value()?.0;
+        if self.armed.is_some_and(|armed| armed <= *due) {
+            return None;
+        }
+        self.armed = Some(*due);
+        self.armed
+    }
+
+    fn outcome(&mut self) -> Outcome {
+        Outcome { arm: self.rearm(), ..Outcome::default() }
+    }
+}
+
+impl Outbox {
+    pub fn new(id: &Arc<str>, rules: Rules) -> Self {
+        Self { id: Arc::clone(id), rules, state: Mutex::default() }
+    }
+
+    /// This stream carries the pushes from now on; an earlier one stays open and silent.
+    pub fn attach(&self, stream: &Arc<Slot>) {
+        let mut state = self.state.lock();
+        state.stream = Some(Arc::clone(stream));
+        stream.waker.wake();
+    }
+
+    /// The stream is gone. What is owed waits for another.
+    pub fn detach(&self, stream: &Arc<Slot>) {
+        let mut state = self.state.lock();
+        if state.stream.as_ref().is_some_and(|current| Arc::ptr_eq(current, stream)) {
+            state.stream = None;
+        }
+    }
+
+    /// Does a stream other than this one carry the pushes?
+    pub fn has_other_stream(&self, stream: &Arc<Slot>) -> bool {
+        let current = &self.state.lock().stream;
+        current.as_ref().is_some_and(|current| !current.ended() && !Arc::ptr_eq(current, stream))
+    }
+
+    /// The connection ends: nothing is sent any more, its stream completes.
+    pub fn close(&self) {
+        let mut state = self.state.lock();
+        let stream = state.stream.take();
+        *state = State { closed: true, ..State::default() };
+        if let Some(stream) = stream {
+            stream.end();
+        }
+    }
+
+    /// Sends `load` as soon as there is room, replacing what waited for the same target.
+    pub fn push(&self, target: Target, load: Load, now: Now) -> Outcome {
+        let mut state = self.state.lock();
+        if state.closed {
+            return Outcome::default();
+        }
+        if state.chains.len() >= limits::PUSH_BACKLOG as usize && !state.chains.contains_key(&target) {
+            let cause = Cause::LimitHit { limit: "PUSH_BACKLOG".into(), value: limits::PUSH_BACKLOG };
+            let event = Event::new(now, Subject::client(&self.id), cause);
+            return Outcome { events: vec![event], ..Outcome::default() };
+        }
+        let chain = state.chains.entry(target.clone()).or_default();
+        chain.load = Some(load);
+        let gap = if matches!(target, Target::Config(_)) { self.rules.config_gap } else { 0 };
+        match chain.sent.map(|sent| sent + gap) {
+            Some(open) if open > now.mono => state.later(&target, open),
+            _ => state.queue(&target),
+        }
+        if target == Target::Detection {
+            let due = now.mono + self.rules.detection_ack;
+            let key = state.timer(due, Timer::Answer(Target::Detection));
+            if let Some(chain) = state.chains.get_mut(&Target::Detection) {
+                chain.timer = Some(key);
+                chain.sent = Some(now.mono);
+            }
+        }
+        state.outcome()
+    }
+
+    /// Is a detection under way?
+    pub fn is_detecting(&self) -> bool {
+        self.state.lock().chains.contains_key(&Target::Detection)
+    }
+
+    /// Sends a question and hands over its answer; the receiver fails when none comes within `limit` milliseconds.
+    pub fn ask(&self, load: Load, limit: u64, now: Now) -> (oneshot::Receiver<Ack>, Outcome) {
+        let (reply, answer) = oneshot::channel();
+        let mut state = self.state.lock();
+        if state.closed {
+            return (answer, Outcome::default());
+        }
+        let target = Target::Ask(state.number);
+        let key = state.timer(now.mono + limit, Timer::Answer(target.clone()));
+        let chain = Chain { load: Some(load), timer: Some(key), reply: Some(reply), ..Chain::default() };
+        state.chains.insert(target.clone(), chain);
+        state.queue(&target);
+        (answer, state.outcome())
+    }
+
+    /// The client was answered with this service's list (`shown`: it had hosts).
+    pub fn answered(&self, service: &ServiceKey, shown: bool) {
+        let mut state = self.state.lock();
+        if !state.closed {
+            state.chains.entry(Target::Service(service.clone())).or_default().shown = shown;
+        }
+    }
+
+    /// The first push after a subscription. It leaves after the subscription's own answer, which it must not overtake.
+    pub fn first_push(&self, service: &ServiceKey, delay: u64, now: Now) -> Outcome {
+        let target = Target::Service(service.clone());
+        let mut state = self.state.lock();
+        if state.closed {
+            return Outcome::default();
+        }
+        state.chains.entry(target.clone()).or_default();
+        state.later(&target, now.mono + delay);
+        state.outcome()
+    }
+
+    /// No more pushes of this service.
+    pub fn unsubscribed(&self, service: &ServiceKey) {
+        self.state.lock().drop_chain(&Target::Service(service.clone()));
+    }
+
+    /// The service changed; `empty` says what this client would get.
+    pub fn mark(&self, service: &ServiceKey, empty: bool, may_empty: bool) -> Marked {
+        let target = Target::Service(service.clone());
+        let mut state = self.state.lock();
+        if state.closed {
+            return Marked::Queued;
+        }
+        let chain = state.chains.entry(target.clone()).or_default();
+        if empty && chain.shown && !may_empty {
+            return Marked::Held;
+        }
+        chain.may_empty |= may_empty;
+        state.queue(&target);
+        Marked::Queued
+    }
+
+    /// Starts a sync of a fuzzy watch, replacing one that is under way for the same pattern.
+    pub fn sync(&self, domain: Domain, pattern: &Arc<str>, batches: Vec<Load>, finish: Option<Load>) -> Outcome {
+        let mut state = self.state.lock();
+        if state.closed {
+            return Outcome::default();
+        }
+        if let Some(old) = state.watches.remove(&(domain, Arc::clone(pattern))) {
+            for batch in 0..=old.batches {
+                state.drop_chain(&Target::Sync(domain, Arc::clone(pattern), batch));
+            }
+        }
+        let count = batches.len();
+        state.watches.insert((domain, Arc::clone(pattern)), Watch { open: count, batches: count, finish });
+        for (at, load) in batches.into_iter().enumerate() {
+            let target = Target::Sync(domain, Arc::clone(pattern), at + 1);
+            state.chains.insert(target.clone(), Chain { load: Some(load), ..Chain::default() });
+            state.queue(&target);
+        }
+        if count == 0 {
+            self.finish(&mut state, domain, pattern);
+        }
+        state.outcome()
+    }
+
+    /// The pattern is no longer watched.
+    pub fn unwatched(&self, domain: Domain, pattern: &Arc<str>) {
+        let mut state = self.state.lock();
+        if let Some(old) = state.watches.remove(&(domain, Arc::clone(pattern))) {
+            for batch in 0..=old.batches {
+                state.drop_chain(&Target::Sync(domain, Arc::clone(pattern), batch));
+            }
+        }
+    }
+
+    /// All batches are acknowledged: the finish message follows if the client waits for it.
+    fn finish(&self, state: &mut State, domain: Domain, pattern: &Arc<str>) {
+        let key = (domain, Arc::clone(pattern));
+        match state.watches.get_mut(&key).and_then(|watch| watch.finish.take()) {
+            Some(load) => {
+                let target = Target::Sync(domain, Arc::clone(pattern), 0);
+                state.chains.insert(target.clone(), Chain { load: Some(load), ..Chain::default() });
+                state.queue(&target);
+            }
+            None => {
+                state.watches.remove(&key);
+            }
+        }
+    }
+
+    /// The next push for `stream`, if it is the current one and something is owed. `view` makes a service's text.
+    pub fn next(
+        &self,
+        stream: &Arc<Slot>,
+        now: Now,
+        next_id: impl Fn() -> u64,
+        view: impl Fn(&ServiceKey) -> Option<View>,
+    ) -> (Option<Sent>, Outcome) {
+        loop {
+            let (target, load) = {
+                let mut state = self.state.lock();
+                if !state.stream.as_ref().is_some_and(|current| Arc::ptr_eq(current, stream)) {
+                    return (None, Outcome::default());
+                }
+                let Some(target) = state.ready.pop_front() else { return (None, Outcome::default()) };
+                let Some(chain) = state.chains.get_mut(&target) else { continue };
+                chain.queued = false;
+                (target, chain.load.clone())
+            };
+            // A service's text is made without the lock: others may mark and acknowledge meanwhile.
+            let (load, empty) = match (&target, load) {
+                (_, Some(load)) => (load, false),
+                (Target::Service(key), None) => match view(key) {
+                    Some(view) => {
+                        let load =
+                            Load { type_name: "NotifySubscriberRequest", module: "naming", members: view.members };
+                        (load, view.empty)
+                    }
+                    None => {
+                        self.state.lock().drop_chain(&target);
+                        continue;
+                    }
+                },
+                (_, None) => continue,
+            };
+            if let Some(sent) = self.send(&target, &load, empty, now, &next_id) {
+                let arm = self.state.lock().rearm();
+                return (Some(sent), Outcome { arm, ..Outcome::default() });
+            }
+        }
+    }
+
+    fn send(&self, target: &Target, load: &Load, empty: bool, now: Now, next_id: impl Fn() -> u64) -> Option<Sent> {
+        let mut state = self.state.lock();
+        let chain = state.chains.get_mut(target)?;
+        if matches!(target, Target::Service(_)) {
+            if empty && chain.shown && !chain.may_empty {
+                // It emptied just now; the change that emptied it will come back to this client.
+                return None;
+            }
+            chain.shown = !empty;
+            chain.may_empty = false;
+        }
+        let old = chain.flight.take();
+        let attempt = chain.failed + 1;
+        if *target == Target::SetupAck {
+            state.chains.remove(target);
+            let body = envelope::assemble(load.module, None, &load.members);
+            return Some(Sent { type_name: load.type_name, body, event: None });
+        }
+        let id = next_id();
+        if *target != Target::Detection {
+            chain.sent = Some(now.mono);
+        }
+        chain.flight = Some(id);
+        if let Some(flight) = old.and_then(|old| state.flights.remove(&old)) {
+            state.stop(flight.timer);
+        }
+        let timer = self.rules.ack_limit(target).map(|limit| state.timer(now.mono + limit, Timer::Ack(id)));
+        state.flights.insert(id, Flight { target: target.clone(), sent: now.mono, timer });
+        drop(state);
+        let body = envelope::assemble(load.module, Some(id), &load.members);
+        let request = if attempt > 1 { format!("{id}, attempt {attempt}") } else { id.to_string() };
+        let event = match target {
+            Target::Detection => None,
+            _ => Some(Event::new(now, self.subject(target), Cause::PushSent { request })),
+        };
+        Some(Sent { type_name: load.type_name, body, event })
+    }
+
+    /// An acknowledgement came. Unknown numbers (late ones too) are nobody's.
+    pub fn acked(&self, id: u64, ack: Ack, now: Now) -> Outcome {
+        let mut state = self.state.lock();
+        let Some(flight) = state.flights.remove(&id) else { return Outcome::default() };
+        state.stop(flight.timer);
+        let target = flight.target;
+        let Some(chain) = state.chains.get_mut(&target).filter(|chain| chain.flight == Some(id)) else {
+            return Outcome::default();
+        };
+        chain.flight = None;
+        if let Target::Ask(_) = target {
+            let reply = chain.reply.take();
+            state.drop_chain(&target);
+            if let Some(reply) = reply {
+                // Whoever asked may have gone.
+                let _ = reply.send(ack);
+            }
+            return state.outcome();
+        }
+        if !ack.success() {
+            let reason = match &ack.message {
+                Some(text) if !text.is_empty() => format!("refused with code {}: {text}", ack.error_code),
+                _ => format!("refused with result code {}", ack.result_code),
+            };
+            return self.failed(&mut state, &target, reason, true, now);
+        }
+        chain.failed = 0;
+        let latency_ms = now.mono.saturating_sub(flight.sent);
+        let cause = match &target {
+            Target::Detection => None,
+            Target::Config(_) => Some(Cause::ListenerNotified { latency_ms }),
+            _ => Some(Cause::PushAcked { latency_ms }),
+        };
+        self.succeeded(&mut state, &target);
+        let events = cause.map(|cause| Event::new(now, self.subject(&target), cause)).into_iter().collect();
+        Outcome { events, ..state.outcome() }
+    }
+
+    fn succeeded(&self, state: &mut State, target: &Target) {
+        match target {
+            // Remembers what the client holds.
+            Target::Service(_) => {}
+            // Remembers when it was sent until the gap is over.
+            Target::Config(_) => {
+                let sent = state.chains.get(target).and_then(|chain| chain.sent).unwrap_or(0);
+                state.timer(sent + self.rules.config_gap, Timer::Forget(target.clone()));
+            }
+            Target::Sync(domain, pattern, batch) => {
+                state.drop_chain(target);
+                let key = (*domain, Arc::clone(pattern));
+                if *batch == 0 {
+                    state.watches.remove(&key);
+                } else if let Some(watch) = state.watches.get_mut(&key) {
+                    watch.open -= 1;
+                    if watch.open == 0 {
+                        self.finish(state, *domain, pattern);
+                    }
+                }
+            }
+            Target::Change(..) => {
+                if state.chains.get(target).is_some_and(|chain| !chain.queued) {
+                    state.drop_chain(target);
+                }
+            }
+            _ => state.drop_chain(target),
+        }
+    }
+
+    fn failed(&self, state: &mut State, target: &Target, reason: String, refused: bool, now: Now) -> Outcome {
+        let Some(chain) = state.chains.get_mut(target) else { return Outcome::default() };
+        if *target == Target::Detection {
+            let since = chain.sent.unwrap_or(now.mono);
+            state.drop_chain(target);
+            return Outcome { failed: Some(Failure::Detection { since, refused }), ..state.outcome() };
+        }
+        if let Target::Ask(_) = target {
+            // Dropping the sender tells whoever asked.
+            state.drop_chain(target);
+            return state.outcome();
+        }
+        chain.flight = None;
+        chain.failed += 1;
+        let attempt = chain.failed;
+        let mut events = vec![Event::new(now, self.subject(target), Cause::PushFailed { reason, attempt })];
+        let mut failed = None;
+        if attempt >= self.rules.tries(target) {
+            events.push(Event::new(now, self.subject(target), Cause::PushGaveUp { attempts: attempt }));
+            if Rules::is_config(target) {
+                failed = Some(Failure::Unacknowledged { tries: attempt });
+            } else {
+                // The next change starts anew.
+                chain.failed = 0;
+                if !matches!(target, Target::Service(_)) {
+                    state.drop_chain(target);
+                }
+            }
+        } else if !chain.queued {
+            let due = now.mono + self.rules.retry_after(target, attempt);
+            state.later(target, due);
+        }
+        Outcome { events, failed, ..state.outcome() }
+    }
+
+    /// Does what is due.
+    pub fn tick(&self, now: Now) -> Outcome {
+        let mut state = self.state.lock();
+        state.armed = None;
+        let mut all = Outcome::default();
+        while let Some(entry) = state.timers.first_entry().filter(|entry| entry.key().0 <= now.mono) {
+            let (key, timer) = entry.remove_entry();
+            let outcome = match timer {
+                Timer::Send(target) => {
+                    if let Some(chain) = state.chains.get_mut(&target).filter(|chain| chain.timer == Some(key)) {
+                        chain.timer = None;
+                        state.queue(&target);
+                    }
+                    continue;
+                }
+                Timer::Forget(target) => {
+                    let idle = |chain: &Chain| !chain.queued && chain.timer.is_none() && chain.flight.is_none();
+                    if state.chains.get(&target).is_some_and(idle) {
+                        state.drop_chain(&target);
+                    }
+                    continue;
+                }
+                Timer::Ack(id) => {
+                    let Some(flight) = state.flights.remove(&id) else { continue };
+                    let limit = now.mono.saturating_sub(flight.sent);
+                    let reason = format!("no acknowledgement within {limit} ms");
+                    self.failed(&mut state, &flight.target, reason, false, now)
+                }
+                Timer::Answer(target) => self.failed(&mut state, &target, "no answer".into(), false, now),
+            };
+            all.events.extend(outcome.events);
+            all.failed = all.failed.or(outcome.failed);
+        }
+        all.arm = state.rearm();
+        all
+    }
+
+    fn subject(&self, target: &Target) -> Subject {
+        match target {
+            Target::Service(key) => Subject::service(key).with_client(&self.id),
+            Target::Config(key) => Subject::config(key).with_client(&self.id),
+            _ => Subject::client(&self.id),
+        }
+    }
+
+    /// Things that wait to be sent.
+    pub fn backlog(&self) -> usize {
+        self.state.lock().ready.len()
+    }
+}
+
+#[cfg(test)]
+#[path = "outbox_tests.rs"]
+mod tests;

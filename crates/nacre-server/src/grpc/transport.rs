@@ -1,0 +1,323 @@
+//! One TCP connection that speaks HTTP/2: the two methods of the protocol, everything else handed to the HTTP face, and
+//! what is known about its end. The connection, not a stream, is the client's identity.
+
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+use http::{HeaderValue, Request, Response, header};
+use http_body_util::{Either, Full};
+use hyper::{body::Incoming, server::conn::http2, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use nacre_model::{Cause, event::Disconnect, limits};
+use nacre_wire::grpc::{
+    Ack, Payload,
+    connection::ConnectionSetupRequest,
+    lenient::parse,
+    payload::{REQUEST_PATH, STREAM_PATH},
+};
+use parking_lot::Mutex;
+use tokio::net::TcpStream;
+use tonic::{
+    Status, Streaming,
+    codec::CompressionEncoding,
+    server::{Grpc, StreamingService, UnaryService},
+};
+
+use super::{
+    codec::PayloadCodec,
+    connections::{Closer, Connection, Peer},
+    dispatch,
+    io::{End, HowEnded, Watched},
+    outbox::Slot,
+};
+use crate::{app::App, http as http_face};
+
+/// HTTP/2 flow control: a client may send this much of one message, and of all, before it must wait for us. Payloads of
+/// a megabyte then take one round trip.
+const STREAM_WINDOW: u32 = 4 * 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
+const FRAME: u32 = 64 * 1024;
+/// Streams that a client opened and cancelled before we looked at them. Clients with deadlines do that in bursts.
+const CANCELLED_STREAMS: usize = 1_000;
+/// How long a connection that we close may take for good-byes.
+const GOODBYE: Duration = Duration::from_millis(250);
+/// A connection that was never set up is closed after this much without a call: it is no client.
+const UNREGISTERED: Duration = Duration::from_secs(300);
+
+type Body = Either<tonic::body::Body, Full<Bytes>>;
+
+/// A TCP connection, registered or not.
+pub(super) struct Transport {
+    pub app: Arc<App>,
+    pub peer: Peer,
+    pub closer: Arc<Closer>,
+    connection: OnceLock<Arc<Connection>>,
+    /// Streams opened so far.
+    calls: AtomicU64,
+    /// Held while a set-up is taken: two streams may say it at once.
+    setting_up: Mutex<()>,
+}
+
+impl Transport {
+    /// The registered connection; `None` before the set-up.
+    pub fn connection(&self) -> Option<&Arc<Connection>> {
+        self.connection.get()
+    }
+
+    /// Waits until the connection was of no use for [`UNREGISTERED`].
+    async fn unused(&self) {
+        let mut before = None;
+        while self.connection().is_none() {
+            let calls = self.calls.load(Ordering::Relaxed);
+            if before.replace(calls) == Some(calls) {
+                return;
+            }
+            tokio::time::sleep(UNREGISTERED).await;
+        }
+        std::future::pending().await
+    }
+}
+
+/// Serves a connection whose first bytes are HTTP/2's. `prefix` was read ahead (empty when it was peeked at).
+pub async fn serve_connection(app: Arc<App>, stream: TcpStream, remote: SocketAddr, prefix: Bytes) {
+    let local = stream.local_addr().unwrap_or(remote);
+    let canonical = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+    let (remote, local) = (canonical(remote), canonical(local));
+    let id = format!("{}_{}_{}", app.clock.now().wall, remote.ip(), remote.port()).into();
+    let end = Arc::new(End::default());
+    let transport = Arc::new(Transport {
+        app: Arc::clone(&app),
+        peer: Peer { id, remote, local },
+        closer: Arc::default(),
+        connection: OnceLock::new(),
+        calls: AtomicU64::new(0),
+        setting_up: Mutex::default(),
+    });
+    let service = {
+        let transport = Arc::clone(&transport);
+        service_fn(move |request| {
+            let transport = Arc::clone(&transport);
+            async move { Ok::<_, Infallible>(route(transport, request).await) }
+        })
+    };
+    let io = TokioIo::new(Watched::new(stream, prefix, Arc::clone(&end)));
+    let cause = until_end(&transport, &end, io, service).await;
+    if let Some(registered) = transport.connection() {
+        app.grpc.unregister(&app, registered, cause).await;
+    }
+}
+
+/// Runs HTTP/2 until either side ends it; the socket is closed when this returns.
+async fn until_end<S>(transport: &Transport, end: &End, io: TokioIo<Watched<TcpStream>>, service: S) -> Disconnect
+where
+    S: hyper::service::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Send,
+    S::Future: Send + 'static,
+{
+    let mut connection = pin!(
+        http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(limits::GRPC_STREAMS as u32)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_frame_size(FRAME)
+            .max_pending_accept_reset_streams(CANCELLED_STREAMS)
+            .serve_connection(io, service)
+    );
+    let cause = tokio::select! {
+        ended = connection.as_mut() => return how_it_ended(end.how(), ended),
+        cause = transport.closer.closed() => cause,
+        () = transport.app.draining.cancelled() => Disconnect::ServerShutdown,
+        () = transport.unused() => Disconnect::ProtocolError { detail: "unused, and never set up".into() },
+    };
+    if let Some(registered) = transport.connection() {
+        registered.outbox.close();
+    }
+    connection.as_mut().graceful_shutdown();
+    let _ = tokio::time::timeout(GOODBYE, connection.as_mut()).await;
+    cause
+}
+
+fn how_it_ended(how: HowEnded, ended: Result<(), hyper::Error>) -> Disconnect {
+    match (how, ended) {
+        (HowEnded::Reset, _) => Disconnect::ResetByPeer,
+        (HowEnded::TimedOut, _) => Disconnect::Unreachable,
+        (HowEnded::Fin, _) | (_, Ok(())) => Disconnect::ClosedByClient,
+        (HowEnded::Open, Err(error)) => Disconnect::ProtocolError { detail: error.to_string() },
+    }
+}
+
+async fn route(transport: Arc<Transport>, request: Request<Incoming>) -> Response<Body> {
+    let grpc = || {
+        Grpc::new(PayloadCodec)
+            .accept_compressed(CompressionEncoding::Gzip)
+            .max_decoding_message_size(transport.app.grpc.options.max_message)
+            .max_encoding_message_size(usize::MAX)
+    };
+    transport.calls.fetch_add(1, Ordering::Relaxed);
+    match request.uri().path() {
+        REQUEST_PATH => {
+            let unary = Unary(Arc::clone(&transport));
+            exhausted(grpc().unary(unary, request).await).map(Either::Left)
+        }
+        STREAM_PATH => {
+            let bidi = Bidi(Arc::clone(&transport));
+            exhausted(grpc().streaming(bidi, request).await).map(Either::Left)
+        }
+        path if is_grpc(&request) => {
+            let status = Status::unimplemented(format!("Method not found: {}", path.trim_start_matches('/')));
+            status.into_http::<tonic::body::Body>().map(Either::Left)
+        }
+        _ => {
+            let app = Arc::clone(&transport.app);
+            http_face::serve(app, transport.peer.remote, request).await.map(Either::Right)
+        }
+    }
+}
+
+fn is_grpc(request: &Request<Incoming>) -> bool {
+    let content_type = request.headers().get(header::CONTENT_TYPE);
+    content_type.and_then(|value| value.to_str().ok()).is_some_and(|value| value.starts_with("application/grpc"))
+}
+
+/// A payload over the limit is RESOURCE_EXHAUSTED in the protocol's other implementations; tonic says OUT_OF_RANGE, which
+/// nothing of ours does.
+fn exhausted<B>(mut response: Response<B>) -> Response<B> {
+    if let Some(status) = response.headers_mut().get_mut("grpc-status")
+        && status == "11"
+    {
+        *status = HeaderValue::from_static("8");
+    }
+    response
+}
+
+type Later<T> = Pin<Box<dyn Future<Output = Result<tonic::Response<T>, Status>> + Send>>;
+
+/// `Request/request`.
+struct Unary(Arc<Transport>);
+
+impl UnaryService<Payload> for Unary {
+    type Response = Payload;
+    type Future = Later<Payload>;
+
+    fn call(&mut self, request: tonic::Request<Payload>) -> Self::Future {
+        let transport = Arc::clone(&self.0);
+        Box::pin(async move { Ok(tonic::Response::new(dispatch::answer(&transport, request.into_inner()).await)) })
+    }
+}
+
+/// `BiRequestStream/requestBiStream`.
+struct Bidi(Arc<Transport>);
+
+impl StreamingService<Payload> for Bidi {
+    type Response = Payload;
+    type ResponseStream = Pushes;
+    type Future = Later<Pushes>;
+
+    fn call(&mut self, request: tonic::Request<Streaming<Payload>>) -> Self::Future {
+        let transport = Arc::clone(&self.0);
+        Box::pin(async move {
+            let slot = Arc::new(Slot::default());
+            tokio::spawn(listen(Arc::clone(&transport), Arc::clone(&slot), request.into_inner()));
+            Ok(tonic::Response::new(Pushes { transport, slot }))
+        })
+    }
+}
+
+/// Reads what the client sends on its stream until it ends its side.
+async fn listen(transport: Arc<Transport>, slot: Arc<Slot>, mut stream: Streaming<Payload>) {
+    while let Some(Ok(payload)) = stream.next().await {
+        let name = payload.type_name();
+        if name == "ConnectionSetupRequest" {
+            set_up(&transport, &slot, &payload);
+        } else if name.ends_with("Response")
+            && let Some(connection) = transport.connection()
+            && let Ok(ack) = parse::<Ack>(payload.json())
+        {
+            let hub = &transport.app.grpc;
+            connection.touch(transport.app.clock.now());
+            if let Some(id) = ack.id() {
+                let outcome = connection.outbox.acked(id, ack, transport.app.clock.now());
+                hub.act(connection, outcome);
+            }
+        }
+        // Anything else is dropped without a word, as the reference does.
+    }
+    slot.end();
+}
+
+fn set_up(transport: &Arc<Transport>, slot: &Arc<Slot>, payload: &Payload) {
+    let Ok(setup) = parse::<ConnectionSetupRequest>(payload.json()) else { return };
+    let hub = &transport.app.grpc;
+    if setup.labels.is_none() {
+        // The reference fails on it without a word and never registers the connection.
+        hub.note(&transport.peer.id, Cause::HandshakeRefused { reason: "the labels are null".into() });
+        return;
+    }
+    let wants_ack = setup.ability_table.is_some();
+    let _one_at_a_time = transport.setting_up.lock();
+    if let Some(connection) = transport.connection() {
+        if connection.outbox.has_other_stream(slot) {
+            // An HTTP/2 proxy that puts several clients on one connection looks like this.
+            let version = setup.client_version.unwrap_or_default();
+            hub.note(&transport.peer.id, Cause::TransportShared { version });
+        }
+        hub.attach(connection, slot, wants_ack);
+        return;
+    }
+    match hub.register(&transport.app, &transport.peer, setup, payload.client_ip(), &transport.closer) {
+        Ok(connection) => {
+            // First, so that the stream finds it when it is woken.
+            let connection = transport.connection.get_or_init(|| connection);
+            hub.attach(connection, slot, wants_ack);
+        }
+        Err(cause) => transport.closer.close(cause),
+    }
+}
+
+/// The server's side of the stream: pulls from the connection's outbox whenever HTTP/2 has room.
+struct Pushes {
+    transport: Arc<Transport>,
+    slot: Arc<Slot>,
+}
+
+impl Stream for Pushes {
+    type Item = Result<Payload, Status>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.slot.waker.register(cx.waker());
+        if self.slot.ended() {
+            return Poll::Ready(None);
+        }
+        let Some(connection) = self.transport.connection() else { return Poll::Pending };
+        let app = &self.transport.app;
+        let hub = &app.grpc;
+        let view = |service: &_| hub.view(connection, service);
+        let (sent, outcome) = connection.outbox.next(&self.slot, app.clock.now(), || hub.next_request(), view);
+        hub.act(connection, outcome);
+        let Some(sent) = sent else { return Poll::Pending };
+        if let Some(event) = sent.event {
+            hub.record(event);
+        }
+        let server = self.transport.peer.local.ip().to_string();
+        Poll::Ready(Some(Ok(Payload::push(sent.type_name, &server, sent.body))))
+    }
+}
+
+impl Drop for Pushes {
+    fn drop(&mut self) {
+        if let Some(connection) = self.transport.connection() {
+            connection.outbox.detach(&self.slot);
+        }
+    }
+}
