@@ -11,8 +11,10 @@
 mod config;
 mod consensus;
 mod error;
+mod log;
 mod machine;
 mod status;
+mod types;
 
 pub use config::{Config, Recovery};
 pub use consensus::{Consensus, EventSink};
