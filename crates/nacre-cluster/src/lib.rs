@@ -8,12 +8,17 @@
 //!
 //! Read first: [`Consensus::write`], [`StateMachine`], [`WriteError`].
 
+mod apply;
 mod config;
 mod consensus;
 mod error;
 mod log;
 mod machine;
+mod peers;
+mod propose;
 mod status;
+#[cfg(test)]
+mod tests;
 mod types;
 
 pub use config::{Config, Recovery};

@@ -21,7 +21,7 @@ pub struct Position {
 pub struct Entry {
     pub position: Position,
     /// Wall clock in ms since the epoch, chosen by the proposer and stored in the log: a replay sees the same time.
-    /// Never goes back from one entry to the next. For entries without commands: the time of the entry before.
+    /// Never goes back from one entry to the next. 0 for entries without commands.
     pub wall: i64,
     /// What callers of `Consensus::write` gave, in their order. Empty for entries of the engine itself (a new leader's
     /// blank entry, a change of membership).
@@ -46,8 +46,8 @@ pub struct Applied {
 #[error("{0}")]
 pub struct MachineError(pub String);
 
-/// What applies the commands. All calls come from threads that may block; `apply`, `checkpoint` and `install` never
-/// overlap.
+/// What applies the commands. All calls come from threads that may block. `apply` and `install` never overlap;
+/// `checkpoint` and `snapshot` may run while entries are applied.
 ///
 /// The durable form of the state is the implementation's own database, written *behind* the log: after a crash the log
 /// is replayed from [`applied`](Self::applied), so an implementation stores the position in the same transaction as the
@@ -61,7 +61,7 @@ pub trait StateMachine: Send + Sync + 'static {
     fn applied(&self) -> Applied;
 
     /// Makes everything applied so far durable in the database without the log's help (flush, WAL checkpoint, fsync) and
-    /// says up to where. The log may be purged up to the answer.
+    /// says up to where: at least what was applied when it was called. The log may be purged up to the answer.
     fn checkpoint(&self) -> Result<Applied, MachineError>;
 
     /// Writes a consistent copy of the database to the file `to` and says what it contains: for a node that joins or

@@ -70,3 +70,73 @@ fn allocate(file: &File, end: u64) -> io::Result<()> {
 fn allocate(_file: &File, _end: u64) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
+
+#[cfg(test)]
+pub mod faulty {
+    use std::{
+        fs::File,
+        io::{self, ErrorKind},
+        os::unix::fs::FileExt,
+    };
+
+    use parking_lot::Mutex;
+
+    use super::Medium;
+
+    /// A disk that fails on demand.
+    #[derive(Default)]
+    pub struct Faulty {
+        faults: Mutex<Faults>,
+    }
+
+    #[derive(Clone, Default)]
+    pub struct Faults {
+        pub allocate: Option<ErrorKind>,
+        /// Writes fail after this many more bytes.
+        pub write_after: Option<(usize, ErrorKind)>,
+        pub sync: Option<ErrorKind>,
+        pub set_len: Option<ErrorKind>,
+    }
+
+    impl Faulty {
+        pub fn set(&self, faults: Faults) {
+            *self.faults.lock() = faults;
+        }
+
+        pub fn heal(&self) {
+            self.set(Faults::default());
+        }
+    }
+
+    fn fail(kind: Option<ErrorKind>) -> io::Result<()> {
+        kind.map_or(Ok(()), |kind| Err(kind.into()))
+    }
+
+    impl Medium for Faulty {
+        fn write_at(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+            if let Some((left, kind)) = &mut self.faults.lock().write_after {
+                if bytes.len() > *left {
+                    file.write_all_at(&bytes[..*left], offset)?;
+                    *left = 0;
+                    return Err((*kind).into());
+                }
+                *left -= bytes.len();
+            }
+            file.write_all_at(bytes, offset)
+        }
+
+        fn sync(&self, file: &File) -> io::Result<()> {
+            fail(self.faults.lock().sync)?;
+            file.sync_data()
+        }
+
+        fn set_len(&self, file: &File, length: u64) -> io::Result<()> {
+            fail(self.faults.lock().set_len)?;
+            file.set_len(length)
+        }
+
+        fn allocate(&self, _file: &File, _end: u64) -> io::Result<()> {
+            fail(self.faults.lock().allocate)
+        }
+    }
+}

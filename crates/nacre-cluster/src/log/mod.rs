@@ -126,7 +126,7 @@ impl Log {
             meta: opened.meta,
             meta_file: opened.meta_file,
             watermark: opened.watermark,
-            lock: opened.lock,
+            _lock: opened.lock,
             active,
             next,
             can_allocate: true,

@@ -6,7 +6,7 @@ mod life;
 
 use std::{
     fs,
-    io::{self, ErrorKind},
+    io::ErrorKind,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -17,67 +17,13 @@ use openraft::{CommittedLeaderId, EntryPayload, storage::RaftLogStorageExt};
 use parking_lot::Mutex;
 
 use super::{
-    medium::{Disk, Medium},
+    medium::{
+        Disk,
+        faulty::{Faults, Faulty},
+    },
     *,
 };
 use crate::types::{Batch, StorageError, wall_clock};
-
-/// A disk that fails on demand.
-#[derive(Default)]
-struct Faulty {
-    faults: Mutex<Faults>,
-}
-
-#[derive(Clone, Default)]
-struct Faults {
-    allocate: Option<ErrorKind>,
-    /// Writes fail after this many more bytes.
-    write_after: Option<(usize, ErrorKind)>,
-    sync: Option<ErrorKind>,
-    set_len: Option<ErrorKind>,
-}
-
-impl Faulty {
-    fn set(&self, faults: Faults) {
-        *self.faults.lock() = faults;
-    }
-
-    fn heal(&self) {
-        self.set(Faults::default());
-    }
-}
-
-fn fail(kind: Option<ErrorKind>) -> io::Result<()> {
-    kind.map_or(Ok(()), |kind| Err(kind.into()))
-}
-
-impl Medium for Faulty {
-    fn write_at(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
-        if let Some((left, kind)) = &mut self.faults.lock().write_after {
-            if bytes.len() > *left {
-                file.write_all_at(&bytes[..*left], offset)?;
-                *left = 0;
-                return Err((*kind).into());
-            }
-            *left -= bytes.len();
-        }
-        file.write_all_at(bytes, offset)
-    }
-
-    fn sync(&self, file: &File) -> io::Result<()> {
-        fail(self.faults.lock().sync)?;
-        file.sync_data()
-    }
-
-    fn set_len(&self, file: &File, length: u64) -> io::Result<()> {
-        fail(self.faults.lock().set_len)?;
-        file.set_len(length)
-    }
-
-    fn allocate(&self, _file: &File, _end: u64) -> io::Result<()> {
-        fail(self.faults.lock().allocate)
-    }
-}
 
 /// A log in a temporary directory, and what it told.
 struct Bench {
