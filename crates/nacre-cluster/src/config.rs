@@ -58,7 +58,7 @@ impl Config {
             batch_writes: limits::WRITE_BATCH as usize,
             batch_bytes: limits::WRITE_BATCH_BYTES as usize,
             max_command: limits::WRITE_COMMAND as usize,
-            segment_bytes: limits::LOG_SEGMENT as u64,
+            segment_bytes: limits::LOG_SEGMENT,
             checkpoint_entries: limits::LOG_CHECKPOINT_ENTRIES,
             checkpoint_bytes: limits::LOG_CHECKPOINT_BYTES,
             keep_entries: 128,

@@ -115,7 +115,10 @@ impl Writer {
     fn guarded(&mut self, work: impl FnOnce(&mut Self) -> io::Result<()>) -> Result<(), LogError> {
         self.check_poison()?;
         match work(self) {
-            Ok(()) => Ok(self.recovered()),
+            Ok(()) => {
+                self.recovered();
+                Ok(())
+            }
             Err(error) => Err(self.failed(&error, true)),
         }
     }
