@@ -126,6 +126,8 @@ class Session:
                 scenario(self)
             except FlowBroken as broken:
                 reason = f"not reached: `{broken}` failed before it"
+            except Exception as failure:  # between two rows; the rows that lack for it are recorded below
+                reason = f"{type(failure).__name__}: {failure}"
             for row in wanted:
                 if row not in self.done:
                     self.report.add(self.client, row, False, reason)

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import threading
 
+from .server import free_port
+
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD_WITHIN = 1500
 
@@ -127,6 +129,11 @@ class NodeClient(Client):
 
     def command(self):
         return ["node", os.path.join(self.out, "driver.js")]
+
+    def env(self):
+        """The config clients of all Node processes of a machine share the one that took port 7777 first, its server and
+        its namespace included: a port of its own keeps each driver to itself."""
+        return dict(super().env(), NODE_CLUSTER_CLIENT_PORT=str(free_port()))
 
 
 class RustClient(Client):

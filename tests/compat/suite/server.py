@@ -29,11 +29,19 @@ class ServerError(Exception):
 
 def free_block():
     """A main port P whose companions (P+1000 for SDKs, P+1001 between servers) are free too."""
+    return _free(0, 1000, 1001)
+
+
+def free_port():
+    return _free(0)
+
+
+def _free(*offsets):
     start = random.Random(os.getpid()).choice(PORTS)
     with _lock:
         for step in range(len(PORTS)):
             port = PORTS[(start - PORTS[0] + step) % len(PORTS)]
-            block = {port, port + 1000, port + 1001}
+            block = {port + offset for offset in offsets}
             if not block & _taken and all(_is_free(one) for one in block):
                 _taken.update(block)
                 return port
