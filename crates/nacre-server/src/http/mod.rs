@@ -4,14 +4,20 @@
 //! that says no, `checks` the parameter check, this file dispatches. The handlers live in one file or folder per
 //! generation and module; each parses, calls one core or service method, and formats.
 
+pub mod actuator;
 pub mod bind;
 pub mod checks;
 pub mod config;
+pub mod core;
 pub mod dates;
+pub mod diagnosis;
+pub mod login;
+pub mod namespaces;
 pub mod params;
 pub mod refuse;
 pub mod reply;
 pub mod router;
+pub mod state;
 pub mod table;
 
 use std::{
@@ -35,7 +41,8 @@ use self::{
 use crate::app::App;
 
 /// The rows of every module, in no particular order.
-pub(crate) const AREAS: &[&[Row]] = &[config::ROWS];
+pub(crate) const AREAS: &[&[Row]] =
+    &[config::ROWS, namespaces::ROWS, state::ROWS, core::ROWS, login::ROWS, actuator::ROWS, diagnosis::ROWS];
 
 /// One request as handlers see it.
 #[derive(Debug)]

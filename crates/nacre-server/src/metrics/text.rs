@@ -171,6 +171,9 @@ fn config_timers(text: &mut Text, app: &App) {
     }
 }
 
+/// What is done with the labels of one timer.
+type Sample<'a> = &'a mut dyn FnMut(&[(&str, &str)], &Timer);
+
 fn outcome(status: u16) -> &'static str {
     match status {
         100..=199 => "INFORMATIONAL",
@@ -188,7 +191,7 @@ fn requests(text: &mut Text, app: &App) {
     seen.sort_by_key(|(key, _)| (key.path, key.method, key.status));
     let name = "http_server_requests_seconds";
     text.family(name, "summary", " ");
-    let each = |then: &mut dyn FnMut(&[(&str, &str)], &Timer)| {
+    let each = |then: Sample<'_>| {
         for (key, timer) in &seen {
             let status = key.status.to_string();
             let labels = [
@@ -211,7 +214,7 @@ fn requests(text: &mut Text, app: &App) {
     seen.sort_by_key(|(key, _)| (key.request, key.module, key.error_code));
     let name = "grpc_server_requests_seconds";
     text.family(name, "summary", " ");
-    let each = |then: &mut dyn FnMut(&[(&str, &str)], &Timer)| {
+    let each = |then: Sample<'_>| {
         for (key, timer) in &seen {
             let code = key.error_code.to_string();
             let labels = [
