@@ -8,7 +8,7 @@ use std::{path::Path, sync::Arc};
 
 use bytes::Bytes;
 use nacre_cluster::{Applied, Entry, MachineError, Position, StateMachine};
-use nacre_config::{ConfigCommand, ConfigReply, Configs};
+use nacre_config::{ConfigCommand, ConfigEffects, ConfigReply, Configs};
 use nacre_model::{NacosError, Now, Row};
 use nacre_naming::{Naming, NamingCommand, NamingReply};
 use nacre_store::{KvOp, KvRow, Store, StoreError, WriteBatch};
@@ -93,11 +93,13 @@ impl Machine {
         for remark in &loaded.remarks {
             tracing::warn!(%remark, "reading the database");
         }
-        let _ = self.configs.restore(loaded.config);
+        // After an installed snapshot listeners hear what became different; at start there are none.
+        let changed = self.configs.restore(loaded.config);
+        self.effects.config(ConfigEffects { changed, ..ConfigEffects::default() });
         let rows = loaded.kv.into_iter().map(|row| Row { kind: row.kind, key: row.key, value: Some(row.value) });
         self.naming.restore(rows, self.clock.now()).map_err(MachineError)?;
         let membership = loaded.meta.into_iter().find(|(name, _)| name == MEMBERSHIP).map(|(_, value)| value.into());
-        let position = loaded.applied.map(|at| Position { term: at.term, node: at.leader, index: at.index });
+        let position = loaded.applied.map(position);
         *self.applied.lock() = Applied { position, membership };
         Ok(())
     }
@@ -156,9 +158,10 @@ impl StateMachine for Machine {
     }
 
     fn snapshot(&self, to: &Path) -> Result<Applied, MachineError> {
-        let applied = self.applied();
-        self.store.snapshot_to(to).map_err(failed)?;
-        Ok(applied)
+        // Entries are applied meanwhile: only the file itself knows how far it got.
+        let held = self.store.snapshot_to(to).map_err(failed)?;
+        let membership = held.meta.into_iter().find(|(name, _)| name == MEMBERSHIP).map(|(_, value)| value.into());
+        Ok(Applied { position: held.applied.map(position), membership })
     }
 
     fn install(&self, from: &Path, applied: Applied) -> Result<(), MachineError> {
@@ -167,6 +170,10 @@ impl StateMachine for Machine {
         *self.applied.lock() = applied;
         Ok(())
     }
+}
+
+fn position(at: nacre_store::Applied) -> Position {
+    Position { term: at.term, node: at.leader, index: at.index }
 }
 
 fn kv_op(row: Row) -> KvOp {

@@ -253,13 +253,20 @@ fn load_own(connection: &Connection, loaded: &mut Loaded) -> Result {
     let mut statement = connection.prepare("SELECT kind, key, value FROM nacre_kv")?;
     let rows = statement.query_map([], |row| Ok(KvRow { kind: row.get(0)?, key: row.get(1)?, value: row.get(2)? }))?;
     loaded.kv = rows.collect::<rusqlite::Result<_>>()?;
+    loaded.meta = meta(connection)?;
+    Ok(())
+}
+
+/// Rows of callers.
+pub(crate) fn meta(connection: &Connection) -> Result<Vec<(String, Vec<u8>)>> {
     let mut statement = connection.prepare("SELECT name, value FROM nacre_meta")?;
     let mut rows = statement.query([])?;
+    let mut meta = Vec::new();
     while let Some(row) = rows.next()? {
         let name: String = row.get(0)?;
         if let Some(name) = name.strip_prefix(META_PREFIX) {
-            loaded.meta.push((name.to_owned(), row.get(1)?));
+            meta.push((name.to_owned(), row.get(1)?));
         }
     }
-    Ok(())
+    Ok(meta)
 }

@@ -48,6 +48,14 @@ pub struct Loaded {
     pub remarks: Vec<String>,
 }
 
+/// What a snapshot file holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SnapshotInfo {
+    pub applied: Option<Applied>,
+    /// Callers' rows of `nacre_meta` as of that position.
+    pub meta: Vec<(String, Vec<u8>)>,
+}
+
 /// Sizes and states for metrics.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoreReport {
@@ -161,9 +169,9 @@ impl Store {
         }
     }
 
-    /// Writes a consistent copy of the whole database (after a barrier) to a new file, compact and on disk. Tells the
-    /// position it holds. Writing goes on meanwhile.
-    pub fn snapshot_to(&self, file: &Path) -> Result<Option<Applied>, StoreError> {
+    /// Writes a consistent copy of the whole database (after a barrier) to a new file, compact and on disk. Writing goes
+    /// on meanwhile, so the answer alone says what the file holds.
+    pub fn snapshot_to(&self, file: &Path) -> Result<SnapshotInfo, StoreError> {
         self.writer.barrier()?;
         // SQLite takes VACUUM INTO for a write, though the source is only read.
         let source = Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
@@ -171,7 +179,8 @@ impl Store {
         source.execute("VACUUM INTO ?1", [file.to_string_lossy()])?;
         File::open(file).and_then(|copy| copy.sync_all()).map_err(|error| StoreError::io(file, error))?;
         sync_directory_of(file)?;
-        load::applied(&open_read_only(file)?)
+        let copy = open_read_only(file)?;
+        Ok(SnapshotInfo { applied: load::applied(&copy)?, meta: load::meta(&copy)? })
     }
 
     /// Replaces the whole database by a file that [`Store::snapshot_to`] wrote (of this or an older format); then

@@ -162,7 +162,7 @@ fn a_snapshot_holds_a_moment_and_restores_it() {
     rig.publish(&key("b"), "1");
     rig.remove(&key("b"));
     let file = rig.dir.path().join("snapshot.db");
-    let position = rig.store.snapshot_to(&file).unwrap();
+    let position = rig.store.snapshot_to(&file).unwrap().applied;
     assert_eq!(position.map(|applied| applied.index), Some(3));
     rig.publish(&key("a"), "2");
     rig.publish(&key("c"), "1");
