@@ -25,7 +25,7 @@ pub struct ListenKey {
 pub enum ProbeError {
     #[error("invalid probeModify")]
     Blank,
-    /// A record without at least three words or with more than four, or a broken percent escape.
+    /// A record without at least three words or with more than four, a blank dataId or group, or a broken percent escape.
     #[error("invalid probeModify")]
     Malformed,
     #[error("invalid probeModify")]
@@ -51,7 +51,7 @@ pub fn parse(value: &str) -> Result<Vec<ListenKey>, ProbeError> {
             return Err(ProbeError::Malformed);
         };
         let tenant = words.next();
-        if words.next().is_some() {
+        if words.next().is_some() || data_id.trim().is_empty() || group.trim().is_empty() {
             return Err(ProbeError::Malformed);
         }
         keys.push(ListenKey {
@@ -122,4 +122,118 @@ pub fn changed_header<'a>(keys: impl IntoIterator<Item = &'a ListenKey>) -> Stri
 /// The header `Probe-Modify-Response` of a short poll: `dataId:group;` for each.
 pub fn changed_header_old<'a>(keys: impl IntoIterator<Item = &'a ListenKey>) -> String {
     keys.into_iter().map(|item| format!("{}:{};", item.key.data_id, item.key.group)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn one(value: &str) -> ListenKey {
+        let keys = parse(value).unwrap();
+        assert_eq!(keys.len(), 1, "{value:?}");
+        keys.into_iter().next().unwrap()
+    }
+
+    #[test]
+    fn records_with_and_without_a_namespace_are_read() {
+        let three = one("d\u{2}G\u{2}abc\u{1}");
+        assert_eq!((three.key, three.tenant, three.md5.as_str()), (ConfigKey::new("", "G", "d"), None, "abc"));
+        let four = one("d\u{2}G\u{2}abc\u{2}dev\u{1}");
+        assert_eq!((four.key, four.tenant.as_deref()), (ConfigKey::new("dev", "G", "d"), Some("dev")));
+        // Python: always four words, the last may be empty, as may the md5.
+        let python = one("d\u{2}G\u{2}\u{2}\u{1}");
+        assert_eq!(
+            (python.key, python.tenant.as_deref(), python.md5.as_str()),
+            (ConfigKey::new("", "G", "d"), Some(""), "")
+        );
+        assert_eq!(one("d\u{2}G\u{2}\u{2}public\u{1}").key, ConfigKey::new("", "G", "d"));
+    }
+
+    #[test]
+    fn a_value_that_is_still_encoded_is_decoded_once_more() {
+        assert_eq!(one("d%02G%02abc%02dev%01"), one("d\u{2}G\u{2}abc\u{2}dev\u{1}"));
+        assert_eq!(&*one("%E9%85%8D%02G%02%01").key.data_id, "配");
+        assert_eq!(&*one("a+b%02G%02%01").key.data_id, "a b");
+        for broken in ["d%0", "%", "d%zzG%01", "%2", "d%é2"] {
+            assert_eq!(parse(broken), Err(ProbeError::Malformed), "{broken}");
+        }
+    }
+
+    #[test]
+    fn values_that_are_no_records_are_refused() {
+        assert_eq!(parse(""), Err(ProbeError::Blank));
+        assert_eq!(parse("  \n"), Err(ProbeError::Blank));
+        for malformed in [
+            "\u{1}",
+            "d\u{1}",
+            "d\u{2}G\u{1}",
+            "a\u{2}b\u{2}c\u{2}d\u{2}e\u{1}",
+            "\u{2}G\u{2}\u{1}",
+            "d\u{2}\u{2}\u{1}",
+        ] {
+            assert_eq!(parse(malformed), Err(ProbeError::Malformed), "{malformed:?}");
+        }
+        assert_eq!(parse("d\u{2}G\u{2}abc").unwrap(), [], "a record without its end is ignored");
+        let record = "d\u{2}G\u{2}\u{1}";
+        assert_eq!(parse(&record.repeat(MAX_KEYS)).unwrap().len(), MAX_KEYS);
+        assert_eq!(parse(&record.repeat(MAX_KEYS + 1)), Err(ProbeError::TooManyKeys));
+    }
+
+    #[test]
+    fn answers_are_encoded_as_java_does_and_echo_the_spelling() {
+        let keys =
+            parse("a.yaml\u{2}G\u{2}\u{2}dev\u{1}b\u{2}G\u{2}\u{1}c\u{2}G\u{2}\u{2}public\u{1}d\u{2}G\u{2}\u{2}\u{1}")
+                .unwrap();
+        assert_eq!(changed_body(&keys[..1]), "a.yaml%02G%02dev%01\n");
+        assert_eq!(changed_body(&keys), "a.yaml%02G%02dev%01b%02G%01c%02G%02public%01d%02G%01\n");
+        assert_eq!(changed_header_old(&keys[..2]), "a.yaml:G;b:G;");
+        assert_eq!(changed_body(&[]), "");
+        assert_eq!(encode("a b*-._~配:"), "a+b*-._%7E%E9%85%8D%3A");
+    }
+
+    fn word() -> impl Strategy<Value = String> {
+        "[a-zA-Z0-9_.:配-]{1,12}"
+    }
+
+    proptest! {
+        #[test]
+        fn any_value_is_parsed_without_a_panic(value in "[\u{1}\u{2}a%0-9+é]{0,40}") {
+            let _ = parse(&value);
+        }
+
+        /// Whatever is written in any of the forms clients use reads back, and the answer names the same keys.
+        #[test]
+        fn records_read_back(
+            records in proptest::collection::vec((word(), word(), "[0-9a-f]{0,32}", proptest::option::of("[a-z-]{0,8}")), 1..20),
+            encoded: bool,
+        ) {
+            let mut raw = String::new();
+            for (data_id, group, md5, tenant) in &records {
+                raw.push_str(&[data_id.as_str(), group, md5].join("\u{2}"));
+                if let Some(tenant) = tenant {
+                    raw.push(WORD);
+                    raw.push_str(tenant);
+                }
+                raw.push(LINE);
+            }
+            let value = if encoded { encode(&raw) } else { raw };
+            let keys = parse(&value).unwrap();
+            prop_assert_eq!(keys.len(), records.len());
+            for (item, (data_id, group, md5, tenant)) in keys.iter().zip(&records) {
+                prop_assert_eq!(&item.key, &ConfigKey::new(tenant.as_deref().unwrap_or(""), group, data_id));
+                prop_assert_eq!((&item.md5, &item.tenant), (md5, tenant));
+            }
+            let body = changed_body(&keys);
+            let decoded = decode(body.trim_end()).unwrap();
+            let named: Vec<&str> = decoded.split(LINE).filter(|line| !line.is_empty()).collect();
+            prop_assert_eq!(named.len(), records.len());
+            for (line, (data_id, group, _, tenant)) in named.iter().zip(&records) {
+                let mut expected = vec![data_id.as_str(), group.as_str()];
+                expected.extend(tenant.as_deref().filter(|tenant| !tenant.is_empty()));
+                prop_assert_eq!(line.split(WORD).collect::<Vec<_>>(), expected);
+            }
+        }
+    }
 }
