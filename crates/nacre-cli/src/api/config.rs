@@ -155,10 +155,20 @@ impl Client {
         let paging = |params: Params| params.with("pageNo", &page.to_string()).with("pageSize", &PAGE.to_string());
         let v1 = Params::default().with("search", "blur").with("dataId", data_id).with("group", group);
         let v3 = Params::default().with("search", "blur").with("dataId", data_id).with("groupName", group);
-        let first = Request::get("/v1/cs/configs", paging(v1.with("tenant", &self.namespace)));
-        let second = Request::get("/v3/admin/cs/config/list", paging(v3.with("namespaceId", self.namespace_name())));
-        let (_, response) = self.either(first, second).await?;
-        let found = data(&response)?;
+        let first = self.send(Request::get("/v1/cs/configs", paging(v1.with("tenant", &self.namespace)))).await?;
+        let found = match data(&first) {
+            Ok(found) if found.get("pageItems").is_some() => found,
+            _ if matches!(first.status, 401 | 403) => return Err(refused(&first)),
+            // A server without the search of v1 takes it for the read of a config without a name.
+            _ => {
+                let v3 = paging(v3.with("namespaceId", self.namespace_name()));
+                let second = self.send(Request::get("/v3/admin/cs/config/list", v3)).await?;
+                if is_gone(&second) {
+                    return Err(refused(&first));
+                }
+                data(&second)?
+            }
+        };
         let items = found["pageItems"].as_array().map(Vec::as_slice).unwrap_or_default();
         let rows = items.iter().map(|item| Found {
             data_id: text(item, "dataId"),

@@ -59,7 +59,9 @@ pub fn run(screen: Screen, server: Server) -> Outcome {
 
 fn log_to_stderr(properties: &Properties) -> Outcome {
     let wanted = properties.str("nacre.logging");
-    let filter = EnvFilter::try_new(wanted).map_err(|error| {
+    // The consensus engine tells at `info` what our own journal tells better; who wants it names it.
+    let quieter = if wanted.contains("openraft") { wanted.to_owned() } else { format!("openraft=warn,{wanted}") };
+    let filter = EnvFilter::try_new(quieter).map_err(|error| {
         let origin = properties.origin("nacre.logging");
         CliError::Usage(format!(
             "the server is not started: a setting is wrong\n  {origin}: nacre.logging: {error}; allowed: a level (error, \
