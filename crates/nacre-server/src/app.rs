@@ -22,9 +22,11 @@ use crate::{
     effects::{Effector, PollHandle},
     grpc::Hub,
     http::router::Router,
+    machine::MachineReader,
     metrics::Metrics,
     properties::Properties,
     state::{Command, Reply},
+    udp::Udp,
     workers::Workers,
 };
 
@@ -69,7 +71,9 @@ pub struct App {
     pub effects: Arc<Effector>,
     pub grpc: Arc<Hub>,
     pub workers: Workers,
-    pub metrics: Metrics,
+    pub metrics: Arc<Metrics>,
+    pub udp: Arc<Udp>,
+    pub machine: MachineReader,
     /// Cancelled when the server begins to stop.
     pub draining: CancellationToken,
     /// Set once the log is replayed and the doors are open.

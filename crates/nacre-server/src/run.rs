@@ -24,9 +24,11 @@ use crate::{
     grpc::{self, Hub},
     http::router::Router,
     listen::{self, Door},
+    machine::MachineReader,
     metrics::Metrics,
     properties::Properties,
     state::Machine,
+    udp::Udp,
     workers::Workers,
 };
 
@@ -96,6 +98,8 @@ pub async fn start(props: Properties) -> Result<Arc<App>, RunError> {
     consensus.ready(READY_WITHIN).await?;
 
     let grpc = Arc::new(Hub::new(grpc::Options::of(&props), clock.clone(), journal.clone(), naming.clone()));
+    let metrics = Arc::<Metrics>::default();
+    let udp = Arc::new(Udp::bind(clock.clone(), naming.clone(), journal.clone(), metrics.clone())?);
     let app = Arc::new(App {
         grpc: grpc.clone(),
         router: Router::new(&settings.context),
@@ -112,14 +116,17 @@ pub async fn start(props: Properties) -> Result<Arc<App>, RunError> {
         listeners,
         config_fuzzy,
         stale: StaleAnswers::default(),
-        metrics: Metrics::default(),
+        metrics,
         store,
         consensus,
         effects,
+        udp,
+        machine: MachineReader::default(),
         draining,
     });
-    app.effects.set_faces(vec![grpc]);
+    app.effects.set_faces(vec![grpc, app.udp.clone()]);
     spawn_workers(&app, proposals);
+    app.udp.start(&app.workers);
     for (listener, door) in doors {
         tokio::spawn(listen::accept(app.clone(), listener, door));
     }

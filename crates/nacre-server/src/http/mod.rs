@@ -13,6 +13,7 @@ pub mod dates;
 pub mod diagnosis;
 pub mod login;
 pub mod namespaces;
+pub mod naming;
 pub mod params;
 pub mod refuse;
 pub mod reply;
@@ -36,13 +37,24 @@ use self::{
     refuse::{Refusal, Site},
     reply::Reply,
     router::Found,
-    table::{Auth, Check, Handler, Row},
+    table::{Auth, Check, Generation, Handler, Row},
 };
 use crate::app::App;
 
 /// The rows of every module, in no particular order.
-pub(crate) const AREAS: &[&[Row]] =
-    &[config::ROWS, namespaces::ROWS, state::ROWS, core::ROWS, login::ROWS, actuator::ROWS, diagnosis::ROWS];
+pub(crate) const AREAS: &[&[Row]] = &[
+    config::ROWS,
+    namespaces::ROWS,
+    state::ROWS,
+    core::ROWS,
+    login::ROWS,
+    actuator::ROWS,
+    diagnosis::ROWS,
+    naming::v1_instance::ROWS,
+    naming::v1_service::ROWS,
+    naming::v1_operator::ROWS,
+    naming::v1_catalog::ROWS,
+];
 
 /// One request as handlers see it.
 #[derive(Debug)]
@@ -156,9 +168,13 @@ where
     if let Some(reply) = preflight(&parts.method, &parts.headers, &site) {
         return reply;
     }
+    let v1_naming = refuse::under(inner, "/v1/ns");
+    if v1_naming && let Some(reply) = naming::gate::traffic(&app, &parts.method, inner, &uri, &parts.headers) {
+        return reply;
+    }
     let (row, path) = match app.router.find(&parts.method, inner) {
         // The naming filters of 1.x and 2.x know no HEAD.
-        Found::Row(..) if parts.method == Method::HEAD && refuse::under(inner, "/v1/ns") => {
+        Found::Row(..) if parts.method == Method::HEAD && v1_naming => {
             return refuse::no_such_api(&parts.method, &site);
         }
         Found::Row(row, path) => (row, path),
@@ -197,6 +213,9 @@ where
 
 async fn dispatch(app: Arc<App>, row: &'static Row, mut ctx: Ctx) -> table::Answer {
     read_params(&mut ctx).await?;
+    if row.module == "naming" && row.generation == Generation::V1 {
+        naming::gate::group_service_name(&mut ctx.params)?;
+    }
     if row.check != Check::Off
         && app.settings.param_check
         && let Some(reply) = checks::check_params(&mut ctx, row, app.settings.metadata_length)?
@@ -241,7 +260,7 @@ async fn read_multipart(ctx: &mut Ctx, content_type: &str) -> Result<(), Refusal
             }
             None => {
                 let data = field.bytes().await.map_err(bad)?;
-                ctx.params.push(name, String::from_utf8_lossy(&data).into_owned());
+                ctx.params.push(&name, &String::from_utf8_lossy(&data));
             }
         }
     }

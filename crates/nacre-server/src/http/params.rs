@@ -6,6 +6,7 @@ use nacre_model::{
     NacosError,
     limits::{HTTP_PARAMS, PAGE_SIZE},
 };
+use smallvec::SmallVec;
 
 /// One uploaded file of a multipart body.
 #[derive(Clone, Debug)]
@@ -16,49 +17,76 @@ pub struct Upload {
     pub data: Bytes,
 }
 
-/// All parameters of a request, in order of appearance.
+/// All parameters of a request, in order of appearance. Names and values lie one after the other in one text, so that a
+/// heartbeat costs two allocations however many parameters it has.
 #[derive(Clone, Debug, Default)]
 pub struct Params {
-    pairs: Vec<(String, String)>,
+    text: String,
+    pairs: SmallVec<[Pair; 16]>,
     pub uploads: Vec<Upload>,
+}
+
+/// Where a name and its value lie in the text.
+#[derive(Clone, Copy, Debug)]
+struct Pair {
+    start: u32,
+    /// End of the name, start of the value.
+    middle: u32,
+    end: u32,
 }
 
 impl Params {
     /// Adds the pairs of a query string or form body. More than [`HTTP_PARAMS`] are ignored, as in Tomcat.
     pub fn add_urlencoded(&mut self, text: &[u8]) {
+        self.text.reserve(text.len());
         for pair in text.split(|b| *b == b'&') {
             if pair.is_empty() {
                 continue;
-            }
-            if self.pairs.len() as u64 >= HTTP_PARAMS {
-                return;
             }
             let (name, value) = match pair.iter().position(|b| *b == b'=') {
                 Some(at) => (&pair[..at], &pair[at + 1..]),
                 None => (pair, &pair[..0]),
             };
-            self.pairs.push((decode(name), decode(value)));
+            self.push_with(|text| decode_into(name, text), |text| decode_into(value, text));
         }
     }
 
     /// Adds one pair at the end.
-    pub fn push(&mut self, name: impl Into<String>, value: impl Into<String>) {
-        if (self.pairs.len() as u64) < HTTP_PARAMS {
-            self.pairs.push((name.into(), value.into()));
+    pub fn push(&mut self, name: &str, value: &str) {
+        self.push_with(|text| text.push_str(name), |text| text.push_str(value));
+    }
+
+    fn push_with(&mut self, name: impl FnOnce(&mut String), value: impl FnOnce(&mut String)) {
+        if self.pairs.len() as u64 >= HTTP_PARAMS {
+            return;
         }
+        // Bodies are bounded far below 4 GiB.
+        let start = self.text.len() as u32;
+        name(&mut self.text);
+        let middle = self.text.len() as u32;
+        value(&mut self.text);
+        self.pairs.push(Pair { start, middle, end: self.text.len() as u32 });
+    }
+
+    fn name(&self, pair: &Pair) -> &str {
+        self.text.get(pair.start as usize..pair.middle as usize).unwrap_or("")
+    }
+
+    fn value(&self, pair: &Pair) -> &str {
+        self.text.get(pair.middle as usize..pair.end as usize).unwrap_or("")
     }
 
     /// The first value of `name`, exactly as sent (not trimmed), also when empty.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.pairs.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+        self.pairs.iter().find(|pair| self.name(pair) == name).map(|pair| self.value(pair))
     }
 
     /// All values of `name`.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.pairs.iter().filter(move |(n, _)| n == name).map(|(_, v)| v.as_str())
+        self.pairs.iter().filter(move |pair| self.name(pair) == name).map(|pair| self.value(pair))
     }
 
-    /// The first value that is not blank.
+    /// The first value, unless it is blank.
     pub fn non_blank(&self, name: &str) -> Option<&str> {
         self.get(name).filter(|v| !v.trim().is_empty())
     }
@@ -74,13 +102,14 @@ impl Params {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.pairs.iter().map(|(n, v)| (n.as_str(), v.as_str()))
+        self.pairs.iter().map(|pair| (self.name(pair), self.value(pair)))
     }
 
     /// Replaces every value of `name`.
-    pub fn set(&mut self, name: &str, value: impl Into<String>) {
-        self.pairs.retain(|(n, _)| n != name);
-        self.pairs.push((name.into(), value.into()));
+    pub fn set(&mut self, name: &str, value: &str) {
+        let Self { text, pairs, .. } = self;
+        pairs.retain(|pair| text.get(pair.start as usize..pair.middle as usize) != Some(name));
+        self.push(name, value);
     }
 
     /// A required text of a v2/v3 form: 400, code 10000 when absent or blank.
@@ -122,6 +151,17 @@ fn bad_conversion(name: &str, text: &str, kind: &str) -> NacosError {
 /// Percent-decoding as servlet containers do it: `+` is a blank, a broken escape stays as it is, and bytes that are no
 /// UTF-8 become the replacement character.
 pub fn decode(text: &[u8]) -> String {
+    let mut out = String::with_capacity(text.len());
+    decode_into(text, &mut out);
+    out
+}
+
+fn decode_into(text: &[u8], to: &mut String) {
+    if !text.iter().any(|b| matches!(b, b'+' | b'%'))
+        && let Ok(plain) = std::str::from_utf8(text)
+    {
+        return to.push_str(plain);
+    }
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((&byte, tail)) = rest.split_first() {
@@ -140,10 +180,7 @@ pub fn decode(text: &[u8]) -> String {
             }
         }
     }
-    match String::from_utf8(out) {
-        Ok(text) => text,
-        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
-    }
+    to.push_str(&String::from_utf8_lossy(&out));
 }
 
 fn hex(byte: u8) -> Option<u8> {
@@ -162,6 +199,14 @@ mod tests {
         assert_eq!(params.get("a"), Some("1"));
         assert_eq!(params.all("a").count(), 2);
         assert_eq!((params.get("b"), params.get("c")), (Some("x y"), Some("p q")));
+    }
+
+    #[test]
+    fn a_name_can_be_replaced() {
+        let mut params = Params::default();
+        params.add_urlencoded(b"serviceName=s&ip=1&serviceName=t");
+        params.set("serviceName", "G@@s");
+        assert_eq!(params.iter().collect::<Vec<_>>(), [("ip", "1"), ("serviceName", "G@@s")]);
     }
 
     #[test]

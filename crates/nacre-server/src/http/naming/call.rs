@@ -1,0 +1,226 @@
+//! Calls that several generations share; they differ in how a request is read and an answer spelled.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use nacre_model::{Cause, ErrorCode, Event, Instance, Metadata, NacosError, ServiceKey, Subject};
+use nacre_naming::{
+    Beat, BeatAnswer, BeatInfo, Consistency, HealthChecker, InstanceRef, NamingCommand, NamingReply, Query,
+    ServiceView, Subscription,
+};
+use nacre_wire::naming::{AllIps, ServiceInfoJson};
+
+use crate::{
+    app::App,
+    http::{
+        Ctx,
+        checks::BatchTarget,
+        refuse::Refusal,
+        reply::{JSON, Reply},
+    },
+    udp,
+};
+
+/// The form number of v1 and v2 service JSON in [`ServiceView::serialised`].
+const V1_FORM: u8 = 16;
+
+/// Registers: at once when ephemeral, over the write road when persistent.
+pub async fn register(app: &App, service: ServiceKey, instance: Instance) -> Result<(), NacosError> {
+    if instance.ephemeral {
+        let effects = app.naming.register_http(&service, instance, app.clock.now())?;
+        app.effects.naming(effects);
+        return Ok(());
+    }
+    app.write_naming(NamingCommand::RegisterPersistent { service, instance }).await.map(drop)
+}
+
+/// Deregisters: `ok` also when there is nothing.
+pub async fn deregister(
+    app: &App,
+    service: ServiceKey,
+    ip: &str,
+    port: i32,
+    ephemeral: bool,
+) -> Result<(), NacosError> {
+    if ephemeral {
+        let effects = app.naming.deregister_http(&service, ip, port, app.clock.now());
+        app.effects.naming(effects);
+        return Ok(());
+    }
+    app.write_naming(NamingCommand::DeregisterPersistent { service, ip: ip.into(), port }).await.map(drop)
+}
+
+/// PUT instance: replaces the operator's record.
+pub async fn update(app: &App, service: ServiceKey, instance: Instance) -> Result<(), NacosError> {
+    let metadata = Metadata::clone(&instance.metadata);
+    let target = InstanceRef::new(&instance.ip, instance.port, &instance.cluster);
+    let Instance { weight, enabled, ephemeral, .. } = instance;
+    let command = NamingCommand::UpdateInstance { service, instance: target, ephemeral, weight, enabled, metadata };
+    app.write_naming(command).await.map(drop)
+}
+
+/// What a heartbeat says by its parameters.
+pub struct BeatParams<'a> {
+    pub service: &'a ServiceKey,
+    pub ip: &'a str,
+    pub port: i32,
+    pub cluster: &'a str,
+}
+
+/// A heartbeat of v1 or v2. What a full beat leaves out is taken from the parameters.
+pub fn beat(app: &App, ctx: &Ctx, params: &BeatParams<'_>) -> Result<Reply, Refusal> {
+    let info = match (&ctx.parsed.beat, ctx.params.non_blank("beat")) {
+        (Some(info), _) => Some(Cow::Borrowed(info)),
+        (None, Some(text)) => Some(Cow::Owned(BeatInfo::parse(text)?)),
+        (None, None) => None,
+    };
+    let info = info.map(|info| completed(info, params));
+    let BeatParams { service, ip, port, cluster } = *params;
+    let beat = Beat { service, ip, port, cluster, info: info.as_deref() };
+    let (answer, effects) = app.naming.beat(&beat, app.clock.now())?;
+    app.effects.naming(effects);
+    Ok(beat_reply(&answer))
+}
+
+fn completed<'a>(info: Cow<'a, BeatInfo>, params: &BeatParams<'_>) -> Cow<'a, BeatInfo> {
+    let whole = !info.ip.is_empty() && info.port != 0 && !info.cluster.trim().is_empty();
+    if whole {
+        return info;
+    }
+    let mut info = info.into_owned();
+    if info.ip.is_empty() {
+        info.ip = params.ip.to_owned();
+    }
+    if info.port == 0 {
+        info.port = params.port;
+    }
+    if info.cluster.trim().is_empty() {
+        info.cluster = params.cluster.to_owned();
+    }
+    Cow::Owned(info)
+}
+
+/// Bare in both generations, and of constant shape: 1.x clients read it every five seconds per instance.
+fn beat_reply(answer: &BeatAnswer) -> Reply {
+    let BeatAnswer { code, client_beat_interval, light_beat_enabled } = answer;
+    let body = format!(
+        "{{\"clientBeatInterval\":{client_beat_interval},\"code\":{code},\"lightBeatEnabled\":{light_beat_enabled}}}"
+    );
+    Reply::new(JSON, body)
+}
+
+/// Who polls a list, for UDP pushes and selectors.
+pub struct Poller<'a> {
+    pub ip: &'a str,
+    /// 0: no pushes wanted.
+    pub udp_port: i32,
+    pub app: &'a str,
+}
+
+/// A list of v1 or v2: subscribes or renews a UDP subscriber, answers the view.
+pub fn list(
+    app: &App,
+    ctx: &Ctx,
+    service: &ServiceKey,
+    clusters: &str,
+    healthy_only: bool,
+    poller: &Poller<'_>,
+) -> ServiceView {
+    let now = app.clock.now();
+    if let Some(port) = u16::try_from(poller.udp_port).ok().filter(|port| *port > 0)
+        && udp::accepts(ctx.agent(), &app.naming.switches())
+    {
+        let ip = if poller.ip.is_empty() { ctx.client_ip() } else { poller.ip.to_owned() };
+        let subscription = Subscription {
+            clusters: clusters.into(),
+            ip: ip.into(),
+            port,
+            agent: ctx.agent().into(),
+            app: poller.app.into(),
+        };
+        match app.naming.subscribe_udp(service, subscription, now) {
+            Ok(effects) => {
+                app.udp.subscribed();
+                app.effects.naming(effects);
+            }
+            Err(error) => {
+                let cause =
+                    Cause::Refused { call: "subscribe by UDP".into(), code: error.status, reason: error.message };
+                app.effects.event(Event::new(now, Subject::service(service).with_client(&ctx.client_ip()), cause));
+            }
+        }
+    }
+    app.naming.list(service, &Query { clusters, healthy_only, consumer_ip: poller.ip }, now)
+}
+
+/// The service JSON of v1 and v2, serialised once per snapshot.
+pub fn service_info(view: &ServiceView) -> Bytes {
+    view.serialised(V1_FORM, |view| {
+        let grouped = view.service.grouped();
+        let info = ServiceInfoJson {
+            name: &grouped,
+            group_name: Some(&view.service.group),
+            clusters: &view.clusters,
+            cache_millis: view.cache_millis,
+            hosts: &view.hosts,
+            grouped: &grouped,
+            last_ref_time: view.last_ref_time,
+            reach_protection_threshold: view.reach_protection_threshold,
+            spelling: AllIps::V2,
+        };
+        serde_json::to_vec(&info).unwrap_or_default().into()
+    })
+}
+
+/// PUT and DELETE metadata/batch. Answers `updated`.
+pub async fn metadata_batch(
+    app: &App,
+    service: ServiceKey,
+    consistency: &str,
+    instances: Option<&str>,
+    metadata: &Metadata,
+    delete: bool,
+) -> Result<Vec<String>, NacosError> {
+    let targets = instances.map(BatchTarget::parse).transpose()?.unwrap_or_default();
+    let instances = targets
+        .iter()
+        .map(|target| {
+            let cluster = target.cluster_name.as_deref().filter(|name| !name.trim().is_empty());
+            InstanceRef::new(
+                target.ip.as_deref().unwrap_or_default(),
+                target.port,
+                cluster.unwrap_or(nacre_model::DEFAULT_CLUSTER),
+            )
+        })
+        .collect();
+    let consistency = Consistency::parse(consistency);
+    let command = if delete {
+        let keys = metadata.keys().cloned().collect();
+        NamingCommand::DeleteInstanceMetadata { service, consistency, instances, keys }
+    } else {
+        NamingCommand::UpdateInstanceMetadata { service, consistency, instances, metadata: metadata.clone() }
+    };
+    match app.write_naming(command).await? {
+        NamingReply::Updated(updated) => Ok(updated),
+        NamingReply::Done => Ok(Vec::new()),
+    }
+}
+
+/// PUT health: allowed only where the cluster's checker is NONE. Whatever is answered then, nothing changes: the
+/// reference takes the persistent instance for an ephemeral one and refuses (recorded of 2.5.1 and 3.1.0).
+pub fn set_health(app: &App, service: &ServiceKey, ip: &str, port: i32, cluster: &str) -> Result<(), NacosError> {
+    let snapshot = app.naming.snapshot(service);
+    let clusters = snapshot.as_ref().and_then(|snapshot| snapshot.metadata.as_ref()).map(|metadata| &metadata.clusters);
+    let checker = clusters.and_then(|clusters| clusters.get(cluster)).map(|cluster| &cluster.health_checker);
+    let grouped = service.grouped();
+    if checker != Some(&HealthChecker::None) {
+        let text = format!("health check is still working, service: {grouped}, cluster: {cluster}");
+        return Err(NacosError::new(400, ErrorCode::SERVER_ERROR, text));
+    }
+    let held = snapshot.iter().flat_map(|snapshot| snapshot.instances.iter());
+    if held.into_iter().any(|instance| !instance.ephemeral && *instance.ip == *ip && instance.port == port) {
+        let text = format!("Current service {grouped} is persistent service, can't register ephemeral instance.");
+        return Err(NacosError::runtime(400, text));
+    }
+    Ok(())
+}

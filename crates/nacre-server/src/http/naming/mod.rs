@@ -1,0 +1,19 @@
+//! Naming over HTTP: v1, v2 and v3.
+//!
+//! | file | what |
+//! |---|---|
+//! | `gate` | the filters in front of `/v1/ns` |
+//! | `read` | how parameters are read |
+//! | `bodies` | the JSON of services, clusters, clients, subscribers, metrics |
+//! | `call` | what several generations do alike: register, list, beat, batch |
+//! | `v1_*`, `v2`, `v3_*` | the endpoints |
+
+pub mod binding;
+pub mod bodies;
+pub mod call;
+pub mod gate;
+pub mod read;
+pub mod v1_catalog;
+pub mod v1_instance;
+pub mod v1_operator;
+pub mod v1_service;

@@ -1,0 +1,268 @@
+//! How the naming handlers read parameters: v1 by hand (trimmed, `encoding`, its own words for what is missing), v2 and
+//! v3 as forms.
+
+use std::{borrow::Cow, str::FromStr, sync::Arc};
+
+use nacre_model::{
+    DEFAULT_CLUSTER, DEFAULT_GROUP, Instance, Metadata, NacosError, PUBLIC, ServiceKey, key::GROUP_SEPARATOR,
+};
+use nacre_naming::{Naming, check_cluster, check_instance, check_weight, parse_metadata};
+
+use super::binding::{self, Form, Kind, field_missing};
+use crate::http::{Ctx, params::Params, refuse::Refusal, table::Generation};
+
+/// A double as Java reads one: no `inf`, no `nan`; NaN and Infinity could be written but mean nothing here.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Double(pub f64);
+
+impl FromStr for Double {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let text = text.trim();
+        let bare = text.strip_suffix(['d', 'D', 'f', 'F']).unwrap_or(text);
+        let plain = bare.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'e' | b'E'));
+        bare.parse().ok().filter(|number: &f64| plain && number.is_finite()).map(Self).ok_or(())
+    }
+}
+
+/// Java's text for text that is no number.
+pub fn no_number(text: &str) -> NacosError {
+    NacosError::invalid(format!("For input string: \"{text}\""))
+}
+
+/// Reads the parameters of v1.
+pub struct V1<'a> {
+    ctx: &'a Ctx,
+    /// Only when the request names an encoding that exists and is not UTF-8.
+    encoding: Option<&'static encoding_rs::Encoding>,
+}
+
+impl<'a> V1<'a> {
+    pub fn new(ctx: &'a Ctx) -> Self {
+        let named = ctx.params.get("encoding").and_then(|label| encoding_rs::Encoding::for_label(label.as_bytes()));
+        Self { ctx, encoding: named.filter(|encoding| *encoding != encoding_rs::UTF_8) }
+    }
+
+    fn resolve(&self, value: &'a str) -> Cow<'a, str> {
+        match self.encoding {
+            None => Cow::Borrowed(value.trim()),
+            // The reference takes the UTF-8 bytes for text of that encoding.
+            Some(encoding) => {
+                let (text, _, _) = encoding.decode(value.as_bytes());
+                Cow::Owned(text.trim().to_owned())
+            }
+        }
+    }
+
+    pub fn required(&self, name: &str) -> Result<Cow<'a, str>, NacosError> {
+        let value = self.ctx.params.get(name).filter(|value| !value.is_empty());
+        value.map(|value| self.resolve(value)).ok_or_else(|| binding::param_required(name))
+    }
+
+    pub fn optional(&self, name: &str) -> Option<Cow<'a, str>> {
+        self.ctx.params.non_blank(name).map(|value| self.resolve(value))
+    }
+
+    pub fn or(&self, name: &str, default: &'static str) -> Cow<'a, str> {
+        self.optional(name).unwrap_or(Cow::Borrowed(default))
+    }
+
+    pub fn number<T: FromStr>(&self, name: &str, default: T) -> Result<T, NacosError> {
+        match self.optional(name) {
+            Some(text) => text.parse().map_err(|_| no_number(&text)),
+            None => Ok(default),
+        }
+    }
+
+    /// `y`, `yes`, `on`, `true`, `t` in any case; everything else is false.
+    pub fn truth(&self, name: &str) -> Option<bool> {
+        self.optional(name)
+            .map(|text| ["y", "yes", "on", "true", "t"].iter().any(|word| text.eq_ignore_ascii_case(word)))
+    }
+
+    /// Only `true` in any case.
+    pub fn strict_truth(&self, name: &str) -> bool {
+        self.optional(name).is_some_and(|text| text.eq_ignore_ascii_case("true"))
+    }
+
+    pub fn namespace(&self) -> Cow<'a, str> {
+        self.or("namespaceId", PUBLIC)
+    }
+
+    /// `serviceName` as the name filter left it: grouped.
+    pub fn service(&self) -> Result<ServiceKey, NacosError> {
+        let namespace = self.namespace();
+        let name = self.required("serviceName")?;
+        grouped_key(&namespace, &name)
+    }
+
+    /// The instance of POST, PUT and DELETE. The id is that of a registration.
+    pub fn instance(&self, naming: &Naming) -> Result<Instance, NacosError> {
+        self.required("serviceName")?;
+        let ip = self.required("ip")?;
+        let port = self.required("port")?;
+        let port: i32 = port.parse().map_err(|_| no_number(&port))?;
+        let healthy = self.truth("healthy").unwrap_or(true);
+        let weight = self.number("weight", Double(1.0))?.0;
+        check_weight(weight)?;
+        let enabled = self.truth("enabled").or_else(|| self.truth("enable")).unwrap_or(true);
+        let cluster = self.optional("clusterName").or_else(|| self.optional("cluster"));
+        let ephemeral = self.truth("ephemeral").unwrap_or_else(|| naming.switches().default_instance_ephemeral);
+        let mut instance = Instance::new(&ip, port);
+        instance.cluster = cluster.as_deref().unwrap_or(DEFAULT_CLUSTER).into();
+        instance.weight = weight;
+        instance.healthy = healthy;
+        instance.enabled = enabled;
+        instance.ephemeral = ephemeral;
+        instance.metadata = self.metadata()?.unwrap_or_default();
+        Ok(instance)
+    }
+
+    /// The `metadata` parameter, parsed; `None` when blank.
+    pub fn metadata(&self) -> Result<Option<Arc<Metadata>>, NacosError> {
+        if let (Some(parsed), None) = (&self.ctx.parsed.metadata, self.encoding) {
+            return Ok(Some(Arc::clone(parsed)));
+        }
+        self.optional("metadata").map(|text| parse_metadata(&text).map(Arc::new)).transpose()
+    }
+}
+
+/// A v1 or v2 key of a grouped name. Both parts are needed; a third one is dropped (Nacos 2.5.1 NamingUtils).
+pub fn grouped_key(namespace: &str, grouped: &str) -> Result<ServiceKey, NacosError> {
+    check_grouped(grouped)?;
+    let (group, name) = ServiceKey::split_grouped(grouped);
+    Ok(ServiceKey::new(namespace, group, name))
+}
+
+/// `group@@name` with something on both sides.
+pub fn check_grouped(name: &str) -> Result<(), NacosError> {
+    // Java's split drops empty parts at the end.
+    let parts = name.trim_end_matches(GROUP_SEPARATOR).split(GROUP_SEPARATOR).count();
+    if parts < 2 {
+        let text = "Param 'serviceName' is illegal, it should be format as 'groupName@@serviceName'";
+        return Err(NacosError::invalid(text));
+    }
+    if name.starts_with(GROUP_SEPARATOR) {
+        return Err(NacosError::invalid("Param 'serviceName' is illegal, groupName can't be empty"));
+    }
+    Ok(())
+}
+
+/// How the generation joins group and name: 2.x joins first and splits again, so that a grouped `serviceName` loses its
+/// own name; 3.x keeps it.
+pub fn joined_key(generation: Generation, namespace: &str, group: &str, name: &str) -> Result<ServiceKey, NacosError> {
+    if name.trim().is_empty() {
+        return Err(NacosError::invalid("Param 'serviceName' is illegal, serviceName is blank"));
+    }
+    if generation != Generation::V2 || !name.contains(GROUP_SEPARATOR) {
+        return Ok(ServiceKey::new(namespace, group, name));
+    }
+    let grouped = [group, GROUP_SEPARATOR, name].concat();
+    let (group, name) = ServiceKey::split_grouped(&grouped);
+    Ok(ServiceKey::new(namespace, group, name))
+}
+
+/// Reads the service of a form: `serviceName` required, group and namespace with their defaults.
+pub fn form_service(form: &Form<'_>) -> Result<ServiceKey, Refusal> {
+    let name = form.required("serviceName")?;
+    let (namespace, group) = (form.text("namespaceId", PUBLIC), form.text("groupName", DEFAULT_GROUP));
+    Ok(joined_key(form.generation, namespace, group, name)?)
+}
+
+/// The instance form of v2 and v3.
+#[derive(Debug)]
+pub struct InstanceForm {
+    pub service: ServiceKey,
+    pub instance: Instance,
+    pub healthy: Option<bool>,
+    pub metadata: Option<Arc<Metadata>>,
+}
+
+impl InstanceForm {
+    /// `ephemeral` is the default of that field.
+    pub fn read(ctx: &Ctx, generation: Generation, ephemeral: bool) -> Result<Self, Refusal> {
+        let form = Form { params: &ctx.params, generation, name: "instanceForm" };
+        let port = form.number::<i32>("port", Kind::Integer)?;
+        let healthy = form.truth("healthy", Kind::Boolean)?;
+        let weight = form.number::<Double>("weight", Kind::Double)?;
+        let enabled = form.truth("enabled", Kind::Boolean)?;
+        let given_ephemeral = form.truth("ephemeral", Kind::Boolean)?;
+        let service = form_service(&form)?;
+        let ip = form.required("ip")?;
+        let port = port.ok_or_else(|| field_missing("port", Kind::Integer))?;
+        let weight = weight.map_or(1.0, |weight| weight.0);
+        check_weight(weight)?;
+        let mut instance = Instance::new(ip, port);
+        instance.cluster = form.text("clusterName", DEFAULT_CLUSTER).into();
+        instance.weight = weight;
+        instance.healthy = healthy.unwrap_or(true);
+        instance.enabled = enabled.unwrap_or(true);
+        instance.ephemeral = given_ephemeral.unwrap_or(ephemeral);
+        let metadata = form_metadata(ctx)?;
+        if let Some(metadata) = &metadata {
+            instance.metadata = Arc::clone(metadata);
+        }
+        Ok(Self { service, instance, healthy, metadata })
+    }
+
+    /// The rules of registration and update.
+    pub fn check(&self) -> Result<(), NacosError> {
+        check_instance(&self.instance)
+    }
+
+    pub fn check_cluster(&self) -> Result<(), NacosError> {
+        check_cluster(&self.instance.cluster)
+    }
+}
+
+/// The `metadata` field; `None` when blank.
+pub fn form_metadata(ctx: &Ctx) -> Result<Option<Arc<Metadata>>, NacosError> {
+    if let Some(parsed) = &ctx.parsed.metadata {
+        return Ok(Some(Arc::clone(parsed)));
+    }
+    ctx.params.non_blank("metadata").map(|text| parse_metadata(text).map(Arc::new)).transpose()
+}
+
+/// `pageNo` and `pageSize` of a v3 page form: from 1, with the default size 100.
+pub fn page_form(params: &Params, generation: Generation) -> Result<nacre_naming::Page, Refusal> {
+    let form = Form { params, generation, name: "pageForm" };
+    let number = form.number::<i32>("pageNo", Kind::PrimitiveInt)?.unwrap_or(1);
+    let size = form.number::<i32>("pageSize", Kind::PrimitiveInt)?.unwrap_or(100);
+    for (name, value) in [("pageNo", number), ("pageSize", size)] {
+        if value < 1 {
+            let text = format!("Required parameter '{name}' should be positive integer, current is {value}");
+            return Err(NacosError::invalid(text).into());
+        }
+    }
+    Ok(nacre_naming::Page::new(number.into(), size.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grouped_names_need_both_parts() {
+        assert!(check_grouped("G@@s").is_ok());
+        assert!(check_grouped("@@s").is_err_and(|e| e.message.ends_with("groupName can't be empty")));
+        for name in ["s", "s@@", "@@", "s@@@@"] {
+            assert!(check_grouped(name).is_err_and(|e| e.message.contains("it should be format as")), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_grouped_name_in_a_form_is_cut_by_2_x_and_kept_by_3_x() {
+        let key = |generation| joined_key(generation, "", "G", "G@@s").map(|key| key.name.to_string());
+        assert_eq!(key(Generation::V2), Ok("G".into()));
+        assert_eq!(key(Generation::V3Client), Ok("G@@s".into()));
+    }
+
+    #[test]
+    fn doubles_are_javas() {
+        for (text, number) in [("1", Some(1.0)), ("1.5d", Some(1.5)), ("1e3", Some(1000.0)), ("inf", None), ("x", None)]
+        {
+            assert_eq!(text.parse::<Double>().ok().map(|d| d.0), number, "{text}");
+        }
+    }
+}

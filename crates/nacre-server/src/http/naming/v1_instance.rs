@@ -1,0 +1,148 @@
+//! `/v1/ns/instance`: register, deregister, update, patch, detail, list, beat, metadata batch, statuses.
+
+use std::sync::Arc;
+
+use nacre_model::{DEFAULT_CLUSTER, Metadata};
+use nacre_naming::{InstanceRef, NamingCommand, check_instance};
+use serde_json::json;
+
+use super::{
+    binding::Declared,
+    bodies,
+    call::{self, BeatParams, Poller},
+    read::{Double, V1, no_number},
+};
+use crate::{
+    app::App,
+    http::{
+        Ctx,
+        reply::{JSON, Reply, Style},
+        table::{Answer, Auth, Check, DELETE, GET, Generation, PATCH, POST, PUT, Row},
+    },
+    later, now,
+};
+
+const AREA: (Generation, &str, Style) = (Generation::V1, "naming", Style::V1Naming);
+
+pub const ROWS: &[Row] = &[
+    Row::new(POST, "/v1/ns/instance", AREA, Auth::Write, later!(register)),
+    Row::new(DELETE, "/v1/ns/instance", AREA, Auth::Write, later!(deregister)),
+    Row::new(PUT, "/v1/ns/instance", AREA, Auth::Write, later!(update)),
+    Row::new(PATCH, "/v1/ns/instance", AREA, Auth::Write, later!(patch)),
+    Row::new(GET, "/v1/ns/instance", AREA, Auth::Read, now!(detail)),
+    Row::new(GET, "/v1/ns/instance/list", AREA, Auth::Read, now!(list)).checked(Check::List),
+    Row::new(PUT, "/v1/ns/instance/beat", AREA, Auth::Write, now!(beat)).checked(Check::Beat),
+    Row::new(PUT, "/v1/ns/instance/metadata/batch", AREA, Auth::Write, later!(update_metadata)).checked(Check::Batch),
+    Row::new(DELETE, "/v1/ns/instance/metadata/batch", AREA, Auth::Write, later!(delete_metadata))
+        .checked(Check::Batch),
+    Row::new(GET, "/v1/ns/instance/statuses", AREA, Auth::None, now!(statuses)),
+];
+
+fn ok() -> Reply {
+    Reply::text("ok")
+}
+
+async fn register(app: Arc<App>, ctx: Ctx) -> Answer {
+    let read = V1::new(&ctx);
+    let service = read.service()?;
+    let mut instance = read.instance(&app.naming)?;
+    check_instance(&instance)?;
+    let cluster = Arc::clone(&instance.cluster);
+    instance.instance_id = app.naming.instance_id(&instance, Some(&cluster), &service.grouped(), app.clock.now())?;
+    call::register(&app, service, instance).await?;
+    Ok(ok())
+}
+
+async fn deregister(app: Arc<App>, ctx: Ctx) -> Answer {
+    let read = V1::new(&ctx);
+    let instance = read.instance(&app.naming)?;
+    let service = read.service()?;
+    call::deregister(&app, service, &instance.ip, instance.port, instance.ephemeral).await?;
+    Ok(ok())
+}
+
+async fn update(app: Arc<App>, ctx: Ctx) -> Answer {
+    let read = V1::new(&ctx);
+    let service = read.service()?;
+    let instance = read.instance(&app.naming)?;
+    check_instance(&instance)?;
+    call::update(&app, service, instance).await?;
+    Ok(ok())
+}
+
+async fn patch(app: Arc<App>, ctx: Ctx) -> Answer {
+    let read = V1::new(&ctx);
+    let service = read.service()?;
+    let ip = read.required("ip")?;
+    let port = read.required("port")?;
+    let cluster = read.or("clusterName", DEFAULT_CLUSTER);
+    let port: i32 = port.parse().map_err(|_| no_number(&port))?;
+    let metadata = read.metadata()?.map(|metadata| Metadata::clone(&metadata));
+    let weight = match read.optional("weight") {
+        Some(text) => Some(text.parse::<Double>().map_err(|()| no_number(&text))?.0),
+        None => None,
+    };
+    let enabled = read.truth("enabled");
+    // Asked here for the answer; whether it may be done is decided where it is applied.
+    app.naming.instance(&service, &ip, port, &cluster)?;
+    let instance = InstanceRef::new(&ip, port, &cluster);
+    app.write_naming(NamingCommand::PatchInstance { service, instance, weight, enabled, metadata }).await?;
+    Ok(ok())
+}
+
+fn detail(app: &App, ctx: &Ctx) -> Answer {
+    let read = V1::new(ctx);
+    let service = read.service()?;
+    let ip = read.required("ip")?;
+    let port = read.required("port")?;
+    let port: i32 = port.parse().map_err(|_| no_number(&port))?;
+    let cluster = read.or("clusterName", DEFAULT_CLUSTER);
+    let instance = app.naming.instance(&service, &ip, port, &cluster)?;
+    Ok(Reply::json(&bodies::instance_detail("service", &service, &instance)))
+}
+
+fn list(app: &App, ctx: &Ctx) -> Answer {
+    let read = V1::new(ctx);
+    let service = read.service()?;
+    let clusters = read.or("clusters", "");
+    let ip = read.or("clientIP", "");
+    let udp_port: i32 = read.number("udpPort", 0)?;
+    let healthy_only = read.strict_truth("healthyOnly");
+    let client_app = read.or("app", "");
+    let poller = Poller { ip: &ip, udp_port, app: &client_app };
+    let view = call::list(app, ctx, &service, &clusters, healthy_only, &poller);
+    Ok(Reply::new(JSON, call::service_info(&view)))
+}
+
+fn beat(app: &App, ctx: &Ctx) -> Answer {
+    let read = V1::new(ctx);
+    let cluster = read.or("clusterName", DEFAULT_CLUSTER);
+    let ip = read.or("ip", "");
+    let port: i32 = read.number("port", 0)?;
+    let service = read.service()?;
+    call::beat(app, ctx, &BeatParams { service: &service, ip: &ip, port, cluster: &cluster })
+}
+
+async fn update_metadata(app: Arc<App>, ctx: Ctx) -> Answer {
+    metadata_batch(&app, &ctx, false).await
+}
+
+async fn delete_metadata(app: Arc<App>, ctx: Ctx) -> Answer {
+    metadata_batch(&app, &ctx, true).await
+}
+
+async fn metadata_batch(app: &App, ctx: &Ctx, delete: bool) -> Answer {
+    let read = V1::new(ctx);
+    let service = read.service()?;
+    let consistency = read.or("consistencyType", "");
+    let instances = read.optional("instances");
+    read.required("metadata")?;
+    let metadata = read.metadata()?.unwrap_or_default();
+    let updated = call::metadata_batch(app, service, &consistency, instances.as_deref(), &metadata, delete).await?;
+    Ok(Reply::json(&json!({ "updated": updated })))
+}
+
+fn statuses(app: &App, ctx: &Ctx) -> Answer {
+    let key = Declared { params: &ctx.params, generation: Generation::V1 }.required("key")?;
+    Ok(Reply::json(&bodies::statuses(app, key)))
+}

@@ -1,0 +1,126 @@
+//! `/v1/ns/operator` (also spelled `ops`) and `/v1/ns/health`: metrics, switches, push state, manual health, checkers.
+
+use std::sync::Arc;
+
+use nacre_model::{DEFAULT_CLUSTER, NacosError, Now};
+use nacre_naming::NamingCommand;
+use serde_json::{Value, json};
+
+use super::{
+    binding::{Declared, param_required},
+    bodies, call,
+    gate::server_status,
+    read::{V1, no_number},
+};
+use crate::{
+    app::App,
+    http::{
+        Ctx,
+        refuse::Refusal,
+        reply::{Reply, Style},
+        table::{Answer, Auth, GET, Generation, PUT, Row},
+    },
+    later, now,
+};
+
+const AREA: (Generation, &str, Style) = (Generation::V1, "naming", Style::V1Naming);
+
+pub const ROWS: &[Row] = &[
+    Row::new(GET, "/v1/ns/operator/metrics", AREA, Auth::None, now!(metrics)),
+    Row::new(GET, "/v1/ns/ops/metrics", AREA, Auth::None, now!(metrics)),
+    Row::new(GET, "/v1/ns/operator/switches", AREA, Auth::None, now!(switches)),
+    Row::new(GET, "/v1/ns/ops/switches", AREA, Auth::None, now!(switches)),
+    Row::new(PUT, "/v1/ns/operator/switches", AREA, Auth::Admin, later!(set_switch)),
+    Row::new(PUT, "/v1/ns/ops/switches", AREA, Auth::Admin, later!(set_switch)),
+    Row::new(PUT, "/v1/ns/health", AREA, Auth::Write, now!(set_health)),
+    Row::new(PUT, "/v1/ns/health/instance", AREA, Auth::Write, now!(set_health)),
+    Row::new(GET, "/v1/ns/health/server", AREA, Auth::None, now!(health_server)),
+    Row::new(GET, "/v1/ns/health/checkers", AREA, Auth::None, now!(checkers)),
+];
+
+/// What the metrics calls show beyond the status; v1 has one number more than v2, v3 has no figures of the machine.
+pub fn metrics_body(app: &App, generation: Generation, only_status: bool) -> Value {
+    let status = server_status(app);
+    if only_status {
+        return json!({ "status": status });
+    }
+    let m = app.naming.metrics();
+    let mut shown = json!({
+        "status": status, "serviceCount": m.service_count, "instanceCount": m.instance_count,
+        "subscribeCount": m.subscribe_count,
+    });
+    // This node is responsible for all it holds as long as it is alone.
+    if generation == Generation::V1 {
+        shown["responsibleInstanceCount"] = m.instance_count.into();
+    }
+    shown["clientCount"] = m.client_count.into();
+    shown["connectionBasedClientCount"] = m.connection_based_client_count.into();
+    shown["ephemeralIpPortClientCount"] = m.ephemeral_ip_port_client_count.into();
+    shown["persistentIpPortClientCount"] = m.persistent_ip_port_client_count.into();
+    shown["responsibleClientCount"] = m.client_count.into();
+    if matches!(generation, Generation::V1 | Generation::V2) {
+        let machine = app.machine.read();
+        shown["cpu"] = json!(machine.cpu);
+        shown["load"] = json!(machine.load);
+        shown["mem"] = json!(machine.mem);
+    }
+    shown
+}
+
+fn metrics(app: &App, ctx: &Ctx) -> Answer {
+    let only_status = V1::new(ctx).optional("onlyStatus").is_none_or(|text| text.eq_ignore_ascii_case("true"));
+    Ok(Reply::json(&metrics_body(app, Generation::V1, only_status)))
+}
+
+fn switches(app: &App, _: &Ctx) -> Answer {
+    Ok(Reply::json(&app.naming.switches().to_json()))
+}
+
+/// Sets one switch: over the write road, or with `local` on this node only.
+pub async fn apply_switch(app: &App, entry: &str, value: &str, local: bool) -> Result<(), NacosError> {
+    if local {
+        let now: Now = app.clock.now();
+        let effects = app.naming.set_switch_local(entry, value, now)?;
+        app.effects.naming(effects);
+        return Ok(());
+    }
+    // Told here without a write; decided again where it is applied.
+    app.naming.switches().as_ref().clone().set(entry, value)?;
+    let command = NamingCommand::SetSwitch { entry: entry.to_owned(), value: value.to_owned() };
+    app.write_naming(command).await.map(drop)
+}
+
+async fn set_switch(app: Arc<App>, ctx: Ctx) -> Answer {
+    let declared = Declared { params: &ctx.params, generation: Generation::V1 };
+    let entry = declared.required("entry")?;
+    let value = declared.required("value")?;
+    let local = declared.truth("debug", super::binding::Kind::PrimitiveBoolean)?.unwrap_or(false);
+    match apply_switch(&app, entry, value, local).await {
+        Ok(()) => Ok(Reply::text("ok")),
+        // An index out of bounds, which the reference does not expect.
+        Err(error) if error.status == 500 => Err(Refusal::exception(error.message)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn set_health(app: &App, ctx: &Ctx) -> Answer {
+    let read = V1::new(ctx);
+    let service = read.service()?;
+    let cluster = read.or("clusterName", DEFAULT_CLUSTER);
+    read.truth("healthy").or_else(|| read.truth("valid")).ok_or_else(|| param_required("healthy"))?;
+    let ip = read.required("ip")?;
+    let port = read.required("port")?;
+    let port: i32 = port.parse().map_err(|_| no_number(&port))?;
+    call::set_health(app, &service, &ip, port, &cluster)?;
+    Ok(Reply::text("ok"))
+}
+
+fn health_server(app: &App, _: &Ctx) -> Answer {
+    let (services, port) = (app.naming.metrics().service_count, app.settings.main_port);
+    let text = format!("Hello! I am Nacos-Naming and healthy! total services: {services}, local port:{port}");
+    Ok(Reply::json(&json!({ "msg": text })))
+}
+
+fn checkers(_: &App, _: &Ctx) -> Answer {
+    Ok(Reply::json(&bodies::health_checkers()))
+}
