@@ -703,8 +703,9 @@ impl Outbox {
             };
             all.events.extend(outcome.events);
             all.failed = all.failed.or(outcome.failed);
+            all.arm = outcome.arm.or(all.arm);
         }
-        all.arm = state.rearm();
+        all.arm = state.rearm().or(all.arm);
         all
     }
 

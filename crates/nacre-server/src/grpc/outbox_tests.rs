@@ -12,6 +12,8 @@ struct Desk {
     hosts: std::cell::Cell<Option<usize>>,
     events: Vec<Cause>,
     failed: Option<Failure>,
+    /// Moments the outbox asked to be woken at.
+    armed: std::collections::BTreeSet<u64>,
 }
 
 impl Desk {
@@ -27,6 +29,7 @@ impl Desk {
             hosts: std::cell::Cell::new(Some(1)),
             events: Vec::new(),
             failed: None,
+            armed: std::collections::BTreeSet::new(),
         }
     }
 
@@ -37,6 +40,7 @@ impl Desk {
     fn act(&mut self, outcome: Outcome) {
         self.events.extend(outcome.events.into_iter().map(|event| event.cause));
         self.failed = self.failed.take().or(outcome.failed);
+        self.armed.extend(outcome.arm);
     }
 
     fn push(&mut self, target: Target, text: &'static str) {
@@ -45,11 +49,16 @@ impl Desk {
         self.act(outcome);
     }
 
-    /// Lets time pass and does what is due.
+    /// Lets time pass and wakes the outbox whenever it asked for it, as the timers do.
     fn pass(&mut self, ms: u64) {
-        self.mono += ms;
-        let outcome = self.outbox.tick(self.now());
-        self.act(outcome);
+        let until = self.mono + ms;
+        while let Some(due) = self.armed.first().copied().filter(|due| *due <= until) {
+            self.armed.pop_first();
+            self.mono = self.mono.max(due);
+            let outcome = self.outbox.tick(self.now());
+            self.act(outcome);
+        }
+        self.mono = until;
     }
 
     /// Takes everything that is to be sent now, as (`requestId`, body).
