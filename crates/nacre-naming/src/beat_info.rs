@@ -38,6 +38,10 @@ impl BeatInfo {
     /// reference's deserialisation error (code 101).
     pub fn parse(text: &str) -> Result<Self, NacosError> {
         let broken = || NacosError::runtime(101, "Nacos deserialize for class [RsInfo] failed. ");
+        // A sequence would be taken for the fields in order.
+        if !text.trim_start().starts_with('{') {
+            return Err(broken());
+        }
         let wire: Wire = serde_json::from_str(text).map_err(|_| broken())?;
         let port = match &wire.port {
             None | Some(serde_json::Value::Null) => 0,

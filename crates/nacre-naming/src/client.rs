@@ -168,6 +168,7 @@ const FEW: usize = 8;
 
 /// A set with one entry per service: one inline entry costs nothing (the usual client), many are hashed.
 #[derive(Debug)]
+#[expect(clippy::box_collection, reason = "a client with one entry must not pay for the map of one with many")]
 pub(crate) enum KeyedSet<T> {
     Few(SmallVec<[Arc<T>; 1]>),
     Many(Box<HashMap<ServiceKey, Arc<T>>>),

@@ -2,7 +2,10 @@
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
-use nacre_model::{Cause, ErrorCode, Event, NacosError, Now, ServiceKey, Subject};
+use nacre_model::{
+    Cause, ErrorCode, Event, NacosError, Now, ServiceKey, Subject,
+    event::{Disconnect, Removal},
+};
 
 use crate::{
     ClientDetail, ClientId, ConnectionInfo, Effects, Naming, NamingMetrics, Published, Subscriber,
@@ -20,6 +23,39 @@ impl Naming {
             effects.events.push(Event::new(now, Subject::client(&id.to_string()), cause));
         }
         effects
+    }
+
+    /// A connection ended: everything it published and subscribed goes at once, fuzzy watches too. Unknown ids (other
+    /// modules) are no error.
+    pub fn disconnect(&self, id: &ClientId, cause: Disconnect, now: Now) -> Effects {
+        self.fuzzy.lock().forget(id);
+        let mut effects = Effects::default();
+        let Some(client) = self.clients.pin().get(id).cloned() else { return effects };
+        let lived_ms = client.connection.as_ref().map_or(0, |connected| now.mono.saturating_sub(connected.since));
+        let removal = Removal::ConnectionLost { cause: cause.clone(), lived_ms };
+        let gone = Cause::ClientDisconnected { cause, lived_ms };
+        effects.events.push(Event::new(now, Subject::client(&id.to_string()), gone));
+        self.release(&client, &removal, now, &mut effects);
+        effects
+    }
+
+    /// The end of a client object.
+    pub(crate) fn release(&self, client: &Arc<Client>, removal: &Removal, now: Now, effects: &mut Effects) {
+        let (publications, subscriptions) = {
+            let mut links = client.links.lock();
+            links.dead = true;
+            let subscriptions = links.subscriptions.take().map(|set| set.items()).unwrap_or_default();
+            (std::mem::take(&mut links.publications).items(), subscriptions)
+        };
+        self.drop_client(client);
+        for publication in publications {
+            self.with_held(&publication.slot, |slot, state| {
+                self.unpublish(slot, state, &publication, removal, now, effects);
+            });
+        }
+        for slot in subscriptions {
+            self.with_held(&slot, |slot, state| self.forget_subscriber(slot, state, &client.id, now, effects));
+        }
     }
 
     /// The registered connection ids and `ip:port` ids, sorted.

@@ -48,6 +48,9 @@ mod validate;
 mod view;
 mod wheel;
 
+#[cfg(test)]
+mod tests;
+
 pub use beat_info::BeatInfo;
 pub use client_id::ClientId;
 pub use command::{Applied, Consistency, InstanceRef, NamingCommand, NamingReply};

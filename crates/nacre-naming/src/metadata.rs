@@ -111,15 +111,17 @@ pub struct InstanceMetadata {
 }
 
 /// Reads a `metadata` parameter: a JSON object, or `k=v,k2=v2`; blank is empty. Numbers, booleans and null of the JSON
-/// form become text; nested values are refused.
+/// form become text; nested values are refused. As in the reference what follows the object is not looked at, and empty
+/// pairs at the end do not count.
 pub fn parse_metadata(text: &str) -> Result<Metadata, NacosError> {
     let wrong =
         || NacosError::new(400, ErrorCode::INSTANCE_METADATA_ERROR, format!("metadata format incorrect:{text}"));
     if text.trim().is_empty() {
         return Ok(Metadata::new());
     }
-    match serde_json::from_str::<BTreeMap<Arc<str>, serde_json::Value>>(text) {
-        Ok(object) => object
+    let mut json = serde_json::Deserializer::from_str(text);
+    if let Ok(object) = BTreeMap::<Arc<str>, serde_json::Value>::deserialize(&mut json) {
+        return object
             .into_iter()
             .map(|(key, value)| match value {
                 serde_json::Value::String(text) => Ok((key, text.into())),
@@ -128,13 +130,17 @@ pub fn parse_metadata(text: &str) -> Result<Metadata, NacosError> {
                 serde_json::Value::Null => Ok((key, "".into())),
                 _ => Err(wrong()),
             })
-            .collect(),
-        Err(_) => text
-            .split(',')
-            .map(|pair| match pair.split('=').collect::<Vec<_>>()[..] {
-                [key, value] => Ok((key.into(), value.into())),
-                _ => Err(wrong()),
-            })
-            .collect(),
+            .collect();
     }
+    let mut pairs: Vec<&str> = text.split(',').collect();
+    while pairs.last().is_some_and(|pair| pair.is_empty()) {
+        pairs.pop();
+    }
+    pairs
+        .into_iter()
+        .map(|pair| match pair.split('=').collect::<Vec<_>>()[..] {
+            [key, value] if !value.is_empty() => Ok((key.into(), value.into())),
+            _ => Err(wrong()),
+        })
+        .collect()
 }

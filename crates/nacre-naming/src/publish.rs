@@ -2,13 +2,10 @@
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
-use nacre_model::{
-    Cause, ErrorCode, Event, Instance, NacosError, Now, ServiceKey, Subject,
-    event::{Disconnect, Removal},
-};
+use nacre_model::{Cause, ErrorCode, Event, Instance, NacosError, Now, ServiceKey, Subject, event::Removal};
 
 use crate::{
-    ClientId, Effects, Naming, check_instance,
+    ClientId, Effects, HealthChecker, Naming, check_instance,
     client::{ALIVE, BEATEN, ByClient, Client, HEALTHY, MISMATCH, Publication, SILENT},
     naming::subject,
     slot::{Slot, SlotState, reference, same_address},
@@ -432,37 +429,35 @@ impl Naming {
         publication.interval.store(interval, Relaxed);
         self.arm_beat(publication, self.next_look(&rules, instance.healthy, publication, now));
     }
+}
 
-    /// A connection ended: everything it published and subscribed goes at once, fuzzy watches too. Unknown ids (other
-    /// modules) are no error.
-    pub fn disconnect(&self, id: &ClientId, cause: Disconnect, now: Now) -> Effects {
-        self.fuzzy.lock().forget(id);
-        let mut effects = Effects::default();
-        let Some(client) = self.clients.pin().get(id).cloned() else { return effects };
-        let lived_ms = client.connection.as_ref().map_or(0, |connected| now.mono.saturating_sub(connected.since));
-        let removal = Removal::ConnectionLost { cause: cause.clone(), lived_ms };
-        let gone = Cause::ClientDisconnected { cause, lived_ms };
-        effects.events.push(Event::new(now, Subject::client(&id.to_string()), gone));
-        self.release(&client, &removal, now, &mut effects);
-        effects
-    }
-
-    /// The end of a client object.
-    pub(crate) fn release(&self, client: &Arc<Client>, removal: &Removal, now: Now, effects: &mut Effects) {
-        let (publications, subscriptions) = {
-            let mut links = client.links.lock();
-            links.dead = true;
-            let subscriptions = links.subscriptions.take().map(|set| set.items()).unwrap_or_default();
-            (std::mem::take(&mut links.publications).items(), subscriptions)
-        };
-        self.drop_client(client);
-        for publication in publications {
-            self.with_held(&publication.slot, |slot, state| {
-                self.unpublish(slot, state, &publication, removal, now, effects);
-            });
+impl Naming {
+    /// PUT health: allowed only where the cluster's checker is NONE. Even there nothing changes: of an instance that
+    /// does not exist the call makes nothing, and a persistent one it takes for an ephemeral one and is refused
+    /// (recorded of 2.5.1 and 3.1.0).
+    pub fn set_health(
+        &self,
+        service: &ServiceKey,
+        ip: &str,
+        port: i32,
+        cluster: &str,
+        healthy: bool,
+    ) -> Result<(), NacosError> {
+        let _ = healthy;
+        let slot = self.find(service);
+        let state = slot.as_ref().map(|slot| slot.state.lock());
+        let metadata = state.as_ref().filter(|state| state.registered.is_some()).and_then(|s| s.metadata.as_ref());
+        let checker = metadata.and_then(|metadata| metadata.clusters.get(cluster)).map(|known| &known.health_checker);
+        if checker != Some(&HealthChecker::None) {
+            let name = service.grouped();
+            let text = format!("health check is still working, service: {name}, cluster: {cluster}");
+            return Err(NacosError::new(400, ErrorCode::SERVER_ERROR, text));
         }
-        for slot in subscriptions {
-            self.with_held(&slot, |slot, state| self.forget_subscriber(slot, state, &client.id, now, effects));
+        match (&slot, &state) {
+            (Some(slot), Some(state)) if state.publishers.contains(&ClientId::persistent(ip, port)) => {
+                check_kind(slot, state, true, false)
+            }
+            _ => Ok(()),
         }
     }
 }

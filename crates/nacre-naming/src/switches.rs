@@ -266,7 +266,11 @@ fn health_params(value: &str, defaults: HealthParams) -> Result<HealthParams, Na
         min: Option<i64>,
         factor: Option<f64>,
     }
-    let given: Given = serde_json::from_str(value).map_err(|_| illegal("json param invalid."))?;
+    let wrong = || illegal("json param invalid.");
+    if !value.trim_start().starts_with('{') {
+        return Err(wrong());
+    }
+    let given: Given = serde_json::from_str(value).map_err(|_| wrong())?;
     let params = HealthParams {
         max: given.max.unwrap_or(defaults.max),
         min: given.min.unwrap_or(defaults.min),
@@ -354,6 +358,7 @@ mod tests {
                 "400 min check time for http or tcp is too small(<500)",
             ),
             ("mysqlHealthParams", "x", "400 json param invalid."),
+            ("mysqlHealthParams", "[5000,500,0.5]", "400 json param invalid."),
         ] {
             assert_eq!(set(entry, value), Err(text.to_owned()), "{entry}={value}");
         }

@@ -96,7 +96,7 @@ impl Naming {
         let removed =
             self.with_held(&publication.slot, |slot, state| self.judge(slot, state, publication, now, effects));
         if removed == Some(true) {
-            self.after_unpublish(client, now);
+            self.check_client(client, now, effects);
         }
     }
 

@@ -56,4 +56,9 @@ impl Wheel {
         }
         due
     }
+
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.buckets.values().map(Vec::len).sum()
+    }
 }
