@@ -1,4 +1,5 @@
 //! What commands do: decisions, replies, effects and events.
+#![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
 //! Commands and replies as they are stored in logs. What was written once must be read for ever.
+#![allow(clippy::unwrap_used)]
 
 use nacre_config::{
     CapacityScope, CloneConfigs, CloneItem, ConfigCommand, ConfigReply, ConflictPolicy, GrayTarget, Import, ImportItem,

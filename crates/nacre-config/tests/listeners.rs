@@ -1,4 +1,5 @@
 //! Who hears of a change: gRPC connections and long polls, with their own spelling, and never too late.
+#![allow(clippy::unwrap_used)]
 
 use std::sync::{Arc, Mutex};
 

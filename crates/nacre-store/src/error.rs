@@ -18,8 +18,6 @@ pub struct Poison {
 pub enum StoreError {
     #[error("the database refuses writes: {}", .0.reason)]
     Poisoned(Poison),
-    #[error("the write queue is full")]
-    Busy,
     #[error("the store is closed")]
     Closed,
     #[error("{0}")]

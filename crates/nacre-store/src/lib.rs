@@ -29,6 +29,6 @@ mod writer;
 
 pub use error::{Poison, StoreError};
 pub use lock::DirLock;
-pub use read::{ConfigRow, HistoryPageQuery};
+pub use read::{ConfigRow, HistoryPageQuery, SqlRow};
 pub use store::{Loaded, SnapshotInfo, Store, StoreOptions, StoreReport};
 pub use write::{Applied, KvOp, KvRow, WriteBatch};

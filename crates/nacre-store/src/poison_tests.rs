@@ -86,7 +86,7 @@ fn a_full_disk_is_named_and_loses_nothing_that_was_written() {
     let (index, error) = refused.unwrap();
     assert_eq!(index, 7, "four waited");
     assert!(error.to_string().contains("restart to replay the log"), "{error}");
-    assert!(matches!(store.try_write(batch(8, 10)), Err((_, StoreError::Poisoned(poison))) if !poison.retrying));
+    assert!(matches!(store.write(batch(8, 10)), Err(StoreError::Poisoned(poison)) if !poison.retrying));
     let loaded = store.load().unwrap();
     assert_eq!(loaded.applied.map(|applied| applied.index), Some(1), "nothing of the failed transaction is visible");
     assert!(matches!(store.close(), Err(StoreError::Poisoned(_))));
@@ -114,30 +114,33 @@ fn a_row_that_is_not_accepted_ends_the_writer_with_its_reason() {
 }
 
 #[test]
-fn a_queue_that_is_full_gives_the_batch_back() {
+fn a_full_queue_makes_callers_wait_and_keeps_their_order() {
     let dir = TempDir::new().unwrap();
     let store = open(&dir, 2);
     // The writer stands still inside a task until it is let go.
     let (go, wait) = std::sync::mpsc::channel::<()>();
     let (entered, is_in) = std::sync::mpsc::channel::<()>();
+    let third = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            store
-                .on_writer(move |_| {
-                    entered.send(()).unwrap();
-                    wait.recv().unwrap();
-                    Ok(())
-                })
-                .unwrap();
+            let task = move |_: &mut _| {
+                entered.send(()).unwrap();
+                wait.recv().unwrap();
+                Ok(())
+            };
+            store.on_writer(task).unwrap();
         });
         is_in.recv().unwrap();
         store.write(batch(1, 1)).unwrap();
         store.write(batch(2, 1)).unwrap();
-        let (back, error) = store.try_write(batch(3, 1)).unwrap_err();
-        assert!(matches!(error, StoreError::Busy));
         assert_eq!(store.report().queued, 2);
+        scope.spawn(|| {
+            store.write(batch(3, 1)).unwrap();
+            third.store(true, std::sync::atomic::Ordering::Release);
+        });
+        assert!(!third.load(std::sync::atomic::Ordering::Acquire), "the writer still stands");
         go.send(()).unwrap();
-        store.write(back).unwrap();
     });
-    assert_eq!(store.load().unwrap().kv.len(), 3);
+    let loaded = store.load().unwrap();
+    assert_eq!((loaded.kv.len(), loaded.applied.map(|applied| applied.index)), (3, Some(3)));
 }

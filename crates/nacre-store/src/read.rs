@@ -29,6 +29,9 @@ pub struct ConfigRow {
     pub modified: i64,
 }
 
+/// One row of [`Store::query_sql`]: column names and values as text (`None` is NULL).
+pub type SqlRow = Vec<(String, Option<String>)>;
+
 /// History of one config, newest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistoryPageQuery {
@@ -136,8 +139,8 @@ impl Store {
             .read(|connection| Ok(connection.prepare_cached(&sql)?.query_row(values, history_row).optional()?))
     }
 
-    /// Rows of a read-only SQL query, for the operator's SQL page: column names and values as text.
-    pub fn query_sql(&self, sql: &str, max_rows: usize) -> Result<Vec<Vec<(String, Option<String>)>>, StoreError> {
+    /// Rows of a read-only SQL query, for the operator's SQL page.
+    pub fn query_sql(&self, sql: &str, max_rows: usize) -> Result<Vec<SqlRow>, StoreError> {
         self.visible()?;
         let is_query = sql.trim_start().get(..6).is_some_and(|word| word.eq_ignore_ascii_case("select"));
         if !is_query {
@@ -148,7 +151,7 @@ impl Store {
             if !statement.readonly() {
                 return Err(StoreError::NotAQuery);
             }
-            let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+            let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
             let mut rows = statement.query([])?;
             let mut table = Vec::new();
             while let Some(row) = rows.next()?

@@ -120,11 +120,6 @@ impl Store {
         self.writer.write(batch)
     }
 
-    /// As [`Store::write`], but gives the batch back with [`StoreError::Busy`] when the queue is full.
-    pub fn try_write(&self, batch: WriteBatch) -> Result<(), (WriteBatch, StoreError)> {
-        self.writer.try_write(batch)
-    }
-
     /// Waits until everything queued before is in the database, so that reads see it.
     pub fn barrier(&self) -> Result<(), StoreError> {
         self.writer.barrier()

@@ -89,30 +89,18 @@ impl Writer {
     pub fn write(&self, batch: WriteBatch) -> Result<(), StoreError> {
         let mut state = self.shared.state.lock();
         loop {
-            match self.admit(&mut state) {
-                Ok(()) => break,
-                Err(StoreError::Busy) => self.shared.progress.wait(&mut state),
-                Err(error) => return Err(error),
+            if self.has_room(&mut state)? {
+                break;
             }
+            self.shared.progress.wait(&mut state);
         }
         self.push(&mut state, Job::Batch(batch));
         Ok(())
     }
 
-    pub fn try_write(&self, batch: WriteBatch) -> Result<(), (WriteBatch, StoreError)> {
-        let mut state = self.shared.state.lock();
-        match self.admit(&mut state) {
-            Ok(()) => {
-                self.push(&mut state, Job::Batch(batch));
-                Ok(())
-            }
-            Err(error) => Err((batch, error)),
-        }
-    }
-
     /// May another batch be queued? A batch refused under poison would leave a gap that later ones must not jump, so
     /// from then on only a restart helps.
-    fn admit(&self, state: &mut State) -> Result<(), StoreError> {
+    fn has_room(&self, state: &mut State) -> Result<bool, StoreError> {
         if state.closing || state.ended && state.poison.is_none() {
             return Err(StoreError::Closed);
         }
@@ -126,9 +114,9 @@ impl Writer {
             if !poison.retrying {
                 return Err(StoreError::Poisoned(poison.clone()));
             }
-            return Ok(());
+            return Ok(true);
         }
-        if full { Err(StoreError::Busy) } else { Ok(()) }
+        Ok(!full)
     }
 
     fn push(&self, state: &mut State, job: Job) {

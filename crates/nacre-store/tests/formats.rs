@@ -1,4 +1,5 @@
 //! Databases of other versions and hands: each is a fixture that is opened here for ever.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

@@ -1,5 +1,6 @@
 //! Random sequences of commands against the simplest model that can be written: memory, database and model agree after
 //! every step and after every restart.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 
@@ -252,7 +253,7 @@ fn agree(configs: &Configs, model: &Model) -> Result<(), TestCaseError> {
                     Lookup::Found(answer) => Some(&**answer.content()),
                     _ => None,
                 };
-                prop_assert_eq!(content, served, "{:?} {} {:?}", KEYS[at], ip, tag);
+                prop_assert_eq!(content, served, "{} {} {:?}", key(at), ip, tag);
                 let expected = served.map(md5);
                 prop_assert_eq!(lookup.md5(), expected.as_deref().unwrap_or(""));
             }

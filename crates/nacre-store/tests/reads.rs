@@ -1,4 +1,5 @@
 //! Searches and history as the lists of every generation need them.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

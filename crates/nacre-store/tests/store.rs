@@ -1,4 +1,5 @@
 //! The database as callers see it: what was written comes back, in order, whatever happened in between.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

@@ -1,5 +1,5 @@
 //! A store in a temporary directory together with the core that feeds it.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
 
 use std::path::PathBuf;
 
