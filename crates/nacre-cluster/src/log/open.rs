@@ -90,9 +90,11 @@ impl Opener<'_> {
         }
         self.settle(&scanned, durable)?;
         let next = scanned.segments.last().map_or_else(|| next_after(meta.purged()), Segment::next);
-        watermark
-            .write(self.medium, &next.to_le_bytes())
-            .map_err(|source| self.io(&self.dir.join(WATERMARK), source))?;
+        if next != durable {
+            watermark
+                .write(self.medium, &next.to_le_bytes())
+                .map_err(|source| self.io(&self.dir.join(WATERMARK), source))?;
+        }
         let last = scanned.last.or(meta.purged());
         let Scanned { segments, last_wall, cut, .. } = scanned;
         Ok(Opened { lock, meta, meta_file, watermark, segments, last, last_wall, cut, lost })

@@ -22,6 +22,9 @@ pub struct Twin {
     shape: Shape,
     file: File,
     generation: u64,
+    /// The second copy is perhaps not flushed, or not even written.
+    second_pending: bool,
+    value: Vec<u8>,
 }
 
 /// What a twin file holds.
@@ -46,7 +49,7 @@ impl Twin {
         let bytes = both(shape, 1, value)?;
         medium.create_whole(path, &bytes)?;
         let file = File::options().read(true).write(true).open(path)?;
-        Ok(Self { shape, file, generation: 1 })
+        Ok(Self { shape, file, generation: 1, second_pending: false, value: value.to_vec() })
     }
 
     pub fn open(path: &Path, shape: Shape) -> Result<(Self, Loaded), Unreadable> {
@@ -63,24 +66,37 @@ impl Twin {
             (None, None) => return Err(Unreadable::Damaged),
         };
         let (generation, value) = newest;
-        Ok((Self { shape, file, generation }, Loaded { value, repaired }))
+        let twin = Self { shape, file, generation, second_pending: true, value: value.clone() };
+        Ok((twin, Loaded { value, repaired }))
     }
 
-    /// Replaces the value durably: one copy, fsync, the other copy, fsync.
+    /// Replaces the value durably. One copy is always whole on the disk: the first is not touched before the second is
+    /// flushed, the second not before the first.
     pub fn write(&mut self, medium: &dyn Medium, value: &[u8]) -> io::Result<()> {
+        let slot = self.shape.slot;
+        if self.second_pending {
+            let current = both(self.shape, self.generation, &self.value)?;
+            medium.write_at(&self.file, &current[slot..], slot as u64)?;
+            medium.sync(&self.file)?;
+            self.second_pending = false;
+        }
         let bytes = both(self.shape, self.generation + 1, value)?;
-        let (first, second) = bytes.split_at(self.shape.slot);
-        medium.write_at(&self.file, first, 0)?;
-        medium.sync(&self.file)?;
-        medium.write_at(&self.file, second, self.shape.slot as u64)?;
+        medium.write_at(&self.file, &bytes[..slot], 0)?;
         medium.sync(&self.file)?;
         self.generation += 1;
+        self.value = value.to_vec();
+        self.second_pending = true;
+        // The value is durable. This copy is made durable before the first one is touched again; if it cannot be
+        // written now, it is written then.
+        let _ = medium.write_at(&self.file, &bytes[slot..], slot as u64);
         Ok(())
     }
 
     /// Replaces both copies without waiting for the disk: survives the end of the process, not that of the machine.
     pub fn note(&mut self, value: &[u8]) -> io::Result<()> {
         self.generation += 1;
+        self.second_pending = true;
+        self.value = value.to_vec();
         self.file.write_all_at(&both(self.shape, self.generation, value)?, 0)
     }
 }
@@ -127,8 +143,13 @@ fn copy(bytes: &[u8], shape: Shape, at: usize) -> Result<Option<(u64, Vec<u8>)>,
 
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind;
+
     use super::*;
-    use crate::log::medium::Disk;
+    use crate::log::medium::{
+        Disk,
+        faulty::{Faults, Faulty},
+    };
 
     const SHAPE: Shape = Shape { magic: *b"NACRTEST", slot: 512 };
 
@@ -186,6 +207,21 @@ mod tests {
             std::fs::write(&path, &old[..length]).unwrap();
             assert_eq!(open(&path).is_ok(), length >= 512, "{length}");
         }
+    }
+
+    #[test]
+    fn a_second_copy_that_was_not_written_is_mended_before_the_first_is_touched() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("twin");
+        let medium = Faulty::default();
+        let mut twin = Twin::create(&Disk, &path, SHAPE, b"old").unwrap();
+        medium.set(Faults { write_after: Some((512, ErrorKind::StorageFull)), ..Faults::default() });
+        twin.write(&medium, b"new").unwrap();
+        assert_eq!(open(&path).unwrap().value, b"new");
+        // The next write is torn in its first copy: 512 bytes mend the second one, 26 spoil the first.
+        medium.set(Faults { write_after: Some((538, ErrorKind::StorageFull)), ..Faults::default() });
+        twin.write(&medium, b"newest").unwrap_err();
+        assert_eq!(open(&path).unwrap().value, b"new");
     }
 
     #[test]

@@ -32,6 +32,8 @@ use crate::{
 const SPARE: u64 = 64 * 1024;
 /// Space is reserved in steps of this, to ask the file system seldom.
 const STEP: u64 = 4 * 1024 * 1024;
+/// A disk with less space than this cannot be written: most writes are smaller.
+const USUAL: u64 = 1024 * 1024;
 /// Written behind the end and cut off again to see whether the disk works.
 const PROBE: usize = 4096;
 
@@ -92,12 +94,12 @@ impl Writer {
     pub fn run(mut self, actions: mpsc::Receiver<Action>) {
         while let Ok(action) = actions.recv() {
             match action {
-                Action::Reserve(bytes, reply) => answer(reply, self.guarded(|log| log.reserve(bytes, SPARE))),
+                Action::Reserve(bytes, reply) => answer(reply, self.reserve_for_write(bytes)),
                 Action::Append(entries, reply) => answer(reply, self.append(entries)),
                 Action::Truncate(from, reply) => answer(reply, self.guarded(|log| log.truncate(from))),
                 Action::Purge(upto, reply) => answer(reply, self.guarded(|log| log.purge(upto))),
                 Action::Vote(vote, reply) => answer(reply, self.guarded(|log| log.vote(&vote))),
-                Action::Probe(reply) => answer(reply, self.guarded(Self::probe)),
+                Action::Probe(reply) => answer(reply, self.check_poison().and_then(|()| self.probe())),
                 Action::Stop(reply) => {
                     let result = self.close();
                     // Let go of the lock before anybody hears that the log is closed.
@@ -111,16 +113,24 @@ impl Writer {
         }
     }
 
-    /// Runs work that leaves the log usable when it fails, unless a flush fails.
+    /// Runs work that leaves the log usable when it fails.
     fn guarded(&mut self, work: impl FnOnce(&mut Self) -> io::Result<()>) -> Result<(), LogError> {
         self.check_poison()?;
-        match work(self) {
-            Ok(()) => {
-                self.recovered();
-                Ok(())
-            }
-            Err(error) => Err(self.failed(&error, true)),
+        work(self).map_err(|error| self.failed(&error, true))
+    }
+
+    /// Reserves space for a write. One that is too large for what is left of the disk is refused alone; when not even a
+    /// usual one fits, the log is failing, and stays so until [`probe`](Self::probe) finds it well.
+    fn reserve_for_write(&mut self, bytes: u64) -> Result<(), LogError> {
+        self.check_poison()?;
+        if self.shared.failure().is_some() {
+            self.probe()?;
         }
+        let Err(error) = self.reserve(bytes, SPARE) else { return Ok(()) };
+        if bytes > USUAL && self.reserve(USUAL, SPARE).is_ok() {
+            return Err(LogError { detail: format!("{}: {error}", self.dir.display()), clean: true });
+        }
+        Err(self.failed(&error, true))
     }
 
     fn check_poison(&self) -> Result<(), LogError> {
@@ -157,7 +167,6 @@ impl Writer {
             }
         });
         self.publish_room();
-        self.recovered();
         Ok(())
     }
 
@@ -387,9 +396,18 @@ impl Writer {
         Ok(())
     }
 
-    /// Whether the disk takes a write and a flush again.
-    fn probe(&mut self) -> io::Result<()> {
-        self.reserve(0, SPARE)?;
+    /// Whether the disk takes a usual write and a flush again.
+    fn probe(&mut self) -> Result<(), LogError> {
+        self.try_disk().map_err(|error| self.failed(&error, true))?;
+        if let Some(failure) = self.shared.with(|state| state.failure.take()) {
+            let failing_ms = failure.since.elapsed().as_millis() as u64;
+            emit(&self.events, Cause::WriteRecovered { failing_ms });
+        }
+        Ok(())
+    }
+
+    fn try_disk(&mut self) -> io::Result<()> {
+        self.reserve(USUAL, SPARE)?;
         let Some(active) = &mut self.active else { return Ok(()) };
         active.dirty = true;
         self.medium.write_at(&active.file, &[0; PROBE], active.end)?;
@@ -432,13 +450,6 @@ impl Writer {
             emit(&self.events, Cause::StorePoisoned { reason: format!("flush failed: {detail}") });
         }
         LogError { detail, clean }
-    }
-
-    fn recovered(&self) {
-        if let Some(failure) = self.shared.with(|state| state.failure.take()) {
-            let failing_ms = failure.since.elapsed().as_millis() as u64;
-            emit(&self.events, Cause::WriteRecovered { failing_ms });
-        }
     }
 }
 

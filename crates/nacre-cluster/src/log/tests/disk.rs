@@ -8,21 +8,42 @@ fn names(bench: &Bench) -> Vec<&'static str> {
     bench.causes().iter().map(Cause::kind).collect()
 }
 
+fn full() -> Faults {
+    Faults { allocate: Some(ErrorKind::StorageFull), ..Faults::default() }
+}
+
 #[tokio::test]
-async fn a_full_disk_refuses_the_reservation_and_nothing_else() {
+async fn a_write_too_large_for_the_disk_is_refused_alone() {
     let bench = Bench::new();
     let mut log = bench.open().unwrap();
     append(&mut log, [entry(0)]).await.unwrap();
-    bench.medium.set(Faults { allocate: Some(ErrorKind::StorageFull), ..Faults::default() });
+    bench.medium.set(full());
     let error = log.reserve(100 << 20).await.unwrap_err();
     assert!(error.clean && error.detail.contains("no storage space"), "{error:?}");
-    assert!(log.failure().unwrap().clean);
-    assert_eq!(readable(&log).await, [0]);
-    assert!(log.probe().await.is_ok(), "what was reserved before still works");
-    bench.medium.heal();
-    log.reserve(100 << 20).await.unwrap();
     assert!(log.failure().is_none());
+    log.reserve(1000).await.unwrap();
     append(&mut log, [entry(1)]).await.unwrap();
+    assert_eq!(names(&bench), [] as [&str; 0]);
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_reservations_and_nothing_else() {
+    let bench = Bench { segment_bytes: 1 << 30, ..Bench::new() };
+    let mut log = bench.open().unwrap();
+    bench.medium.set(full());
+    log.reserve(1000).await.unwrap_err();
+    bench.medium.heal();
+    append(&mut log, [entry_of(1, 0, &"x".repeat(3_500_000))]).await.unwrap();
+    bench.medium.set(full());
+    let error = log.reserve(1_000_000).await.unwrap_err();
+    assert!(error.clean && error.detail.contains("no storage space"), "{error:?}");
+    assert!(log.failure().unwrap().clean);
+    assert_eq!(log.read(0, 9, u64::MAX).await.unwrap().len(), 1, "reads go on");
+    assert!(log.reserve(1).await.is_err(), "until there is space for a usual write");
+    assert!(log.probe().await.is_err());
+    bench.medium.heal();
+    log.reserve(1).await.unwrap();
+    assert!(log.failure().is_none());
     assert_eq!(names(&bench), ["writeFailed", "writeRecovered"]);
 }
 
