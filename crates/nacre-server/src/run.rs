@@ -62,7 +62,7 @@ pub async fn run(props: Properties, greet: impl FnOnce(&App)) -> Result<(), RunE
 
 /// Opens everything and begins to serve.
 pub async fn start(props: Properties) -> Result<Arc<App>, RunError> {
-    let settings = settings(&props);
+    let mut settings = settings(&props);
     let clock = Clock::start();
     let data = props.data_dir();
     std::fs::create_dir_all(&data).map_err(|error| named(error, &data.display().to_string()))?;
@@ -70,7 +70,7 @@ pub async fn start(props: Properties) -> Result<Arc<App>, RunError> {
     let lock = DirLock::acquire(&data, &started)?;
 
     // The doors are bound first, so that a port in use is told before minutes of replay; they answer after the replay.
-    let doors = bind(&settings)?;
+    let doors = bind(&mut settings, props.u16("nacos.server.grpc.port.offset"))?;
 
     let journal = Arc::new(Journal::new(props.journal()));
     let draining = CancellationToken::new();
@@ -140,7 +140,7 @@ fn settings(props: &Properties) -> Settings {
     let main_port = props.u16("server.port");
     Settings {
         main_port,
-        grpc_port: main_port.saturating_add(1_000),
+        grpc_port: main_port.saturating_add(props.u16("nacos.server.grpc.port.offset")),
         context: props.str("server.servlet.contextPath").to_owned(),
         listen: props.addresses("nacre.listen").to_vec(),
         param_check: props.bool("nacos.core.param.check.enabled"),
@@ -153,7 +153,27 @@ fn settings(props: &Properties) -> Settings {
     }
 }
 
-fn bind(settings: &Settings) -> io::Result<Vec<(tokio::net::TcpListener, Door)>> {
+/// Port 0 is any free pair of ports at the right distance; settings then hold what was found.
+fn bind(settings: &mut Settings, offset: u16) -> io::Result<Vec<(tokio::net::TcpListener, Door)>> {
+    const ATTEMPTS: usize = 50;
+    if settings.main_port != 0 {
+        return bind_pair(settings);
+    }
+    let mut last = io::Error::other("no pair of ports is free");
+    for _ in 0..ATTEMPTS {
+        let ip = settings.listen.first().copied().unwrap_or(std::net::Ipv4Addr::LOCALHOST.into());
+        let free = listen::bind(SocketAddr::new(ip, 0))?.local_addr()?.port();
+        let Some(grpc) = free.checked_add(offset) else { continue };
+        (settings.main_port, settings.grpc_port) = (free, grpc);
+        match bind_pair(settings) {
+            Ok(doors) => return Ok(doors),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+fn bind_pair(settings: &Settings) -> io::Result<Vec<(tokio::net::TcpListener, Door)>> {
     let mut doors = Vec::new();
     for ip in &settings.listen {
         doors.push((listen::bind(SocketAddr::new(*ip, settings.main_port))?, Door::Main));

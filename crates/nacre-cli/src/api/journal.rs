@@ -36,7 +36,7 @@ impl Client {
             .with("why", "true")
             .maybe("namespaceId", self.tenant())
             .maybe("service", question.service.as_deref())
-            .maybe("group", question.group.as_deref())
+            .maybe("groupName", question.group.as_deref())
             .maybe("from", question.from.map(|from| from.to_string()).as_deref())
             .with("limit", &question.limit.to_string());
         let response = self.send(Request::get("/v3/admin/diagnosis/events", params)).await?;

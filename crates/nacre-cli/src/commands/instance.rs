@@ -343,19 +343,17 @@ async fn why(Session { client, screen }: &Session, question: &Question) -> Outco
             client.address, question.instance
         )));
     };
-    let now = time::now_ms();
-    let ago = |at: i64| time::span(now.saturating_sub(at));
-    let headline = format!("{}: {} ago: {}", question.instance, ago(newest.at), newest.text);
+    let headline = format!("{} {}", question.instance, newest.text);
     screen.line(&screen.paint(Tone::Head, &printable(&headline)))?;
     screen.line("")?;
-    let mut table = Table::new(&["WHEN", "AGO", "WHAT"]);
+    let mut table = Table::new(&["WHEN", "WHAT"]);
     for event in events {
         let tone = match event.kind.as_str() {
             "instanceRemoved" | "instanceUnhealthy" | "clientDisconnected" => Tone::Bad,
             "instanceRegistered" | "instanceHealthy" | "clientConnected" => Tone::Good,
             _ => Tone::Plain,
         };
-        table.row(vec![(Tone::Dim, time::stamp(event.at)), (Tone::Dim, ago(event.at)), (tone, event.text)]);
+        table.row(vec![(Tone::Dim, time::stamp(event.at)), (tone, event.text)]);
     }
     screen.table(&table)
 }

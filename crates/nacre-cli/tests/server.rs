@@ -1,0 +1,296 @@
+//! `nacre server` as a process, and the commands against it.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
+
+mod common;
+
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::Stdio,
+    time::Duration,
+};
+
+use common::{Running, nacre, run, run_with, signal};
+use serde_json::Value;
+
+/// A server on free ports, its home in a directory that goes with the test.
+struct Server {
+    process: Running,
+    url: String,
+    home: tempfile::TempDir,
+}
+
+impl Server {
+    fn start() -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), &[])
+    }
+
+    fn start_in(home: tempfile::TempDir, args: &[&str]) -> Self {
+        let (process, greeting) = spawn(home.path(), args);
+        let url =
+            greeting.iter().find_map(|line| line.split_whitespace().find(|word| word.starts_with("http://"))).unwrap();
+        Self { process, url: url.to_owned(), home }
+    }
+
+    fn run(&self, args: &[&str]) -> (i32, String, String) {
+        run(&[&["--server", &self.url], args].concat())
+    }
+
+    fn json(&self, args: &[&str]) -> Value {
+        let (code, out, err) = self.run(&[&["--output", "json"], args].concat());
+        assert_eq!(code, 0, "{args:?}: {err}");
+        serde_json::from_str(&out).unwrap()
+    }
+
+    /// Asks for a stop and waits for it; the exit code.
+    fn stop(mut self) -> (i32, tempfile::TempDir) {
+        signal(&self.process.0, "TERM");
+        (self.process.0.wait().unwrap().code().unwrap_or(-1), self.home)
+    }
+}
+
+/// Starts a server and reads its greeting to the end.
+fn spawn(home: &Path, args: &[&str]) -> (Running, Vec<String>) {
+    let mut command = nacre(&["server", "--home", home.to_str().unwrap(), "-D", "server.port=0"]);
+    let mut process = Running(command.args(args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
+    let mut greeting = Vec::new();
+    for line in BufReader::new(process.0.stdout.take().unwrap()).lines() {
+        greeting.push(line.unwrap());
+        if greeting.last().unwrap().starts_with("Ctrl-C") {
+            return (process, greeting);
+        }
+    }
+    panic!("the server ended before it greeted: {greeting:?}");
+}
+
+#[test]
+fn the_greeting_names_addresses_data_and_first_steps_that_work() {
+    let home = tempfile::tempdir().unwrap();
+    let (mut process, greeting) = spawn(home.path(), &[]);
+    let text = greeting.join("\n");
+    assert!(text.contains("Nacos started successfully in stand alone mode. use embedded storage"), "{text}");
+    assert!(text.contains(&format!("data     {}", home.path().join("data").display())), "{text}");
+    assert!(greeting.len() <= 24, "more than a screen: {text}");
+    let steps: Vec<&str> = greeting.iter().filter_map(|line| line.strip_prefix("  nacre ")).collect();
+    assert!(!steps.is_empty());
+    for line in greeting.iter().filter_map(|line| line.strip_prefix("  curl ")) {
+        let (status, body) = common::curl(line);
+        assert_eq!(status, 200, "{line}: {body}");
+    }
+    for step in steps {
+        let (code, out, err) = run(&step.split(' ').collect::<Vec<_>>());
+        assert!(code == 0 && !out.is_empty(), "{step}: {err}");
+    }
+    signal(&process.0, "TERM");
+    assert_eq!(process.0.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_config_lives_through_publish_list_diff_and_removal() {
+    let server = Server::start();
+    let content = "greeting: 你好 😀\r\nraw: a&b=c%20+ \n".as_bytes();
+    let (code, _, err) = run_with(&["-s", &server.url, "config", "publish", "app.yaml"], content);
+    assert_eq!(code, 0, "{err}");
+    let (code, out, _) = server.run(&["config", "get", "app.yaml"]);
+    assert_eq!((code, out.as_bytes()), (0, content));
+    let got = server.json(&["config", "get", "app.yaml"]);
+    assert_eq!(got["type"], "yaml");
+    let listed = server.json(&["config", "ls", "app"]);
+    assert_eq!(listed.as_array().unwrap().len(), 1, "{listed}");
+    assert_eq!((&listed[0]["dataId"], &listed[0]["md5"]), (&"app.yaml".into(), &got["md5"]));
+
+    let file = server.home.path().join("app.yaml");
+    std::fs::write(&file, content).unwrap();
+    let file = file.to_str().unwrap();
+    assert_eq!(server.run(&["config", "diff", "app.yaml", "--file", file]).0, 0);
+    let md5 = got["md5"].as_str().unwrap();
+    assert_eq!(server.run(&["config", "publish", "app.yaml", "--content", "v2", "--cas-md5", md5]).0, 0);
+    assert_eq!(server.run(&["config", "publish", "app.yaml", "--content", "v3", "--cas-md5", md5]).0, 6);
+    assert_eq!(server.run(&["config", "diff", "app.yaml", "--file", file]).0, 1);
+
+    assert_eq!(server.run(&["config", "rm", "app.yaml"]).0, 0);
+    assert_eq!(server.run(&["config", "get", "app.yaml"]).0, 3);
+    assert_eq!(server.run(&["config", "rm", "app.yaml"]).0, 3);
+}
+
+#[test]
+fn a_watch_hears_of_publish_change_and_removal() {
+    let server = Server::start();
+    let args = ["-s", &server.url, "-o", "json", "config", "watch", "w", "--count", "3"];
+    let mut watch = Running(nacre(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+    let mut events = BufReader::new(watch.0.stdout.take().unwrap()).lines();
+    let mut next = || serde_json::from_str::<Value>(&events.next().unwrap().unwrap()).unwrap();
+    // Whether the first publish comes before or after the watch has looked, it is one change or the starting point.
+    for (args, what) in [
+        (&["config", "publish", "w", "--content", "one"][..], "published"),
+        (&["config", "publish", "w", "--content", "two"], "changed"),
+        (&["config", "rm", "w"], "removed"),
+    ] {
+        wait_for_listener(&server, "w");
+        assert_eq!(server.run(args).0, 0);
+        assert_eq!(next()["what"], what);
+    }
+    assert_eq!(watch.0.wait().unwrap().code(), Some(0));
+}
+
+/// Until the server holds a long poll: the only sign that the watch has begun.
+fn wait_for_listener(server: &Server, data_id: &str) {
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    let metrics = format!("{}/actuator/prometheus", server.url);
+    while std::time::Instant::now() < deadline {
+        let (_, text) = common::curl(&metrics);
+        let held = text.lines().find(|l| l.starts_with("nacos_monitor{") && l.contains("name=\"longPolling\""));
+        if held.is_some_and(|line| !line.ends_with(" 0.0") && !line.ends_with(" 0")) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("nobody listens to {data_id}");
+}
+
+#[test]
+fn instances_come_are_listed_and_go_with_a_reason() {
+    let server = Server::start();
+    assert_eq!(server.run(&["instance", "register", "orders", "192.0.2.7:8080", "-m", "zone=a"]).0, 0);
+    assert_eq!(server.run(&["instance", "register", "stock", "192.0.2.8:81", "--persistent", "-g", "G2"]).0, 0);
+    let seen = server.json(&["instance", "ls", "orders"]);
+    assert_eq!((&seen[0]["ip"], &seen[0]["metadata"]["zone"]), (&"192.0.2.7".into(), &"a".into()));
+    let services = server.json(&["service", "ls"]);
+    assert!(services.as_array().unwrap().iter().any(|s| s["serviceName"] == "orders"), "{services}");
+    assert_eq!(server.run(&["service", "get", "orders"]).0, 0);
+    assert_eq!(server.run(&["service", "get", "nobody"]).0, 3);
+
+    assert_eq!(server.run(&["instance", "rm", "orders", "192.0.2.7:8080"]).0, 0);
+    assert_eq!(server.json(&["instance", "ls", "orders"]), Value::Array(Vec::new()));
+    let (code, out, err) = server.run(&["instance", "why", "192.0.2.7:8080"]);
+    assert_eq!(code, 0, "{err}");
+    let headline = out.lines().next().unwrap();
+    assert!(headline.starts_with("192.0.2.7:8080 removed ") && headline.contains(" ago"), "{out}");
+    assert!(out.contains("registered"), "{out}");
+    let (code, _, err) = server.run(&["instance", "why", "192.0.2.99:1"]);
+    assert_eq!(code, 3, "{err}");
+}
+
+#[test]
+fn a_kept_instance_goes_with_its_keeper() {
+    let server = Server::start();
+    let args = ["-s", &server.url, "instance", "register", "kept", "192.0.2.7:8080", "--keep"];
+    let mut keeper = Running(nacre(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+    let mut remarks = BufReader::new(keeper.0.stderr.take().unwrap()).lines();
+    assert!(remarks.next().unwrap().unwrap().contains("sending beats"));
+    assert_eq!(server.json(&["instance", "ls", "kept"]).as_array().unwrap().len(), 1);
+    signal(&keeper.0, "INT");
+    assert_eq!(keeper.0.wait().unwrap().code(), Some(0));
+    assert_eq!(server.json(&["instance", "ls", "kept"]), Value::Array(Vec::new()));
+}
+
+#[test]
+fn an_instance_watch_tells_what_changed() {
+    let server = Server::start();
+    let args = ["-s", &server.url, "-o", "json", "instance", "watch", "s", "--interval", "50ms", "--count", "2"];
+    let mut watch = Running(nacre(&args).stdout(Stdio::piped()).spawn().unwrap());
+    let mut events = BufReader::new(watch.0.stdout.take().unwrap()).lines();
+    let mut next = || serde_json::from_str::<Value>(&events.next().unwrap().unwrap()).unwrap();
+    // Registered again until the watch has seen it come: it may not have had its first look before.
+    for port in 1.. {
+        let endpoint = format!("192.0.2.7:{port}");
+        assert_eq!(server.run(&["instance", "register", "s", &endpoint, "--persistent"]).0, 0);
+        if port == 3 {
+            break;
+        }
+    }
+    assert_eq!(next()["what"], "came");
+    drop(watch);
+}
+
+#[test]
+fn everything_acknowledged_is_there_after_kill_and_restart() {
+    let server = Server::start();
+    assert_eq!(server.run(&["config", "publish", "durable", "--content", "kept"]).0, 0);
+    assert_eq!(server.run(&["instance", "register", "p", "192.0.2.7:8080", "--persistent"]).0, 0);
+    let Server { process, home, .. } = server;
+    signal(&process.0, "KILL");
+    drop(process);
+    let server = Server::start_in(home, &[]);
+    assert_eq!(server.run(&["config", "get", "durable"]).1, "kept");
+    assert_eq!(server.json(&["instance", "ls", "p"]).as_array().unwrap().len(), 1);
+    let (code, home) = server.stop();
+    assert_eq!(code, 0);
+    let server = Server::start_in(home, &[]);
+    assert_eq!(server.run(&["config", "get", "durable"]).1, "kept");
+}
+
+#[test]
+fn status_says_ready_version_and_leader() {
+    let server = Server::start();
+    let state = server.json(&["status"]);
+    assert_eq!((&state["ready"], &state["version"]), (&true.into(), &env!("CARGO_PKG_VERSION").into()));
+    assert_eq!(state["mode"], "standalone");
+    assert!(!state["leader"].is_null(), "{state}");
+    assert!(state["counts"]["serviceCount"].is_number(), "{state}");
+}
+
+#[test]
+fn a_second_process_on_the_same_directory_is_refused_by_name() {
+    let server = Server::start();
+    let home = server.home.path().to_str().unwrap();
+    let (code, out, err) = run(&["server", "--home", home, "-D", "server.port=0"]);
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(err.contains(&server.process.0.id().to_string()) && err.contains(home), "{err}");
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let server = Server::start();
+    let port = server.url.trim_start_matches("http://127.0.0.1:").split('/').next().unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let (code, _, err) =
+        run(&["server", "--home", home.path().to_str().unwrap(), "-D", &format!("server.port={port}")]);
+    assert_eq!(code, 1);
+    assert!(err.contains(&format!("cannot listen on 127.0.0.1:{port}")) && err.contains("-D server.port"), "{err}");
+}
+
+#[test]
+fn wrong_settings_stop_the_start_all_at_once() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir(home.path().join("conf")).unwrap();
+    let file = home.path().join("conf/application.properties");
+    std::fs::write(&file, "server.port=eighty\nnacos.core.auth.enable=true\nmaxContent=-1\n").unwrap();
+    let (code, out, err) = run(&["server", "--home", home.path().to_str().unwrap()]);
+    assert_eq!((code, out.as_str()), (2, ""));
+    assert!(err.contains(&format!("{}:1: server.port: ", file.display())), "{err}");
+    assert!(err.contains(&format!("{}:3: maxContent: ", file.display())), "{err}");
+    assert!(!home.path().join("data").exists(), "nothing is created by a start that is refused");
+}
+
+#[test]
+fn print_config_shows_values_with_their_origin_and_hides_secrets() {
+    let home = tempfile::tempdir().unwrap();
+    let home_text = home.path().to_str().unwrap();
+    let file = home.path().join("odd.properties");
+    std::fs::write(&file, "db.password.0=p@ss \nserver.port=8850\n").unwrap();
+    let args = ["server", "--home", home_text, "--config", file.to_str().unwrap(), "--print-config"];
+    let output = nacre(&args).env("NACOS_NAMING_EXPIREINSTANCE", "false").output().unwrap();
+    let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!(output.status.code(), Some(0), "{err}");
+    let line = |start: &str| out.lines().find(|l| l.starts_with(start)).unwrap_or_else(|| panic!("{start}: {out}"));
+    assert!(line("server.port = 8850").ends_with(&format!("{}:2", file.display())));
+    assert!(line("nacos.naming.expireInstance = false").ends_with("environment NACOS_NAMING_EXPIREINSTANCE"));
+    assert!(line("db.password.0 = ****** (5 characters)").ends_with(":1"));
+    assert!(!out.contains("p@ss") && !err.contains("p@ss"));
+    // `nacre config show` is the same.
+    let shown = run(&["config", "show", "--home", home_text, "--config", file.to_str().unwrap(), "-o", "json"]);
+    let json: Value = serde_json::from_str(&shown.1).unwrap();
+    assert_eq!(json["home"], home_text);
+}
+
+#[test]
+fn a_wide_listener_is_warned_about() {
+    let home = tempfile::tempdir().unwrap();
+    let args = ["server", "--home", home.path().to_str().unwrap(), "-D", "server.port=0", "-D", "nacre.listen=0.0.0.0"];
+    let mut process = Running(nacre(&args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap());
+    let warning =
+        BufReader::new(process.0.stderr.take().unwrap()).lines().map(Result::unwrap).find(|l| l.contains("warning:"));
+    assert!(warning.unwrap().contains("everybody who can reach 0.0.0.0 may read and write"));
+}
