@@ -47,19 +47,26 @@ impl Properties {
 
     /// What publishes are decided by.
     pub fn config_rules(&self) -> Rules {
-        let number = |key: &str| u32::try_from(self.u64(key)).unwrap_or(u32::MAX);
-        let capacity = || CapacityRules {
-            cluster_quota: number("defaultClusterQuota"),
-            tenant_quota: number("defaultTenantQuota"),
-            group_quota: number("defaultGroupQuota"),
-            max_size: number("defaultMaxSize"),
-            initial_expansion_percent: number("initialExpansionPercent"),
-        };
         Rules {
-            gray_max: number("nacos.config.gray.version.max.count"),
-            capacity: self.bool("isCapacityLimitCheck").then(capacity),
+            gray_max: self.u32("nacos.config.gray.version.max.count"),
+            capacity: self.bool("isCapacityLimitCheck").then(|| self.capacity_rules()),
             namespace_must_exist: self.bool("nacos.core.namespace.validation.enabled"),
         }
+    }
+
+    /// Defaults of capacities, whether they are enforced or not.
+    pub fn capacity_rules(&self) -> CapacityRules {
+        CapacityRules {
+            cluster_quota: self.u32("defaultClusterQuota"),
+            tenant_quota: self.u32("defaultTenantQuota"),
+            group_quota: self.u32("defaultGroupQuota"),
+            max_size: self.u32("defaultMaxSize"),
+            initial_expansion_percent: self.u32("initialExpansionPercent"),
+        }
+    }
+
+    fn u32(&self, key: &str) -> u32 {
+        u32::try_from(self.u64(key)).unwrap_or(u32::MAX)
     }
 
     /// Settings of the write road; its log lives in `HOME/data/log`.

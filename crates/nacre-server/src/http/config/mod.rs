@@ -3,8 +3,13 @@
 //! `write` is how every generation publishes and removes, `read` how it shows what it found, `poll` the long polling of
 //! 1.x. The other files hold the handlers of one generation or one matter.
 
+mod capacity;
+mod history;
+mod listeners;
+mod ops;
 mod poll;
 mod read;
+mod search;
 mod v1;
 mod v2;
 mod v3;
@@ -22,8 +27,12 @@ use crate::{later, now};
 
 const V1: (Generation, &str, Style) = (Generation::V1, "config", Style::V1Config);
 const V2: (Generation, &str, Style) = (Generation::V2, "config", Style::Api);
+/// Handlers of v2 that follow v1's rules of errors.
+const V2_BARE: (Generation, &str, Style) = (Generation::V2, "config", Style::V1Config);
 const CLIENT: (Generation, &str, Style) = (Generation::V3Client, "config", Style::V1Config);
 const ADMIN: (Generation, &str, Style) = (Generation::V3Admin, "config", Style::Api);
+
+const CONSOLE: (Generation, &str, Style) = (Generation::V3Console, "config", Style::Api);
 
 const DELETE: &[Method] = &[Method::DELETE];
 
@@ -32,16 +41,58 @@ pub const ROWS: &[Row] = &[
     Row::new(GET, "/v1/cs/configs", V1, Auth::Read, later!(v1::get)).checked(Check::Config),
     Row::new(DELETE, "/v1/cs/configs", V1, Auth::Write, later!(v1::delete)),
     Row::new(POST, "/v1/cs/configs", V1, Auth::Write, later!(v1::post)),
+    Row::new(GET, "/v1/cs/configs/listener", V1, Auth::Read, now!(listeners::v1_of_config)),
     Row::new(POST, "/v1/cs/configs/listener", V1, Auth::Read, later!(poll::poll)),
+    Row::new(GET, "/v1/cs/configs/catalog", V1, Auth::Read, now!(search::catalog)),
+    Row::new(GET, "/v1/cs/listener", V1, Auth::Read, now!(listeners::v1_of_address)),
+    Row::new(GET, "/v1/cs/communication/configWatchers", V1, Auth::Identity, now!(listeners::v1_config_watchers)),
+    Row::new(GET, "/v1/cs/communication/watcherConfigs", V1, Auth::Identity, now!(listeners::v1_watcher_configs)),
+    Row::new(GET, "/v1/cs/history", V1, Auth::Read, later!(history::v1_history)),
+    Row::new(GET, "/v1/cs/history/previous", V1, Auth::Read, later!(history::v1_previous)),
+    Row::new(GET, "/v1/cs/history/configs", V1, Auth::Read, later!(history::v1_configs)),
+    Row::new(GET, "/v1/cs/capacity", V1, Auth::Read, later!(capacity::v1_get)),
+    Row::new(POST, "/v1/cs/capacity", V1, Auth::Write, later!(capacity::v1_set)),
+    Row::new(GET, "/v1/cs/health", V1, Auth::None, now!(ops::v1_health)).checked(Check::Off),
     Row::new(GET, "/v2/cs/config", V2, Auth::Read, now!(v2::get)),
     Row::new(POST, "/v2/cs/config", V2, Auth::Write, later!(v2::publish)),
     Row::new(DELETE, "/v2/cs/config", V2, Auth::Write, later!(v2::delete)),
+    Row::new(GET, "/v2/cs/config/searchDetail", V2_BARE, Auth::Read, later!(search::v2_search)).checked(Check::Config),
+    Row::new(GET, "/v2/cs/history/list", V2, Auth::Read, later!(history::v2_list)),
+    Row::new(GET, "/v2/cs/history", V2, Auth::Read, later!(history::v2_one)),
+    Row::new(GET, "/v2/cs/history/detail", V2, Auth::Read, later!(history::v2_detail)),
+    Row::new(GET, "/v2/cs/history/previous", V2, Auth::Read, later!(history::v2_previous)),
+    Row::new(GET, "/v2/cs/history/configs", V2, Auth::Read, later!(history::v2_configs)),
     Row::new(GET, "/v3/client/cs/config", CLIENT, Auth::Read, now!(v3::client_read)),
     Row::new(DELETE, "/v3/admin/cs/config", ADMIN, Auth::Write, later!(v3::delete)),
     Row::new(POST, "/v3/admin/cs/config", ADMIN, Auth::Write, later!(v3::publish)),
     Row::new(GET, "/v3/admin/cs/config", ADMIN, Auth::Read, now!(v3::detail)),
     Row::new(DELETE, "/v3/admin/cs/config/beta", ADMIN, Auth::Write, later!(v3::stop_beta)),
     Row::new(GET, "/v3/admin/cs/config/beta", ADMIN, Auth::Read, now!(v3::beta)),
+    Row::new(DELETE, "/v3/admin/cs/config/batch", ADMIN, Auth::Write, later!(ops::v3_remove_ids)),
+    Row::new(GET, "/v3/admin/cs/config/list", ADMIN, Auth::Read, later!(search::admin_list)).checked(Check::Config),
+    Row::new(GET, "/v3/admin/cs/config/listener", ADMIN, Auth::Read, now!(listeners::v3_of_config)),
+    Row::new(GET, "/v3/admin/cs/listener", ADMIN, Auth::Read, now!(listeners::v3_of_address)),
+    Row::new(GET, "/v3/admin/cs/history/list", ADMIN, Auth::Read, later!(history::v3_list)),
+    Row::new(GET, "/v3/admin/cs/history", ADMIN, Auth::Read, later!(history::v3_one)),
+    Row::new(GET, "/v3/admin/cs/history/previous", ADMIN, Auth::Read, later!(history::v3_previous)),
+    Row::new(GET, "/v3/admin/cs/history/configs", ADMIN, Auth::Read, later!(history::v3_configs)),
+    Row::new(POST, "/v3/admin/cs/capacity", ADMIN, Auth::Write, later!(capacity::v3_set)),
+    Row::new(GET, "/v3/admin/cs/capacity", ADMIN, Auth::Read, later!(capacity::v3_get)),
+    Row::new(GET, "/v3/console/cs/config", CONSOLE, Auth::Read, now!(v3::console_detail)),
+    Row::new(POST, "/v3/console/cs/config", CONSOLE, Auth::Write, later!(v3::publish)),
+    Row::new(DELETE, "/v3/console/cs/config", CONSOLE, Auth::Write, later!(v3::delete)),
+    Row::new(DELETE, "/v3/console/cs/config/batchDelete", CONSOLE, Auth::Write, later!(ops::v3_remove_ids)),
+    Row::new(GET, "/v3/console/cs/config/list", CONSOLE, Auth::Read, later!(search::console_list)).checked(Check::Off),
+    Row::new(GET, "/v3/console/cs/config/searchDetail", CONSOLE, Auth::Read, later!(search::console_search))
+        .checked(Check::Off),
+    Row::new(GET, "/v3/console/cs/config/listener", CONSOLE, Auth::Read, now!(listeners::v3_of_config)),
+    Row::new(GET, "/v3/console/cs/config/listener/ip", CONSOLE, Auth::Read, now!(listeners::v3_of_address)),
+    Row::new(GET, "/v3/console/cs/config/beta", CONSOLE, Auth::Read, now!(v3::console_beta)),
+    Row::new(DELETE, "/v3/console/cs/config/beta", CONSOLE, Auth::Write, later!(v3::stop_beta)),
+    Row::new(GET, "/v3/console/cs/history/list", CONSOLE, Auth::Read, later!(history::v3_list)),
+    Row::new(GET, "/v3/console/cs/history", CONSOLE, Auth::Read, later!(history::v3_one)),
+    Row::new(GET, "/v3/console/cs/history/previous", CONSOLE, Auth::Read, later!(history::v3_previous)),
+    Row::new(GET, "/v3/console/cs/history/configs", CONSOLE, Auth::Read, later!(history::v3_configs)),
 ];
 
 /// Name of the header that selects a tag version.

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use nacre_config::{ConfigItem, KeyRef, Lookup, RemoveTarget, check, names};
+use nacre_config::{ConfigItem, KeyRef, Lookup, RemoveTarget, SearchMode, check, names};
 use nacre_model::ConfigKey;
 use nacre_wire::http::config::{ConfigInfo, ConfigInfo4Beta};
 use serde_json::Value;
 
-use super::{asker, preset_json, read, write};
+use super::{asker, ops, preset_json, read, search, write};
 use crate::{
     app::App,
     http::{
@@ -23,6 +23,15 @@ pub(super) async fn get(app: Arc<App>, ctx: Ctx) -> Answer {
     if is("beta", "true") {
         return beta(&app, &ctx);
     }
+    if is("show", "all") {
+        return search::show_all(&app, &ctx);
+    }
+    if is("search", "accurate") {
+        return search::v1_search(&app, &ctx, SearchMode::Accurate).await;
+    }
+    if is("search", "blur") {
+        return search::v1_search(&app, &ctx, SearchMode::Blur).await;
+    }
     content(&app, &ctx)
 }
 
@@ -33,6 +42,9 @@ pub(super) async fn post(app: Arc<App>, ctx: Ctx) -> Answer {
 pub(super) async fn delete(app: Arc<App>, ctx: Ctx) -> Answer {
     if ctx.params.get("beta") == Some("true") {
         return stop_beta(&app, &ctx).await;
+    }
+    if ctx.params.get("delType") == Some("ids") {
+        return ops::v1_remove_ids(&app, &ctx).await;
     }
     let (data_id, group) = named(&ctx)?;
     check::tenant(ctx.params.get("tenant"))?;

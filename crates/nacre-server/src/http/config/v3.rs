@@ -73,11 +73,24 @@ pub(super) async fn delete(app: Arc<App>, ctx: Ctx) -> Answer {
     Ok(Reply::result(true))
 }
 
+fn found(app: &App, key: &ConfigKey) -> Option<Value> {
+    let item = app.configs.get(KeyRef::from(key))?;
+    item.formal.as_ref().map(|formal| detail_body(key, formal))
+}
+
+/// The formal config; the console's null when there is none.
+pub(super) fn console_detail(app: &App, ctx: &Ctx) -> Answer {
+    Ok(Reply::result(found(app, &checked_key(ctx)?)))
+}
+
+/// The beta version; the console's null when there is none.
+pub(super) fn console_beta(app: &App, ctx: &Ctx) -> Answer {
+    Ok(Reply::result(found_beta(app, &checked_key(ctx)?)))
+}
+
 /// The formal config, or 404.
 pub(super) fn detail(app: &App, ctx: &Ctx) -> Answer {
-    let key = checked_key(ctx)?;
-    let item = app.configs.get(KeyRef::from(&key));
-    match item.as_deref().and_then(|item| item.formal.as_ref().map(|formal| detail_body(&key, formal))) {
+    match found(app, &checked_key(ctx)?) {
         Some(body) => Ok(Reply::result(body)),
         None => {
             Err(NacosError::not_found(ErrorCode::RESOURCE_NOT_FOUND, "Config not exist, please publish Config first.")
@@ -86,7 +99,7 @@ pub(super) fn detail(app: &App, ctx: &Ctx) -> Answer {
     }
 }
 
-pub(super) fn detail_body(key: &ConfigKey, formal: &FormalConfig) -> Value {
+fn detail_body(key: &ConfigKey, formal: &FormalConfig) -> Value {
     let tags = formal.meta.tags_text();
     json!(ConfigDetailInfo {
         basic: ConfigBasicInfo {
@@ -117,7 +130,7 @@ pub(super) fn beta(app: &App, ctx: &Ctx) -> Answer {
     }
 }
 
-pub(super) fn found_beta(app: &App, key: &ConfigKey) -> Option<Value> {
+fn found_beta(app: &App, key: &ConfigKey) -> Option<Value> {
     let item: Arc<ConfigItem> = app.configs.get(KeyRef::from(key))?;
     item.gray(nacre_config::gray::BETA).map(|gray| gray_body(key, gray))
 }

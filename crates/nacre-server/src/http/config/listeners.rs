@@ -1,0 +1,91 @@
+//! Who listens to what, as operators ask it: by config and by address, with the md5 each client said it holds.
+
+use std::collections::BTreeMap;
+
+use nacre_config::{ListenerView, names};
+use nacre_model::{ConfigKey, DEFAULT_GROUP};
+use nacre_wire::http::config::{ListenersV1, ListenersV3};
+
+use super::{preset_json, v1, v3};
+use crate::{
+    app::App,
+    http::{
+        Ctx,
+        bind::{api_text, v1_bool, v1_text, v3_bool, v3_form_bool},
+        reply::Reply,
+        table::Answer,
+    },
+};
+
+/// By address.
+fn of_config(app: &App, key: &ConfigKey) -> BTreeMap<String, String> {
+    let views = app.listeners.listeners_of(key);
+    views.iter().map(|view| (view.ip.to_string(), view.md5.to_string())).collect()
+}
+
+/// By group key.
+fn of_address(
+    app: &App,
+    ip: &str,
+    wanted: impl Fn(&ListenerView) -> bool,
+    key: impl Fn(&ConfigKey) -> String,
+) -> BTreeMap<String, String> {
+    let views = app.listeners.listened_by(ip);
+    views.iter().filter(|view| wanted(view)).map(|view| (key(&view.key), view.md5.to_string())).collect()
+}
+
+fn v1_body(status: BTreeMap<String, String>) -> Reply {
+    preset_json(&ListenersV1 { collect_status: 200, lisenters_groupkey_status: status })
+}
+
+fn group_key_2x(key: &ConfigKey) -> String {
+    names::group_key(&key.data_id, &key.group, names::shown_2x(&key.namespace))
+}
+
+/// `GET /v1/cs/configs/listener`; a blank group is the default one.
+pub(super) fn v1_of_config(app: &App, ctx: &Ctx) -> Answer {
+    let (data_id, group) = v1::named(ctx)?;
+    let group = if group.trim().is_empty() { DEFAULT_GROUP } else { group };
+    Ok(v1_body(of_config(app, &v1::written_key(ctx, data_id, group))))
+}
+
+/// `GET /v1/cs/listener`: the default namespace's and those of a namespace that contains the given text, or all.
+pub(super) fn v1_of_address(app: &App, ctx: &Ctx) -> Answer {
+    let ip = v1_text(&ctx.params, "ip")?;
+    let all = v1_bool(&ctx.params, "all", false)?;
+    let tenant = ctx.params.or("tenant", "");
+    let wanted = |view: &ListenerView| {
+        let shown = names::shown_2x(&view.key.namespace);
+        all || shown.is_empty() || (!tenant.is_empty() && shown.contains(tenant))
+    };
+    Ok(v1_body(of_address(app, ip, wanted, group_key_2x)))
+}
+
+/// `GET /v1/cs/communication/configWatchers` and `watcherConfigs`: the same of this node.
+pub(super) fn v1_config_watchers(app: &App, ctx: &Ctx) -> Answer {
+    let (data_id, group) = v1::named(ctx)?;
+    Ok(v1_body(of_config(app, &v1::written_key(ctx, data_id, group))))
+}
+
+pub(super) fn v1_watcher_configs(app: &App, ctx: &Ctx) -> Answer {
+    Ok(v1_body(of_address(app, v1_text(&ctx.params, "ip")?, |_| true, group_key_2x)))
+}
+
+/// `GET /v3/admin/cs/config/listener`.
+pub(super) fn v3_of_config(app: &App, ctx: &Ctx) -> Answer {
+    let (data_id, group) = v3::form_key(ctx)?;
+    v3_form_bool(&ctx.params, "aggregation", true, 1)?;
+    let listeners_status = of_config(app, &v3::key_of(ctx, data_id, group));
+    Ok(Reply::result(ListenersV3 { query_type: "config", listeners_status }))
+}
+
+/// `GET /v3/admin/cs/listener`: of one namespace (the default one when none is named), or all.
+pub(super) fn v3_of_address(app: &App, ctx: &Ctx) -> Answer {
+    let ip = api_text(&ctx.params, "ip")?;
+    let all = v3_bool(&ctx.params, "all", false)?;
+    v3_form_bool(&ctx.params, "aggregation", true, 1)?;
+    let namespace = names::namespace_3x(ctx.params.get("namespaceId").unwrap_or(""));
+    let wanted = |view: &ListenerView| all || *view.key.namespace == *namespace;
+    let listeners_status = of_address(app, ip, wanted, names::group_key_3x);
+    Ok(Reply::result(ListenersV3 { query_type: "ip", listeners_status }))
+}

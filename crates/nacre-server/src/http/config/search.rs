@@ -1,0 +1,301 @@
+//! Searches and lists of every generation, and the whole of one config as 1.x consoles read it.
+
+use std::sync::Arc;
+
+use nacre_config::{ConfigSearch, KeyRef, PageRequest, Pattern, SearchMode, names};
+use nacre_model::{NacosError, check};
+use nacre_store::ConfigRow;
+use nacre_wire::http::{
+    PageBody,
+    config::{ConfigAdvance, ConfigAllInfo, ConfigBasicInfo, ConfigInfo},
+};
+use serde_json::{Value, json};
+
+use super::{preset_json, v1};
+use crate::{
+    app::App,
+    http::{
+        Ctx,
+        bind::{Java, page_form, v1_number, v1_text},
+        params::Params,
+        refuse::{self, Refusal},
+        reply::{JSON_UTF8, Reply},
+        table::Answer,
+    },
+};
+
+/// The reference's own cap of a statement.
+const MOST: u64 = 50_000;
+
+/// Comma list of patterns; empty parts do not count.
+fn patterns(mode: SearchMode, text: &str) -> Vec<Pattern> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(|part| Pattern::of(mode, part)).collect()
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+}
+
+async fn page(
+    app: &App,
+    search: ConfigSearch,
+    request: PageRequest,
+    with_content: bool,
+) -> Result<nacre_config::Page<ConfigRow>, NacosError> {
+    app.query(move |store| store.search(&search, request, with_content)).await
+}
+
+// v1 and v2
+
+/// `search=accurate|blur`.
+pub(super) async fn v1_search(app: &App, ctx: &Ctx, mode: SearchMode) -> Answer {
+    let params = &ctx.params;
+    let (data_id, group) = v1::named(ctx)?;
+    let request = numbers(params, data_id, group)?;
+    let tags = patterns(mode, params.or("config_tags", ""));
+    let tagged = !tags.is_empty();
+    let search = ConfigSearch {
+        namespace: namespace(mode, params.get("tenant").unwrap_or("")),
+        data_id: Pattern::of(mode, data_id),
+        group: Pattern::of(mode, group),
+        app_name: Pattern::accurate(params.or("appName", "")),
+        tags,
+        types: if mode == SearchMode::Blur { words(params.or("types", "")) } else { Vec::new() },
+        content: Pattern::Any,
+        ..ConfigSearch::default()
+    };
+    if mode == SearchMode::Blur {
+        app.metrics.config.fuzzy_search.add(app.clock.now().wall);
+    }
+    let page = page(app, search, request, true).await?;
+    // Which members the reference's own statements select depends on the kind of search.
+    let shown = Shown { key: mode == SearchMode::Blur && !tagged, kind: mode == SearchMode::Blur || !tagged };
+    Ok(preset_json(&page_2x(&page, shown)))
+}
+
+/// `GET /v2/cs/config/searchDetail`: v1's names, a filter by content, no envelope.
+pub(super) async fn v2_search(app: Arc<App>, ctx: Ctx) -> Answer {
+    let params = &ctx.params;
+    let (data_id, group) = v1::named(&ctx)?;
+    let mode = mode(params.or("search", "blur"));
+    let request = numbers(params, data_id, group)?;
+    let search = ConfigSearch {
+        namespace: namespace(mode, params.get("tenant").unwrap_or("")),
+        data_id: Pattern::of(mode, data_id),
+        group: Pattern::of(mode, group),
+        app_name: Pattern::accurate(params.or("appName", "")),
+        tags: patterns(mode, params.or("config_tags", "")),
+        types: words(params.or("type", "")),
+        content: Pattern::of(mode, params.or("config_detail", "")),
+        ..ConfigSearch::default()
+    };
+    app.metrics.config.fuzzy_search.add(app.clock.now().wall);
+    let page = page(&app, search, request, true).await?;
+    Ok(Reply::json(&page_2x(&page, Shown { key: true, kind: true })))
+}
+
+/// A glob spans namespaces; every spelling of the default one is the default one.
+fn namespace(mode: SearchMode, tenant: &str) -> Pattern {
+    if mode == SearchMode::Blur && tenant.contains('*') {
+        return Pattern::Glob(tenant.to_owned());
+    }
+    Pattern::Exact(names::namespace_2x(tenant).to_owned())
+}
+
+fn mode(word: &str) -> SearchMode {
+    if word == "accurate" { SearchMode::Accurate } else { SearchMode::Blur }
+}
+
+/// Page number and size, required, from 1.
+fn numbers(params: &Params, data_id: &str, group: &str) -> Result<PageRequest, Refusal> {
+    let page_no = v1_number(params, "pageNo", Java::Int)?;
+    let page_size = v1_number(params, "pageSize", Java::Int)?;
+    match (u64::try_from(page_no), u64::try_from(page_size)) {
+        (Ok(page_no @ 1..), Ok(page_size @ 1..)) => Ok(PageRequest { page_no, page_size: page_size.min(MOST) }),
+        _ => Err(NacosError::invalid(format!(
+            "serialize page error, dataId={data_id}, group={group};caused: pageNo and pageSize must be greater than zero"
+        ))
+        .into()),
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Shown {
+    /// The data key.
+    key: bool,
+    /// The type.
+    kind: bool,
+}
+
+fn page_2x(page: &nacre_config::Page<ConfigRow>, shown: Shown) -> PageBody<Value> {
+    let item = |row: &ConfigRow| {
+        json!(ConfigInfo {
+            id: row.id,
+            data_id: &row.key.data_id,
+            group: &row.key.group,
+            content: Some(&row.content),
+            md5: None,
+            encrypted_data_key: shown.key.then_some(&*row.encrypted_data_key),
+            tenant: names::shown_2x(&row.key.namespace),
+            app_name: &row.app_name,
+            config_type: row.config_type.as_deref().filter(|_| shown.kind),
+        })
+    };
+    page_body(page, item)
+}
+
+pub(super) fn page_body<T>(page: &nacre_config::Page<T>, item: impl Fn(&T) -> Value) -> PageBody<Value> {
+    PageBody {
+        total_count: page.total_count,
+        page_number: page.page_number,
+        pages_available: page.pages_available,
+        page_items: page.items.iter().map(item).collect(),
+    }
+}
+
+/// `show=all`: everything about one config; absent is an empty answer.
+pub(super) fn show_all(app: &App, ctx: &Ctx) -> Answer {
+    let (data_id, group) = v1::named(ctx)?;
+    nacre_config::check::tenant(ctx.params.get("tenant"))?;
+    nacre_config::check::key(Some(data_id), Some(group))?;
+    let key = v1::written_key(ctx, data_id, group);
+    let Some(formal) = app.configs.get(KeyRef::from(&key)).and_then(|item| item.formal.clone()) else {
+        return Ok(Reply::new(JSON_UTF8, ""));
+    };
+    let tags = formal.meta.tags_text();
+    Ok(preset_json(&ConfigAllInfo {
+        info: ConfigInfo {
+            id: formal.id,
+            data_id: &key.data_id,
+            group: &key.group,
+            content: Some(&formal.content),
+            md5: Some(&formal.md5),
+            encrypted_data_key: Some(&formal.encrypted_data_key),
+            tenant: names::shown_2x(&key.namespace),
+            app_name: &formal.meta.app_name,
+            config_type: formal.meta.config_type.as_deref(),
+        },
+        advance: advance(&formal, tags.as_deref(), false),
+    }))
+}
+
+/// `GET /v1/cs/configs/catalog`: what a config says about itself.
+pub(super) fn catalog(app: &App, ctx: &Ctx) -> Answer {
+    let (data_id, group) = v1::named(ctx)?;
+    nacre_config::check::tenant(ctx.params.get("tenant"))?;
+    nacre_config::check::key(Some(data_id), Some(group))?;
+    let key = v1::written_key(ctx, data_id, group);
+    let formal = app.configs.get(KeyRef::from(&key)).and_then(|item| item.formal.clone());
+    let data = formal.map(|formal| json!(advance(&formal, formal.meta.tags_text().as_deref(), true)));
+    Ok(Reply::rest(None, data).typed(JSON_UTF8))
+}
+
+fn advance<'a>(formal: &'a nacre_config::FormalConfig, tags: Option<&'a str>, with_type: bool) -> ConfigAdvance<'a> {
+    let meta = &formal.meta;
+    ConfigAdvance {
+        create_time: formal.created,
+        modify_time: formal.modified,
+        create_user: formal.src_user.as_deref(),
+        create_ip: &formal.src_ip,
+        desc: meta.desc.as_deref(),
+        r#use: meta.r#use.as_deref(),
+        effect: meta.effect.as_deref(),
+        config_type: meta.config_type.as_deref().filter(|_| with_type),
+        schema: meta.schema.as_deref(),
+        config_tags: tags,
+    }
+}
+
+// v3
+
+/// `GET /v3/admin/cs/config/list`.
+pub(super) async fn admin_list(app: Arc<App>, ctx: Ctx) -> Answer {
+    let mode = mode(ctx.params.or("search", "blur"));
+    let content = Pattern::of(mode, ctx.params.or("configDetail", ""));
+    v3_list(&app, &ctx, mode, content).await
+}
+
+/// `GET /v3/console/cs/config/list`: by names, with wildcards.
+pub(super) async fn console_list(app: Arc<App>, ctx: Ctx) -> Answer {
+    if let Some(refused) = checked_names(&app, &ctx) {
+        return Ok(refused);
+    }
+    v3_list(&app, &ctx, SearchMode::Blur, Pattern::Any).await
+}
+
+/// `GET /v3/console/cs/config/searchDetail`: by content, too.
+pub(super) async fn console_search(app: Arc<App>, ctx: Ctx) -> Answer {
+    if let Some(refused) = checked_names(&app, &ctx) {
+        return Ok(refused);
+    }
+    let mode = mode(ctx.params.or("search", "blur"));
+    let content = Pattern::of(mode, ctx.params.or("configDetail", ""));
+    v3_list(&app, &ctx, mode, content).await
+}
+
+/// The console's searches check names unless they say that they are searches; never the namespace.
+fn checked_names(app: &App, ctx: &Ctx) -> Option<Reply> {
+    if !app.settings.param_check || ctx.params.get("search") == Some("blur") {
+        return None;
+    }
+    let info = check::ParamInfo {
+        data_id: ctx.params.non_blank("dataId"),
+        group: ctx.params.non_blank("groupName"),
+        ..Default::default()
+    };
+    check::check(&info, app.settings.metadata_length).err().map(|text| refuse::param_check(&text))
+}
+
+async fn v3_list(app: &App, ctx: &Ctx, mode: SearchMode, content: Pattern) -> Answer {
+    let params = &ctx.params;
+    let (page_no, page_size) = page_form(params, 1)?;
+    let tags = patterns(mode, params.or("configTags", ""));
+    let tagged = !tags.is_empty();
+    let search = ConfigSearch {
+        namespace: Pattern::Exact(names::namespace_3x(params.get("namespaceId").unwrap_or("")).to_owned()),
+        data_id: Pattern::of(mode, params.or("dataId", "")),
+        group: Pattern::of(mode, params.or("groupName", "")),
+        app_name: Pattern::accurate(params.or("appName", "")),
+        tags,
+        types: words(params.or("type", "")),
+        content,
+        ..ConfigSearch::default()
+    };
+    app.metrics.config.fuzzy_search.add(app.clock.now().wall);
+    let request = PageRequest { page_no, page_size: page_size.min(MOST) };
+    let page = page(app, search, request, false).await?;
+    Ok(Reply::result(page_body(&page, |row| basic(row, !tagged, 0))))
+}
+
+pub(super) fn basic(row: &ConfigRow, with_md5: bool, modified: i64) -> Value {
+    json!(ConfigBasicInfo {
+        id: row.id,
+        namespace_id: &row.key.namespace,
+        group_name: &row.key.group,
+        data_id: &row.key.data_id,
+        md5: with_md5.then_some(&*row.md5),
+        config_type: row.config_type.as_deref(),
+        app_name: &row.app_name,
+        create_time: 0,
+        modify_time: modified,
+    })
+}
+
+/// The absent text parameter of a v1 call.
+pub(super) fn tenant(ctx: &Ctx) -> Result<&str, Refusal> {
+    v1_text(&ctx.params, "tenant")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_glob_spans_namespaces_and_only_in_blur_searches() {
+        assert_eq!(namespace(SearchMode::Blur, "dev*"), Pattern::Glob("dev*".into()));
+        assert_eq!(namespace(SearchMode::Accurate, "dev*"), Pattern::Exact("dev*".into()));
+        for word in ["", "public", "null"] {
+            assert_eq!(namespace(SearchMode::Blur, word), Pattern::Exact("public".into()));
+        }
+    }
+}
