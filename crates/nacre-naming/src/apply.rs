@@ -199,6 +199,7 @@ impl Naming {
 
     /// An edit shows that somebody still wants the service; beats may be checked by other rules from now on.
     fn service_changed(&self, state: &mut SlotState, now: Now) {
+        self.persistent_changed();
         state.empty_since = now.mono;
         for publication in &state.publishers {
             self.apply_rules(state, &publication.0, now);

@@ -15,6 +15,7 @@
 //! | `apply`, `operator`, `command`, `rows` | durable commands, the operator's layer, the durable table |
 //! | `tick`, `brake` | what happens because time passes |
 //! | `fuzzy` | watched patterns |
+//! | `health` | active checks of persistent instances: whom to probe when, and what an outcome means |
 //! | `types`, `effects`, `options`, `client_id`, `switches`, `metadata`, `selector`, `beat_info`, `ids`, `validate` | vocabulary and its parsers |
 //!
 //! Read first: [`Naming`], [`Effects`], [`ServiceView`].
@@ -30,6 +31,7 @@ mod clients;
 mod command;
 mod effects;
 mod fuzzy;
+mod health;
 mod ids;
 mod metadata;
 mod naming;
@@ -55,6 +57,7 @@ pub use beat_info::BeatInfo;
 pub use client_id::ClientId;
 pub use command::{Applied, Consistency, InstanceRef, NamingCommand, NamingReply};
 pub use effects::Effects;
+pub use health::{CheckState, CheckTarget, HealthChecks, Probe, ProbeOutcome, TargetId};
 pub use metadata::{ClusterMetadata, HealthChecker, InstanceMetadata, ServiceMetadata, parse_metadata};
 pub use naming::Naming;
 pub use options::{BrakeOptions, Options};

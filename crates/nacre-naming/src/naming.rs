@@ -38,6 +38,8 @@ pub struct Naming {
     ref_floor: AtomicI64,
     /// Last snowflake: milliseconds << 12 | sequence.
     pub(crate) snowflake: AtomicU64,
+    /// Rises with every change that active checks must know of.
+    pub(crate) persistent_version: AtomicU64,
 }
 
 /// Services by namespace, in order of creation.
@@ -104,6 +106,7 @@ impl Naming {
             sequence: AtomicU64::new(0),
             ref_floor: AtomicI64::new(0),
             snowflake: AtomicU64::new(0),
+            persistent_version: AtomicU64::new(0),
         }
     }
 

@@ -274,6 +274,9 @@ impl Naming {
                 effects.fuzzy.extend(self.fuzzy.lock().appeared(&slot.key));
             }
         }
+        if !ephemeral {
+            self.persistent_changed();
+        }
         client.last_updated.store(now.mono, Relaxed);
         publication.last_beat.store(now.mono, Relaxed);
         self.settle(state, &publication, now);
@@ -395,6 +398,9 @@ impl Naming {
         self.counters.publications(client).fetch_sub(1, Relaxed);
         for instance in &instances {
             self.journal_removal(slot, state, client, instance, removal, now, effects);
+        }
+        if !client.is_ephemeral() {
+            self.persistent_changed();
         }
         if state.publishers.is_empty() {
             effects.vanished.push(slot.key.clone());

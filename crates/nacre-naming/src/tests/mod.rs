@@ -3,6 +3,7 @@
 mod beats;
 mod durable;
 mod fuzzy;
+mod health;
 mod housekeeping;
 mod model;
 mod operators;
