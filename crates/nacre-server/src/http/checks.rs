@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::{
     Ctx,
+    naming::unreadable,
     refuse::{self, Refusal},
     reply::{JSON_UTF8, Reply},
     table::{Check, Generation, Row},
@@ -40,13 +41,13 @@ fn naming(ctx: &mut Ctx, generation: Generation, how: Check, limit: usize) -> Re
         Check::Params | Check::Batch => ctx.params.get("metadata").filter(|text| !text.trim().is_empty()),
         _ => None,
     };
-    let metadata = metadata.map(parse_metadata).transpose().map_err(|error| unreadable(generation, &error))?;
+    let metadata = metadata.map(parse_metadata).transpose().map_err(|error| not_readable(generation, &error))?;
     let instances = match (how, ctx.params.non_blank("instances")) {
-        (Check::Batch, Some(text)) => Some(BatchTarget::parse(text).map_err(|error| unreadable(generation, &error))?),
+        (Check::Batch, Some(text)) => Some(BatchTarget::parse(text).map_err(|error| not_readable(generation, &error))?),
         _ => None,
     };
     let beat = match (how, ctx.params.non_blank("beat")) {
-        (Check::Beat, Some(text)) => Some(BeatInfo::parse(text).map_err(|error| unreadable(generation, &error))?),
+        (Check::Beat, Some(text)) => Some(BeatInfo::parse(text).map_err(|_| unreadable_beat(generation, text))?),
         _ => None,
     };
     let mut outcome = check::check(&naming_info(ctx, how, metadata.as_ref()), limit);
@@ -124,13 +125,23 @@ impl BatchTarget {
     }
 }
 
-/// The filter chain's own failure: 1.x and 2.x paths below `/v1/ns` pass one more filter, which adds its words.
-fn unreadable(generation: Generation, error: &NacosError) -> Refusal {
+/// The filter chain's own failure. 1.x paths below `/v1/ns` pass one more filter, which adds its words and the cause.
+fn not_readable(generation: Generation, error: &NacosError) -> Refusal {
     let text =
         if error.runtime { error.client_text() } else { format!("ErrCode:{}, ErrMsg:{}", error.status, error.message) };
-    let cause = &error.message;
+    failed(generation, text, &error.message)
+}
+
+fn unreadable_beat(generation: Generation, text: &str) -> Refusal {
+    const CLASS: &str = "com.alibaba.nacos.naming.healthcheck.RsInfo";
+    let complaint = unreadable::complaint(text, CLASS).unwrap_or_else(|| "a member has a value of another type".into());
+    let message =
+        format!("errCode: 101, errMsg: Nacos deserialize for class [{CLASS}] failed, cause error[{complaint}].  ");
+    failed(generation, message, &complaint)
+}
+
+fn failed(generation: Generation, text: String, cause: &str) -> Refusal {
     match generation {
-        Generation::V1 if error.runtime => Refusal::container(500, format!("Server failed, caused: {text};")),
         Generation::V1 => Refusal::container(500, format!("Server failed, caused: {text};caused: {cause};")),
         _ => Refusal::container(500, text),
     }

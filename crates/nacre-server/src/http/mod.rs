@@ -54,6 +54,9 @@ pub(crate) const AREAS: &[&[Row]] = &[
     naming::v1_service::ROWS,
     naming::v1_operator::ROWS,
     naming::v1_catalog::ROWS,
+    naming::v2_instance::ROWS,
+    naming::v2_service::ROWS,
+    naming::v3_client::ROWS,
 ];
 
 /// One request as handlers see it.
@@ -161,10 +164,10 @@ where
     if inner.is_empty() {
         return to_context(&parts.headers, &uri);
     }
-    site.charset_preset = refuse::under(inner, "/v1/cs");
     if let Some(reply) = refuse::firewall(&parts.method, &site) {
         return reply;
     }
+    site.charset_preset = refuse::under(inner, "/v1/cs");
     if let Some(reply) = preflight(&parts.method, &parts.headers, &site) {
         return reply;
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use nacre_model::{Instance, PUBLIC, ServiceKey};
-use nacre_naming::{HealthChecker, Selector, ServiceDetail, ServiceSummary, Subscriber};
+use nacre_naming::{ClientDetail, ClientId, HealthChecker, Selector, ServiceDetail, ServiceSummary, Subscriber};
 use nacre_wire::naming::InstanceJson;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -178,4 +178,43 @@ pub fn health_checkers() -> Value {
         all.insert(checker.kind().to_owned(), fields);
     }
     Value::Object(all)
+}
+
+/// Ids of all clients, sorted.
+pub fn client_ids(app: &App) -> Vec<String> {
+    app.naming.client_ids().iter().map(ToString::to_string).collect()
+}
+
+/// A client of v2 and v3. Of an `ip:port` client only the id tells.
+pub fn client(detail: &ClientDetail, generation: Generation) -> Value {
+    let mut shown = json!({
+        "clientId": detail.id.to_string(), "ephemeral": detail.ephemeral,
+        "lastUpdatedTime": detail.last_updated_time,
+        "clientType": if detail.id.is_connection() { "connection" } else { "ipPort" },
+    });
+    let v2 = generation == Generation::V2;
+    match &detail.connection {
+        Some(connection) => {
+            shown["connectType"] = json!(connection.connect_type);
+            shown["appName"] = json!(connection.app);
+            shown["version"] = json!(connection.version);
+            shown["clientIp"] = json!(connection.client_ip);
+            // v2 shows this number as text.
+            shown["clientPort"] =
+                if v2 { connection.client_port.to_string().into() } else { connection.client_port.into() };
+        }
+        None if v2 => {
+            if let ClientId::IpPort { ip, port, .. } = &detail.id {
+                shown["clientIp"] = json!(ip);
+                shown["clientPort"] = port.to_string().into();
+            }
+        }
+        None => {
+            for name in ["connectType", "appName", "version", "clientIp"] {
+                shown[name] = Value::Null;
+            }
+            shown["clientPort"] = 0.into();
+        }
+    }
+    shown
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `gate` | the filters in front of `/v1/ns` |
 //! | `read` | how parameters are read |
+//! | `binding`, `unreadable` | the words for what is missing or cannot be read |
 //! | `bodies` | the JSON of services, clusters, clients, subscribers, metrics |
 //! | `call` | what several generations do alike: register, list, beat, batch |
 //! | `v1_*`, `v2`, `v3_*` | the endpoints |
@@ -13,7 +14,11 @@ pub mod bodies;
 pub mod call;
 pub mod gate;
 pub mod read;
+pub mod unreadable;
 pub mod v1_catalog;
 pub mod v1_instance;
 pub mod v1_operator;
 pub mod v1_service;
+pub mod v2_instance;
+pub mod v2_service;
+pub mod v3_client;

@@ -1,0 +1,192 @@
+//! `/v2/ns/instance` and `/v2/ns/catalog`.
+
+use std::sync::Arc;
+
+use nacre_model::{DEFAULT_CLUSTER, DEFAULT_GROUP, Metadata, NacosError, PUBLIC, ServiceKey};
+use nacre_naming::{InstanceRef, NamingCommand, Page, parse_metadata};
+use nacre_wire::naming::InstanceJson;
+use serde_json::{Value, json};
+
+use super::{
+    binding::{Declared, Form, Kind},
+    bodies,
+    call::{self, BeatParams, Poller},
+    read::{Double, InstanceForm, form_metadata, form_service, grouped_key, joined_key},
+};
+use crate::{
+    app::App,
+    http::{
+        Ctx,
+        refuse::Refusal,
+        reply::{JSON, Reply, Style},
+        table::{ANY, Answer, Auth, Check, DELETE, GET, Generation, PATCH, POST, PUT, Row},
+    },
+    later, now,
+};
+
+const AREA: (Generation, &str, Style) = (Generation::V2, "naming", Style::Api);
+
+pub const ROWS: &[Row] = &[
+    Row::new(POST, "/v2/ns/instance", AREA, Auth::Write, later!(register)),
+    Row::new(DELETE, "/v2/ns/instance", AREA, Auth::Write, later!(deregister)),
+    Row::new(PUT, "/v2/ns/instance", AREA, Auth::Write, later!(update)),
+    Row::new(PATCH, "/v2/ns/instance", AREA, Auth::Write, later!(patch)),
+    Row::new(GET, "/v2/ns/instance", AREA, Auth::Read, now!(detail)),
+    Row::new(GET, "/v2/ns/instance/list", AREA, Auth::Read, now!(list)).checked(Check::List),
+    Row::new(PUT, "/v2/ns/instance/beat", AREA, Auth::Write, now!(beat)).checked(Check::Beat),
+    Row::new(PUT, "/v2/ns/instance/metadata/batch", AREA, Auth::Write, later!(update_metadata)).checked(Check::Batch),
+    Row::new(DELETE, "/v2/ns/instance/metadata/batch", AREA, Auth::Write, later!(delete_metadata))
+        .checked(Check::Batch),
+    Row::new(ANY, "/v2/ns/instance/statuses/{key}", AREA, Auth::None, now!(statuses)),
+    Row { style: Style::V1Naming, ..Row::new(ANY, "/v2/ns/catalog/instances", AREA, Auth::Read, now!(catalog)) },
+];
+
+fn declared(ctx: &Ctx) -> Declared<'_> {
+    Declared { params: &ctx.params, generation: Generation::V2 }
+}
+
+fn form(app: &App, ctx: &Ctx) -> Result<InstanceForm, Refusal> {
+    InstanceForm::read(ctx, Generation::V2, app.naming.switches().default_instance_ephemeral)
+}
+
+async fn register(app: Arc<App>, ctx: Ctx) -> Answer {
+    let form = form(&app, &ctx)?;
+    form.check()?;
+    call::register(&app, form.service, form.instance).await?;
+    Ok(Reply::result("ok"))
+}
+
+async fn deregister(app: Arc<App>, ctx: Ctx) -> Answer {
+    let form = form(&app, &ctx)?;
+    let instance = form.instance;
+    call::deregister(&app, form.service, &instance.ip, instance.port, instance.ephemeral).await?;
+    Ok(Reply::result("ok"))
+}
+
+async fn update(app: Arc<App>, ctx: Ctx) -> Answer {
+    let form = form(&app, &ctx)?;
+    form.check()?;
+    call::update(&app, form.service, form.instance).await?;
+    Ok(Reply::result("ok"))
+}
+
+/// The service of `serviceName` as the calls want it that do not join: grouped already.
+fn grouped_service(ctx: &Ctx, name: &str) -> Result<ServiceKey, NacosError> {
+    grouped_key(ctx.params.or("namespaceId", PUBLIC), name)
+}
+
+async fn patch(app: Arc<App>, ctx: Ctx) -> Answer {
+    let declared = declared(&ctx);
+    let name = declared.required("serviceName")?;
+    let ip = declared.required("ip")?;
+    let cluster = ctx.params.or("cluster", DEFAULT_CLUSTER);
+    let port: i32 = declared.required_number("port", Kind::Integer)?;
+    let weight: Double = declared.required_number("weight", Kind::Double)?;
+    let enabled = declared.required_truth("enabled", Kind::Boolean)?;
+    let metadata = declared.required("metadata")?;
+    let service = grouped_service(&ctx, name)?;
+    let metadata = match metadata.trim() {
+        "" => None,
+        _ => Some(parse_metadata(metadata)?),
+    };
+    // Asked here for the answer; whether it may be done is decided where it is applied.
+    app.naming.instance(&service, ip, port, cluster)?;
+    let instance = InstanceRef::new(ip, port, cluster);
+    let (weight, enabled) = (Some(weight.0), Some(enabled));
+    app.write_naming(NamingCommand::PatchInstance { service, instance, weight, enabled, metadata }).await?;
+    Ok(Reply::text("ok"))
+}
+
+/// The service of declared parameters.
+pub fn declared_service(ctx: &Ctx) -> Result<ServiceKey, Refusal> {
+    let name = declared(ctx).required("serviceName")?;
+    let (namespace, group) = (ctx.params.or("namespaceId", PUBLIC), ctx.params.or("groupName", DEFAULT_GROUP));
+    Ok(joined_key(Generation::V2, namespace, group, name)?)
+}
+
+fn detail(app: &App, ctx: &Ctx) -> Answer {
+    let declared = declared(ctx);
+    declared.required("serviceName")?;
+    let ip = declared.required("ip")?;
+    let cluster = ctx.params.or("clusterName", DEFAULT_CLUSTER);
+    let port: i32 = declared.required_number("port", Kind::Integer)?;
+    let service = declared_service(ctx)?;
+    let instance = app.naming.instance(&service, ip, port, cluster)?;
+    Ok(Reply::result(bodies::instance_detail("serviceName", &service, &instance)))
+}
+
+fn list(app: &App, ctx: &Ctx) -> Answer {
+    let declared = declared(ctx);
+    let udp_port = declared.number("port", Kind::Integer)?.unwrap_or(0);
+    let healthy_only = declared.truth("healthyOnly", Kind::Boolean)?.unwrap_or(false);
+    let service = declared_service(ctx)?;
+    let params = &ctx.params;
+    let poller = Poller { ip: params.or("ip", ""), udp_port, app: params.or("app", "") };
+    let view = call::list(app, ctx, &service, params.or("clusterName", ""), healthy_only, &poller);
+    let info = call::service_info(&view);
+    let body = [&br#"{"code":0,"message":"success","data":"#[..], &info, b"}"].concat();
+    Ok(Reply::new(JSON, body))
+}
+
+fn beat(app: &App, ctx: &Ctx) -> Answer {
+    let declared = declared(ctx);
+    let name = declared.required("serviceName")?;
+    let params = &ctx.params;
+    let ip = params.or("ip", "");
+    let cluster = params.or("clusterName", DEFAULT_CLUSTER);
+    let port: i32 = declared.number("port", Kind::Integer)?.unwrap_or(0);
+    let service = grouped_service(ctx, name)?;
+    call::beat(app, ctx, &BeatParams { service: &service, ip, port, cluster })
+}
+
+async fn update_metadata(app: Arc<App>, ctx: Ctx) -> Answer {
+    metadata_batch(&app, &ctx, Generation::V2, false).await
+}
+
+async fn delete_metadata(app: Arc<App>, ctx: Ctx) -> Answer {
+    metadata_batch(&app, &ctx, Generation::V2, true).await
+}
+
+/// PUT and DELETE metadata/batch of v2 and v3.
+pub async fn metadata_batch(app: &App, ctx: &Ctx, generation: Generation, delete: bool) -> Answer {
+    let form = Form { params: &ctx.params, generation, name: "instanceMetadataBatchOperationForm" };
+    let service = form_service(&form)?;
+    form.required("metadata")?;
+    let metadata = form_metadata(ctx)?.unwrap_or_default();
+    let (consistency, instances) = (form.text("consistencyType", ""), ctx.params.non_blank("instances"));
+    let metadata: &Metadata = &metadata;
+    let updated = call::metadata_batch(app, service, consistency, instances, metadata, delete).await?;
+    Ok(Reply::result(json!({ "updated": updated })))
+}
+
+fn statuses(app: &App, ctx: &Ctx) -> Answer {
+    Ok(Reply::json(&bodies::statuses(app, ctx.path_value("key"))))
+}
+
+fn catalog(app: &App, ctx: &Ctx) -> Answer {
+    // The annotated v1 handlers and this one share the words for what is missing.
+    let words = Declared { params: &ctx.params, generation: Generation::V1 };
+    let name = words.required("serviceName")?;
+    let number: i32 = words.required_number("pageNo", Kind::PrimitiveInt)?;
+    let size: i32 = words.required_number("pageSize", Kind::PrimitiveInt)?;
+    let healthy_only = words.truth("healthyOnly", Kind::Boolean)?;
+    let enabled_only = words.truth("enabledOnly", Kind::Boolean)?;
+    let (group, bare) = ServiceKey::split_grouped(name);
+    let service = ServiceKey::new(ctx.params.or("namespaceId", PUBLIC), group, bare);
+    let snapshot = app.naming.snapshot(&service);
+    let all = snapshot.iter().flat_map(|snapshot| snapshot.instances.iter());
+    // Equality, not "at least": `false` shows the unhealthy ones only.
+    let shown: Vec<_> = all
+        .filter(|i| healthy_only.is_none_or(|wanted| i.healthy == wanted))
+        .filter(|i| enabled_only.is_none_or(|wanted| i.enabled == wanted))
+        .collect();
+    let page = Page::new(number.into(), size.max(0).into()).slice(&shown);
+    let grouped = service.grouped();
+    let mut data = json!({});
+    if !page.is_empty() {
+        let page = page.iter().map(|instance| json!(InstanceJson { instance, grouped: &grouped }));
+        data["instances"] = Value::Array(page.collect());
+    }
+    data["count"] = shown.len().into();
+    Ok(Reply::result(data))
+}

@@ -1,0 +1,73 @@
+//! `/v3/client/ns/instance`: register and heartbeat, deregister, list.
+
+use std::sync::Arc;
+
+use nacre_model::{DEFAULT_CLUSTER, ErrorCode};
+use nacre_naming::{Beat, Query};
+use serde_json::Value;
+
+use super::{
+    binding::{Declared, Form, Kind},
+    bodies, call,
+    read::{InstanceForm, form_service},
+};
+use crate::{
+    app::App,
+    http::{
+        Ctx,
+        reply::{Reply, Style},
+        table::{Answer, Auth, Check, DELETE, GET, Generation, POST, Row},
+    },
+    later, now,
+};
+
+const AREA: (Generation, &str, Style) = (Generation::V3Client, "naming", Style::Api);
+
+pub const ROWS: &[Row] = &[
+    Row::new(POST, "/v3/client/ns/instance", AREA, Auth::Write, later!(register)),
+    Row::new(DELETE, "/v3/client/ns/instance", AREA, Auth::Write, later!(deregister)),
+    Row::new(GET, "/v3/client/ns/instance/list", AREA, Auth::Read, now!(list)).checked(Check::List),
+];
+
+async fn register(app: Arc<App>, ctx: Ctx) -> Answer {
+    let default = app.naming.switches().default_instance_ephemeral;
+    let heart_beat = Declared { params: &ctx.params, generation: Generation::V3Client }
+        .truth("heartBeat", Kind::PrimitiveBoolean)?
+        .unwrap_or(false);
+    let form = InstanceForm::read(&ctx, Generation::V3Client, default)?;
+    form.check()?;
+    if !heart_beat {
+        call::register(&app, form.service, form.instance).await?;
+        return Ok(Reply::result("ok"));
+    }
+    let instance = &form.instance;
+    let beat =
+        Beat { service: &form.service, ip: &instance.ip, port: instance.port, cluster: &instance.cluster, info: None };
+    let (answer, effects) = app.naming.beat(&beat, app.clock.now())?;
+    app.effects.naming(effects);
+    if answer.found() {
+        return Ok(Reply::result("ok"));
+    }
+    // Not an error of HTTP: the client registers again.
+    Ok(Reply::result_code(ErrorCode::INSTANCE_NOT_FOUND, Value::Null))
+}
+
+async fn deregister(app: Arc<App>, ctx: Ctx) -> Answer {
+    let default = app.naming.switches().default_instance_ephemeral;
+    let form = InstanceForm::read(&ctx, Generation::V3Client, default)?;
+    let instance = form.instance;
+    call::deregister(&app, form.service, &instance.ip, instance.port, instance.ephemeral).await?;
+    Ok(Reply::result("ok"))
+}
+
+fn list(app: &App, ctx: &Ctx) -> Answer {
+    let form = Form { params: &ctx.params, generation: Generation::V3Client, name: "instanceListForm" };
+    // Read for its errors only, as in 3.1: unhealthy instances are listed whatever it says.
+    form.truth("healthyOnly", Kind::Boolean)?;
+    let service = form_service(&form)?;
+    let clusters = form.text("clusterName", DEFAULT_CLUSTER);
+    let query = Query { clusters, healthy_only: false, consumer_ip: "" };
+    let view = app.naming.list(&service, &query, app.clock.now());
+    let grouped = service.grouped();
+    Ok(Reply::result(bodies::Instances { hosts: &view.hosts, grouped: &grouped }))
+}
