@@ -105,7 +105,7 @@ def alone(client, binary, run_dir, report):
     drivers = []
 
     def start_driver(session, role, namespace=""):
-        drivers.append(Driver(client.command(), os.path.join(home, role), HOST, server.port, namespace, client.env()))
+        drivers.append(Driver(client, os.path.join(home, role), HOST, server.port, namespace))
         return drivers[-1]
 
     session = behaviours.Session(client, server, report, start_driver)
@@ -130,7 +130,7 @@ def together(clients, binary, run_dir, report):
     try:
         server.start()
         for client in clients:
-            cast[client] = Driver(client.command(), os.path.join(home, client.name), HOST, server.port, "", client.env())
+            cast[client] = Driver(client, os.path.join(home, client.name), HOST, server.port)
         for driver in cast.values():
             driver.ready()
         mixed.run(cast, server, report, f"{os.getpid():x}")

@@ -28,7 +28,7 @@ class Client:
     """One SDK in one version. `beats` tells the HTTP generation (known by beats) from the gRPC one (known by connection)."""
 
     def __init__(self, name, title, version, tools, beats=False, lacks=None, all_clusters=(), zero_weight=True,
-                 relisten_within=45):
+                 relisten_within=45, ordered=True):
         self.name = name
         self.title = title
         self.version = version
@@ -38,6 +38,7 @@ class Client:
         self.all_clusters = list(all_clusters)
         self.zero_weight = zero_weight
         self.relisten_within = relisten_within
+        self.ordered = ordered
         self.out = None
 
     def build(self, target):
@@ -179,7 +180,8 @@ FUZZY = ("fuzzy_naming", "fuzzy_config", "redo_fuzzy")
 ADMIN = ("service_admin", "instance_admin")
 
 CLIENTS = [
-    RustClient("rust", "Rust", "0.8.3", {"cargo": "Rust 1.85 or newer"}, relisten_within=80, lacks={
+    # It asks for changed configs once a minute only, and runs each callback in a task of its own, the newest first.
+    RustClient("rust", "Rust", "0.8.3", {"cargo": "Rust 1.85 or newer"}, relisten_within=80, ordered=False, lacks={
         **_without(NO_BATCH_DEREGISTER, "batch_deregister"), **_without(NO_FUZZY, *FUZZY), **_without(NO_ADMIN, *ADMIN),
         "server_status": "offers no such call",
         "remove_event": "tells its listeners nothing when a config is removed"}),

@@ -18,19 +18,21 @@ class DriverError(Exception):
 
 
 class Driver:
-    def __init__(self, command, home, server_host, port, namespace="", env=None):
+    def __init__(self, client, home, server_host, port, namespace=""):
         os.makedirs(home, exist_ok=True)
         self.home = home
+        self.ordered = client.ordered
         self.ops = ()
         self._changed = threading.Condition()
         self._replies = {}
         self._events = {}
+        self._seen = {}
         self._next = 0
         self._ended = False
         self._errors = open(os.path.join(home, "stderr.log"), "ab")
         self.process = subprocess.Popen(
-            [part.replace("{home}", home) for part in command] + [server_host, str(port), namespace],
-            cwd=home, env=dict(env or os.environ, HOME=home), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            [part.replace("{home}", home) for part in client.command()] + [server_host, str(port), namespace],
+            cwd=home, env=dict(client.env(), HOME=home), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=self._errors)
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -80,11 +82,18 @@ class Driver:
 
     def last(self, tag, holds, what, within=SEEN_WITHIN):
         """Waits until the newest event of a subscription satisfies the predicate: extra identical events are normal."""
-        self._until(lambda: self._events.get(tag) and holds(self._events[tag][-1]), within)
-        events = self._events.get(tag) or [None]
-        if events[-1] is None or not holds(events[-1]):
-            raise AssertionError(f"{what}: not seen within {within} s; newest event {shown(events[-1])}")
-        return events[-1]
+        seen = self._seen.get(tag, 0)
+
+        def satisfied():
+            events = self._events.get(tag, [])
+            # An SDK that hands events over in any order is satisfied by each that came since the last wait.
+            return any(map(holds, events[-1:] if self.ordered else events[max(0, seen - 1):]))
+
+        self._until(satisfied, within)
+        events = self._events.get(tag, [])
+        if not satisfied():
+            raise AssertionError(f"{what}: not seen within {within} s; newest event {shown(events[-1:])}")
+        self._seen[tag] = len(events)
 
     def some(self, tag, holds, what, within=SEEN_WITHIN):
         """Waits for any event that satisfies the predicate, for events that tell of a change and not of a state."""
