@@ -1,5 +1,7 @@
 //! kill -9 in the middle of writing, again and again: no acknowledged write is lost, none is applied twice.
 
+#![allow(clippy::unwrap_used)]
+
 use std::{
     collections::BTreeSet,
     fs,
