@@ -97,8 +97,9 @@ pub async fn start(props: Properties) -> Result<Arc<App>, RunError> {
     let consensus = Consensus::start(props.write_road(), machine, record).await?;
     consensus.ready(READY_WITHIN).await?;
 
-    let grpc = Arc::new(Hub::new(grpc::Options::of(&props), clock.clone(), journal.clone(), naming.clone()));
     let metrics = Arc::<Metrics>::default();
+    let options = grpc::Options::of(&props);
+    let grpc = Arc::new(Hub::new(options, clock.clone(), journal.clone(), metrics.clone(), naming.clone()));
     let udp = Arc::new(Udp::bind(clock.clone(), naming.clone(), journal.clone(), metrics.clone())?);
     let app = Arc::new(App {
         grpc: grpc.clone(),

@@ -238,6 +238,16 @@ impl Connections {
         self.len() == 0
     }
 
+    /// How many there are of each label `module`; others are `unknown`.
+    pub fn by_module(&self) -> [(&'static str, usize); 5] {
+        let mut counts = [("config", 0), ("naming", 0), ("lock", 0), ("ai", 0), ("unknown", 0)];
+        self.for_each(|connection| {
+            let at = counts.iter().position(|(module, _)| *module == connection.module());
+            counts[at.unwrap_or(counts.len() - 1)].1 += 1;
+        });
+        counts
+    }
+
     /// Connections of SDKs, for the loader APIs.
     pub fn sdk_count(&self) -> usize {
         self.map.pin().values().filter(|connection| connection.is_sdk()).count()

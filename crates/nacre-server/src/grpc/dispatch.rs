@@ -2,21 +2,21 @@
 //! that fails answers, and it matters to clients whether the answer is an `ErrorResponse` (they retry and reconnect) or
 //! of the request's own response type (the caller sees it).
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use nacre_model::{Cause, Event, NacosError, Subject};
 use nacre_wire::grpc::{
     Envelope, Payload,
     connection::ServerCheckResponse,
-    envelope::{Nothing, answer as json},
+    envelope::{Nothing, answer as json, answer_members},
     lenient::parse,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     connections::Connection,
-    table::{self, Answering, Kind},
+    table::{self, Answering, Kind, Row},
     transport::Transport,
 };
 use crate::app::App;
@@ -59,27 +59,73 @@ pub trait Operation: DeserializeOwned + Send {
 
 /// A handler's answer: envelope and fields as JSON.
 #[derive(Debug)]
-pub struct Reply(pub Bytes);
+pub struct Reply {
+    body: Bytes,
+    /// `errorCode`, for the metrics.
+    code: i32,
+}
 
 impl Reply {
+    pub fn new<T: Serialize>(envelope: &Envelope, fields: &T) -> Self {
+        Self { body: json(envelope, fields), code: envelope.error_code }
+    }
+
+    /// Of fields that are JSON text already.
+    pub fn ready_made(envelope: &Envelope, members: &[u8]) -> Self {
+        Self { body: answer_members(envelope, members), code: envelope.error_code }
+    }
+
     pub fn ok<T: Serialize>(fields: &T) -> Self {
-        Self(json(&Envelope::ok(), fields))
+        Self::new(&Envelope::ok(), fields)
     }
 
     /// A failure of the request's own response type; other fields have their defaults.
     pub fn typed<T: Serialize + Default>(code: i32, message: impl Into<String>) -> Self {
-        Self(json(&Envelope::fail(code, message), &T::default()))
+        Self::new(&Envelope::fail(code, message), &T::default())
     }
 }
 
-fn error_response(envelope: &Envelope) -> Payload {
-    Payload::answer("ErrorResponse", json(envelope, &Nothing {}))
+/// What goes back, and its `errorCode`.
+pub struct Answered {
+    payload: Payload,
+    code: i32,
+}
+
+fn error_response(envelope: &Envelope) -> Answered {
+    Answered { payload: Payload::answer("ErrorResponse", json(envelope, &Nothing {})), code: envelope.error_code }
 }
 
 /// Answers one unary call.
 pub(super) async fn answer(transport: &Transport, payload: Payload) -> Payload {
+    let began = Instant::now();
+    let row = table::find(payload.type_name());
+    let Answered { payload, code } = pass(transport, row, payload).await;
+    let (name, module) = row.map_or(("unknown", "unknown"), |row| (row.name, row.module));
+    let (nanos, mono) = (began.elapsed().as_nanos() as u64, transport.app.clock.now().mono);
+    transport.app.metrics.grpc(name, module, code, nanos, mono);
+    count_config(transport, row, nanos, mono);
+    payload
+}
+
+/// The reference's own figures of config calls; listening counts as reading.
+fn count_config(transport: &Transport, row: Option<&'static Row>, nanos: u64, mono: u64) {
+    let (figures, wall) = (&transport.app.metrics.config, transport.app.clock.now().wall);
+    match row.map(|row| row.name) {
+        Some("ConfigQueryRequest") => {
+            figures.read.add(wall);
+            figures.read_time.record(nanos, mono);
+        }
+        Some("ConfigBatchListenRequest" | "ConfigRemoveRequest") => figures.read.add(wall),
+        Some("ConfigPublishRequest") => {
+            figures.published.add(wall);
+            figures.write_time.record(nanos, mono);
+        }
+        _ => {}
+    }
+}
+
+async fn pass(transport: &Transport, row: Option<&'static Row>, payload: Payload) -> Answered {
     let name = payload.type_name();
-    let row = table::find(name);
     if row.is_some_and(|row| matches!(row.kind, Kind::ClusterOnly)) {
         return error_response(&Envelope::fail(502, format!(" invoke {name} from sdk is forbidden")));
     }
@@ -89,7 +135,8 @@ pub(super) async fn answer(transport: &Transport, payload: Payload) -> Payload {
     let handler = match row.map(|row| &row.kind) {
         Some(Kind::ServerCheck) => {
             let fields = ServerCheckResponse { connection_id: &transport.peer.id, support_ability_negotiation: true };
-            return Payload::answer("ServerCheckResponse", json(&Envelope::ok(), &fields));
+            let body = json(&Envelope::ok(), &fields);
+            return Answered { payload: Payload::answer("ServerCheckResponse", body), code: 0 };
         }
         Some(Kind::Handler(handler)) => handler,
         Some(Kind::ClusterOnly) | None => return error_response(&Envelope::fail(302, "RequestHandler Not Found")),
@@ -115,10 +162,10 @@ pub(super) fn run<O: Operation>(call: Call<'_>) -> Answering<'_> {
             let message = format!("Param check invalid:{text}");
             refused(&call, 400, &message);
             let body = json(&Envelope::fail(400, message), &O::Fields::default());
-            return Payload::answer(O::RESPONSE, body);
+            return Answered { payload: Payload::answer(O::RESPONSE, body), code: 400 };
         }
         match operation.run(&call).await {
-            Ok(Reply(body)) => Payload::answer(O::RESPONSE, body),
+            Ok(Reply { body, code }) => Answered { payload: Payload::answer(O::RESPONSE, body), code },
             Err(error) => {
                 let message = error.client_text();
                 refused(&call, error.status, &message);

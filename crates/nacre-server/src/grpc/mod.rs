@@ -36,7 +36,7 @@ use nacre_naming::Naming;
 pub use transport::serve_connection;
 
 use self::{coalesce::Coalescer, connections::Connections, outbox::Rules, timers::Timers};
-use crate::{clock::Clock, properties::Properties};
+use crate::{clock::Clock, metrics::Metrics, properties::Properties};
 
 /// Settings of this face.
 #[derive(Clone, Debug)]
@@ -101,6 +101,7 @@ pub struct Hub {
     pub options: Options,
     clock: Clock,
     journal: Arc<Journal>,
+    metrics: Arc<Metrics>,
     naming: Arc<Naming>,
     timers: Timers,
     services: Coalescer<ServiceKey>,
@@ -108,7 +109,13 @@ pub struct Hub {
 }
 
 impl Hub {
-    pub fn new(options: Options, clock: Clock, journal: Arc<Journal>, naming: Arc<Naming>) -> Self {
+    pub fn new(
+        options: Options,
+        clock: Clock,
+        journal: Arc<Journal>,
+        metrics: Arc<Metrics>,
+        naming: Arc<Naming>,
+    ) -> Self {
         Self {
             connections: Connections::default(),
             services: Coalescer::new(options.push_delay),
@@ -117,6 +124,7 @@ impl Hub {
             options,
             clock,
             journal,
+            metrics,
             naming,
         }
     }

@@ -159,6 +159,8 @@ struct Chain {
     /// Sends that failed since the last success.
     failed: u32,
     sent: Option<u64>,
+    /// Services: since when the newest state is owed.
+    owed: Option<u64>,
     /// Services: the client holds a list with hosts.
     shown: bool,
     /// Services: an empty list may replace one with hosts.
@@ -171,6 +173,8 @@ struct Chain {
 struct Flight {
     target: Target,
     sent: u64,
+    /// When what it tells became owed.
+    owed: u64,
     timer: Option<TimerKey>,
 }
 
@@ -204,6 +208,10 @@ pub struct Outcome {
     /// Ask the timers for this moment.
     pub arm: Option<u64>,
     pub failed: Option<Failure>,
+    /// Milliseconds from a service's change to its acknowledgement.
+    pub cost: Option<u64>,
+    /// Service pushes that failed.
+    pub missed: u64,
 }
 
 /// The connection cannot go on as it is.
@@ -229,6 +237,8 @@ pub struct Sent {
     pub type_name: &'static str,
     pub body: Bytes,
     pub event: Option<Event>,
+    /// For a service: whether its list is empty.
+    pub service: Option<bool>,
 }
 
 /// See the module's head.
@@ -424,7 +434,7 @@ impl Outbox {
     }
 
     /// The service changed; `empty` says what this client would get.
-    pub fn mark(&self, service: &ServiceKey, empty: bool, may_empty: bool) -> Marked {
+    pub fn mark(&self, service: &ServiceKey, empty: bool, may_empty: bool, now: Now) -> Marked {
         let target = Target::Service(service.clone());
         let mut state = self.state.lock();
         if state.closed {
@@ -435,6 +445,7 @@ impl Outbox {
             return Marked::Held;
         }
         chain.may_empty |= may_empty;
+        chain.owed.get_or_insert(now.mono);
         state.queue(&target);
         Marked::Queued
     }
@@ -546,18 +557,19 @@ impl Outbox {
         if *target == Target::SetupAck {
             state.chains.remove(target);
             let body = envelope::assemble(load.module, None, &load.members);
-            return Some(Sent { type_name: load.type_name, body, event: None });
+            return Some(Sent { type_name: load.type_name, body, event: None, service: None });
         }
         let id = next_id();
         if *target != Target::Detection {
             chain.sent = Some(now.mono);
         }
         chain.flight = Some(id);
+        let owed = chain.owed.take().unwrap_or(now.mono);
         if let Some(flight) = old.and_then(|old| state.flights.remove(&old)) {
             state.stop(flight.timer);
         }
         let timer = self.rules.ack_limit(target).map(|limit| state.timer(now.mono + limit, Timer::Ack(id)));
-        state.flights.insert(id, Flight { target: target.clone(), sent: now.mono, timer });
+        state.flights.insert(id, Flight { target: target.clone(), sent: now.mono, owed, timer });
         drop(state);
         let body = envelope::assemble(load.module, Some(id), &load.members);
         let request = if attempt > 1 { format!("{id}, attempt {attempt}") } else { id.to_string() };
@@ -565,7 +577,8 @@ impl Outbox {
             Target::Detection => None,
             _ => Some(Event::new(now, self.subject(target), Cause::PushSent { request })),
         };
-        Some(Sent { type_name: load.type_name, body, event })
+        let service = matches!(target, Target::Service(_)).then_some(empty);
+        Some(Sent { type_name: load.type_name, body, event, service })
     }
 
     /// An acknowledgement came. Unknown numbers (late ones too) are nobody's.
@@ -603,7 +616,8 @@ impl Outbox {
         };
         self.succeeded(&mut state, &target);
         let events = cause.map(|cause| Event::new(now, self.subject(&target), cause)).into_iter().collect();
-        Outcome { events, ..state.outcome() }
+        let cost = matches!(target, Target::Service(_)).then(|| now.mono.saturating_sub(flight.owed));
+        Outcome { events, cost, ..state.outcome() }
     }
 
     fn succeeded(&self, state: &mut State, target: &Target) {
@@ -668,7 +682,8 @@ impl Outbox {
             let due = now.mono + self.rules.retry_after(target, attempt);
             state.later(target, due);
         }
-        Outcome { events, failed, ..state.outcome() }
+        let missed = u64::from(matches!(target, Target::Service(_)));
+        Outcome { events, failed, missed, ..state.outcome() }
     }
 
     /// Does what is due.
@@ -704,6 +719,7 @@ impl Outbox {
             all.events.extend(outcome.events);
             all.failed = all.failed.or(outcome.failed);
             all.arm = outcome.arm.or(all.arm);
+            all.missed += outcome.missed;
         }
         all.arm = state.rearm().or(all.arm);
         all

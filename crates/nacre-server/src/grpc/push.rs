@@ -22,7 +22,7 @@ use super::{
     Hub,
     coalesce::Turn,
     connections::Connection,
-    outbox::{Domain, Failure, Load, Marked, Outcome, Target, View},
+    outbox::{Domain, Failure, Load, Marked, Outcome, Sent, Target, View},
     timers::Wake,
 };
 use crate::effects::Face;
@@ -142,6 +142,12 @@ impl Hub {
         if let Some(due) = outcome.arm {
             self.timers.arm(due, Wake::Connection(Arc::downgrade(connection)));
         }
+        if let Some(cost) = outcome.cost {
+            self.metrics.push.cost.record(cost * 1_000_000, self.now().mono);
+        }
+        for _ in 0..outcome.missed {
+            self.metrics.push.failed.add(self.now().wall);
+        }
         match outcome.failed {
             None => {}
             Some(Failure::Unacknowledged { tries }) => {
@@ -153,6 +159,16 @@ impl Hub {
                 let idle_ms = connection.idle(self.now());
                 connection.closer.close(Disconnect::DetectionUnanswered { idle_ms });
             }
+        }
+    }
+
+    /// Counts a push.
+    pub(super) fn leaves(&self, sent: &Sent) {
+        let Some(empty) = sent.service else { return };
+        let wall = self.now().wall;
+        self.metrics.push.total.add(wall);
+        if empty {
+            self.metrics.push.empty.add(wall);
         }
     }
 
@@ -216,7 +232,7 @@ impl Hub {
                     empty
                 }
             };
-            match connection.outbox.mark(service, empty, may_empty) {
+            match connection.outbox.mark(service, empty, may_empty, now) {
                 Marked::Held => held = true,
                 Marked::Queued => sent = true,
             }

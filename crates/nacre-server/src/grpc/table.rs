@@ -3,9 +3,10 @@
 
 use std::{future::Future, pin::Pin};
 
-use nacre_wire::grpc::Payload;
-
-use super::{dispatch::Call, handlers};
+use super::{
+    dispatch::{Answered, Call},
+    handlers,
+};
 
 /// What a caller needs; enforced once authentication lands, shown in the docs already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +18,7 @@ pub enum Auth {
     Identity,
 }
 
-pub(super) type Answering<'a> = Pin<Box<dyn Future<Output = Payload> + Send + 'a>>;
+pub(super) type Answering<'a> = Pin<Box<dyn Future<Output = Answered> + Send + 'a>>;
 
 /// One unary request type.
 pub struct Row {

@@ -306,6 +306,7 @@ impl Stream for Pushes {
         let (sent, outcome) = connection.outbox.next(&self.slot, app.clock.now(), || hub.next_request(), view);
         hub.act(connection, outcome);
         let Some(sent) = sent else { return Poll::Pending };
+        hub.leaves(&sent);
         if let Some(event) = sent.event {
             hub.record(event);
         }

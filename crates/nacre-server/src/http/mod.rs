@@ -11,7 +11,8 @@ pub mod config;
 pub mod core;
 pub mod dates;
 pub mod diagnosis;
-pub mod login;
+pub mod loader;
+mod login;
 pub mod namespaces;
 pub mod naming;
 pub mod params;
@@ -47,6 +48,7 @@ pub(crate) const AREAS: &[&[Row]] = &[
     namespaces::ROWS,
     state::ROWS,
     core::ROWS,
+    loader::ROWS,
     login::ROWS,
     actuator::ROWS,
     diagnosis::ROWS,
@@ -172,7 +174,7 @@ where
         return reply;
     }
     let v1_naming = refuse::under(inner, "/v1/ns");
-    if v1_naming && let Some(reply) = naming::gate::traffic(&app, &parts.method, inner, &uri, &parts.headers) {
+    if v1_naming && let Some(reply) = naming::gate::traffic(app, &parts.method, inner, &uri, &parts.headers) {
         return reply;
     }
     let (row, path) = match app.router.find(&parts.method, inner) {

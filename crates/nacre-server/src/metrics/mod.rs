@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use http::Method;
 use nacre_model::{ErrorCode, NacosError};
 
+pub use process::Process;
 pub use text::{CONTENT_TYPE, exposition};
 pub use timer::Timer;
 

@@ -118,7 +118,10 @@ fn monitors(text: &mut Text, app: &App, status: &Status) {
     for name in ["notifyTask", "dumpTask", "notifyClientTask"] {
         text.monitor("config", name, 0.0);
     }
-    text.monitor("core", "longConnection", naming.connection_based_client_count as f64);
+    text.monitor("core", "longConnection", app.grpc.connections.len() as f64);
+    for (module, count) in app.grpc.connections.by_module() {
+        text.monitor(module, "longConnection", count as f64);
+    }
 }
 
 fn naming(text: &mut Text, app: &App) {

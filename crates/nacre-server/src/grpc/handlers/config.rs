@@ -16,7 +16,7 @@ use nacre_wire::grpc::{
         ChangedConfig, ConfigBatchListenRequest, ConfigChangeBatchListenResponse, ConfigPublishRequest,
         ConfigQueryRequest, ConfigQueryResponse, ConfigRemoveRequest,
     },
-    envelope::{Nothing, answer},
+    envelope::Nothing,
 };
 
 use super::super::dispatch::{Call, Operation, Reply};
@@ -60,10 +60,10 @@ impl Operation for ConfigQueryRequest {
                     beta: found.is_beta(),
                 })
             }
-            Lookup::NotFound => Reply(answer(&missing(), &ConfigQueryResponse::default())),
+            Lookup::NotFound => Reply::new(&missing(), &ConfigQueryResponse::default()),
             Lookup::TagNotFound => {
                 let fields = ConfigQueryResponse { tag: asker.explicit_tag(), ..ConfigQueryResponse::default() };
-                Reply(answer(&missing(), &fields))
+                Reply::new(&missing(), &fields)
             }
         })
     }
@@ -97,7 +97,7 @@ impl Operation for ConfigPublishRequest {
 
     async fn run(self, call: &Call<'_>) -> Result<Reply, NacosError> {
         if let Err(error) = config_check::key(self.data_id.as_deref(), self.group.as_deref())
-            .and_then(|()| config_check::content(self.content.as_deref(), call.app.props.u64("maxContent")))
+            .and_then(|()| config_check::content(self.content.as_deref(), call.app.settings.max_content))
         {
             return Ok(publish_failed(&error));
         }
@@ -126,7 +126,7 @@ impl Operation for ConfigPublishRequest {
             replace_tags: advance.config_tags.is_some(),
             encrypted_data_key: self.addition("encryptedDataKey").unwrap_or_default().into(),
             source: source(call, self.addition("src_user")),
-            rules: call.app.props.config_rules(),
+            rules: call.app.settings.config_rules.clone(),
             cas_md5: self.cas_md5.clone().filter(|md5| !md5.trim().is_empty()),
             meta,
             ..Publish::new(key, self.content.unwrap_or_default())

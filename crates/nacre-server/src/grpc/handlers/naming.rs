@@ -7,7 +7,7 @@ use nacre_model::{
 use nacre_naming::{NamingCommand, Page, Query, ServiceView, Subscription, check_instance};
 use nacre_wire::grpc::{
     Envelope,
-    envelope::{Nothing, answer, answer_members},
+    envelope::Nothing,
     naming::{
         BATCH_REGISTER, BatchInstanceRequest, DEREGISTER, InstanceBody, InstanceRequest, InstanceResponse, REGISTER,
         ServiceListRequest, ServiceListResponse, ServiceQueryRequest, SubscribeServiceRequest,
@@ -219,7 +219,7 @@ impl Operation for ServiceQueryRequest {
             consumer_ip: &call.connection.client_ip,
         };
         let view = call.app.naming.list(&key, &query, call.app.clock.now());
-        Ok(Reply(answer_members(&Envelope::ok(), &service_info(&view))))
+        Ok(Reply::ready_made(&Envelope::ok(), &service_info(&view)))
     }
 }
 
@@ -241,7 +241,7 @@ impl Operation for ServiceListRequest {
         let page = Page::new(self.page_no.into(), self.page_size.into());
         let names = call.app.naming.service_names(nacre_model::key::namespace(namespace), group, page);
         let fields = ServiceListResponse { count: names.total, service_names: names.rows };
-        Ok(Reply(answer(&Envelope::ok(), &fields)))
+        Ok(Reply::ok(&fields))
     }
 }
 
@@ -289,7 +289,7 @@ impl Operation for SubscribeServiceRequest {
             (app.naming.list(&key, &query, now), effects)
         };
         app.effects.naming(effects);
-        Ok(Reply(answer_members(&Envelope::ok_with("success"), &service_info(&view))))
+        Ok(Reply::ready_made(&Envelope::ok_with("success"), &service_info(&view)))
     }
 }
 

@@ -1,0 +1,188 @@
+//! Connection load and moving gRPC clients to other servers (`core/loader`).
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    Ctx,
+    bind::{Java, api_missing, not_present, v3_number_required},
+    core,
+    refuse::html_escape,
+    reply::{Reply, Style},
+    table::{Answer, Auth, Check, GET, Generation, POST, Row},
+};
+use crate::{app::App, grpc::connections::Connection, metrics::Process, now};
+
+const V2: (Generation, &str, Style) = (Generation::V2, "core", Style::Api);
+const ADMIN: (Generation, &str, Style) = (Generation::V3Admin, "core", Style::Api);
+
+pub const ROWS: &[Row] = &[
+    Row::new(GET, "/v2/core/loader/current", V2, Auth::Admin, now!(v2_current)).checked(Check::Off),
+    Row::new(GET, "/v2/core/loader/cluster", V2, Auth::Admin, now!(v2_cluster)).checked(Check::Off),
+    Row::new(GET, "/v2/core/loader/reloadCurrent", V2, Auth::Admin, now!(v2_reload_current)).checked(Check::Off),
+    Row::new(GET, "/v2/core/loader/reloadClient", V2, Auth::Admin, now!(v2_reload_client)).checked(Check::Off),
+    Row::new(GET, "/v2/core/loader/smartReloadCluster", V2, Auth::Admin, now!(v2_smart)).checked(Check::Off),
+    Row::new(GET, "/v3/admin/core/loader/current", ADMIN, Auth::Admin, now!(v3_current)).checked(Check::Off),
+    Row::new(GET, "/v3/admin/core/loader/cluster", ADMIN, Auth::Admin, now!(v3_cluster)).checked(Check::Off),
+    Row::new(POST, "/v3/admin/core/loader/reloadCurrent", ADMIN, Auth::Admin, now!(v3_reload_current))
+        .checked(Check::Off),
+    Row::new(POST, "/v3/admin/core/loader/reloadClient", ADMIN, Auth::Admin, now!(v3_reload_client))
+        .checked(Check::Off),
+    Row::new(POST, "/v3/admin/core/loader/smartReloadCluster", ADMIN, Auth::Admin, now!(v3_smart)).checked(Check::Off),
+];
+
+/// Registered gRPC connections by id.
+fn current(app: &App) -> Value {
+    let mut all = Map::new();
+    app.grpc.connections.for_each(|connection| {
+        all.insert(connection.id().to_string(), shown(app, connection));
+    });
+    all.into()
+}
+
+fn shown(app: &App, connection: &Connection) -> Value {
+    let now = app.clock.now();
+    let idle = i64::try_from(connection.idle(now)).unwrap_or(i64::MAX);
+    json!({
+        "traced": false,
+        "abilityTable": connection.abilities,
+        "metaInfo": {
+            "connectType": "GRPC",
+            "clientIp": connection.client_ip,
+            "remoteIp": connection.peer.remote.ip(),
+            "remotePort": connection.peer.remote.port(),
+            "localPort": connection.peer.local.port(),
+            "version": connection.version,
+            "connectionId": connection.id(),
+            "createTime": connection.created.wall,
+            "lastActiveTime": now.wall - idle,
+            "appName": connection.app,
+            "tenant": connection.tenant,
+            "labels": connection.labels,
+            "tlsProtected": false,
+            "sdkSource": connection.is_sdk(),
+            "clusterSource": connection.label("source") == "cluster",
+        },
+        "connected": true,
+    })
+}
+
+/// The load of all members; this node is all of them. 2.x wraps a row's figures in `metric`.
+fn cluster(app: &App, wrapped: bool) -> Value {
+    let (sdk, all) = (app.grpc.connections.sdk_count(), app.grpc.connections.len());
+    let process = Process::read();
+    let load = process.load_1m.map_or_else(String::new, |load| load.to_string());
+    let metric = json!({
+        "load": load,
+        "sdkConCount": sdk.to_string(),
+        "cpu": busy(app, &process).to_string(),
+        "conCount": all.to_string(),
+    });
+    let address = format!("{}:{}", core::own_ip(app), app.settings.main_port);
+    let row = if wrapped {
+        json!({ "address": address, "metric": metric })
+    } else {
+        json!({
+            "address": address,
+            "sdkConCount": sdk,
+            "conCount": all,
+            "load": metric["load"],
+            "cpu": metric["cpu"],
+        })
+    };
+    let threshold = sdk as f64 * 1.1;
+    json!({
+        "detail": [row],
+        "memberCount": 1,
+        "metricsCount": 1,
+        "completed": true,
+        "max": sdk,
+        "min": sdk,
+        "avg": sdk,
+        "threshold": if wrapped { json!(threshold) } else { json!(threshold.to_string()) },
+        "total": sdk,
+    })
+}
+
+/// The share of one processor that this process used since it started, 0.0 to 1.0.
+fn busy(app: &App, process: &Process) -> f64 {
+    let up = app.clock.now().mono.max(1) as f64 / 1e3;
+    let used = process.cpu.map_or(0.0, |cpu| cpu.as_secs_f64());
+    let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
+    (used / up / cores * 1e3).round().min(1e3) / 1e3
+}
+
+/// `ip:port` of the server that clients are told to go to.
+fn target(ctx: &Ctx) -> Option<(&str, &str)> {
+    ctx.params.non_blank("redirectAddress").and_then(|address| address.trim().rsplit_once(':'))
+}
+
+/// Errors of 2.x's loader calls.
+fn v2_refused(message: &str) -> Reply {
+    let message = html_escape(&format!("caused: {message};"));
+    Reply::json(&json!({ "code": 500, "message": message, "data": null })).status(500)
+}
+
+fn v2_current(app: &App, _: &Ctx) -> Answer {
+    Ok(Reply::json(&current(app)))
+}
+
+fn v3_current(app: &App, _: &Ctx) -> Answer {
+    Ok(Reply::result(current(app)))
+}
+
+fn v2_cluster(app: &App, _: &Ctx) -> Answer {
+    Ok(Reply::json(&cluster(app, true)))
+}
+
+fn v3_cluster(app: &App, _: &Ctx) -> Answer {
+    Ok(Reply::result(cluster(app, false)))
+}
+
+fn v2_reload_current(app: &App, ctx: &Ctx) -> Answer {
+    let count = match ctx.params.get("count").filter(|text| !text.is_empty()) {
+        None => return Ok(v2_refused(&not_present("count", "Integer"))),
+        Some(text) => match text.trim().parse::<i32>() {
+            Ok(count) => count,
+            Err(_) => {
+                let text = format!(
+                    "Failed to convert value of type 'java.lang.String' to required type 'java.lang.Integer'; nested \
+                     exception is java.lang.NumberFormatException: For input string: \"{text}\";caused: For input \
+                     string: \"{text}\""
+                );
+                return Ok(v2_refused(&text));
+            }
+        },
+    };
+    app.grpc.shed(usize::try_from(count).unwrap_or(0), target(ctx));
+    Ok(Reply::text("success"))
+}
+
+fn v3_reload_current(app: &App, ctx: &Ctx) -> Answer {
+    let count = v3_number_required(&ctx.params, "count", Java::Integer)?;
+    app.grpc.shed(usize::try_from(count).unwrap_or(0), target(ctx));
+    Ok(Reply::result(Value::Null))
+}
+
+/// Also of an unknown connection: done.
+fn v2_reload_client(app: &App, ctx: &Ctx) -> Answer {
+    let Some(id) = ctx.params.get("connectionId") else {
+        return Ok(v2_refused(&not_present("connectionId", "String")));
+    };
+    app.grpc.reload_client(id, target(ctx));
+    Ok(Reply::text("success"))
+}
+
+fn v3_reload_client(app: &App, ctx: &Ctx) -> Answer {
+    let id = ctx.params.get("connectionId").ok_or_else(|| api_missing("connectionId", "String"))?;
+    app.grpc.reload_client(id, target(ctx));
+    Ok(Reply::result(Value::Null))
+}
+
+/// One node is balanced.
+fn v2_smart(_: &App, _: &Ctx) -> Answer {
+    Ok(Reply::text("Ok"))
+}
+
+fn v3_smart(_: &App, _: &Ctx) -> Answer {
+    Ok(Reply::result(Value::Null))
+}
