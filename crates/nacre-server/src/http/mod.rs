@@ -122,7 +122,8 @@ where
     let head = request.method() == Method::HEAD;
     let method = request.method().clone();
     let (begun, mut row) = (Instant::now(), None);
-    let reply = answer(&app, peer, request, &mut row).await;
+    let accept = request.headers().get(header::ACCEPT).cloned();
+    let reply = answer(&app, peer, request, &mut row).await.negotiated(accept.as_ref());
     count(&app, row, &method, reply.status, begun);
     let mut response = reply.into_response();
     cors(response.headers_mut(), origin);
@@ -237,7 +238,8 @@ async fn read_params(ctx: &mut Ctx) -> Result<(), Refusal> {
     if let Some(query) = ctx.uri.query() {
         ctx.params.add_urlencoded(query.as_bytes());
     }
-    if ctx.body.is_empty() {
+    // A GET has no form, whatever its body says.
+    if ctx.body.is_empty() || matches!(ctx.method, Method::GET | Method::HEAD) {
         return Ok(());
     }
     let content_type = ctx.header("content-type").unwrap_or("").to_owned();

@@ -22,6 +22,8 @@ pub struct Reply {
     pub content_type: Option<HeaderValue>,
     pub headers: Vec<(HeaderName, HeaderValue)>,
     pub body: Bytes,
+    /// A plain text whose type follows the request's `Accept`, as texts of the reference's handlers do.
+    pub negotiable: bool,
     /// Sends `Content-Security-Policy`, as everything but preflights does.
     pub protected: bool,
 }
@@ -34,24 +36,37 @@ impl Reply {
             content_type: HeaderValue::from_str(content_type).ok(),
             headers: Vec::new(),
             body: body.into(),
+            negotiable: false,
             protected: true,
         }
     }
 
     /// No body and no type.
     pub fn empty(status: u16) -> Self {
-        Self { status, content_type: None, headers: Vec::new(), body: Bytes::new(), protected: true }
+        Self { status, content_type: None, headers: Vec::new(), body: Bytes::new(), negotiable: false, protected: true }
     }
 
     /// Another `Content-Type`. An illegal one is left out.
     pub fn typed(mut self, content_type: &str) -> Self {
+        self.negotiable = false;
         self.content_type = HeaderValue::from_str(content_type).ok();
         self
     }
 
-    /// 200 plain text.
+    /// 200 text: plain, unless the request accepts only another type.
     pub fn text(body: impl Into<Bytes>) -> Self {
-        Self::new(TEXT, body)
+        Self { negotiable: true, ..Self::new(TEXT, body) }
+    }
+
+    /// Gives a text the type that `accept` likes best. A text can be of any type.
+    pub fn negotiated(self, accept: Option<&HeaderValue>) -> Self {
+        if !self.negotiable {
+            return self;
+        }
+        match accept.and_then(|accept| accept.to_str().ok()).and_then(preferred_text) {
+            Some(content_type) => self.typed(&content_type),
+            None => self,
+        }
     }
 
     /// 200 with a bare JSON object (v1 reads).
@@ -120,6 +135,26 @@ impl Reply {
     }
 }
 
+/// The most wanted type of an `Accept` that is not a wildcard, with the charset that texts get; `None` when any will do.
+fn preferred_text(accept: &str) -> Option<String> {
+    let mut best: Option<(f32, &str)> = None;
+    for range in accept.split(',') {
+        let mut parts = range.split(';').map(str::trim);
+        let name = parts.next().unwrap_or("");
+        let quality = parts.find_map(|part| part.strip_prefix("q=")).and_then(|q| q.parse().ok()).unwrap_or(1.0);
+        if name.contains('*') || !name.contains('/') {
+            continue;
+        }
+        if best.is_none_or(|(most, _)| quality > most) {
+            best = Some((quality, name));
+        }
+    }
+    let (_, name) = best?;
+    let name = name.to_ascii_lowercase();
+    // JSON says its charset by being JSON.
+    Some(if name == JSON || name.ends_with("+json") { name } else { format!("{name};charset=UTF-8") })
+}
+
 /// How the handlers of one area of the reference spell errors (spec/http-api.md 5). A row of the table names one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
@@ -157,6 +192,18 @@ pub(super) fn civil(days: i64) -> (i64, i64, i64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_take_the_type_that_is_accepted() {
+        assert_eq!(preferred_text("text/html").as_deref(), Some("text/html;charset=UTF-8"));
+        assert_eq!(preferred_text("*/*"), None);
+        assert_eq!(preferred_text("text/html;q=0.2, application/json, */*;q=0.9").as_deref(), Some("application/json"));
+        assert_eq!(preferred_text("nonsense"), None);
+        let text = Reply::text("ok").negotiated(Some(&HeaderValue::from_static("text/html")));
+        assert_eq!(text.content_type.as_ref().map(|t| t.as_bytes()), Some(&b"text/html;charset=UTF-8"[..]));
+        let fixed = Reply::new(TEXT, "ok").negotiated(Some(&HeaderValue::from_static("text/html")));
+        assert_eq!(fixed.content_type.as_ref().map(|t| t.as_bytes()), Some(TEXT.as_bytes()));
+    }
 
     #[test]
     fn timestamps_are_iso_8601_with_zone() {

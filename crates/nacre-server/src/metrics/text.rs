@@ -88,6 +88,7 @@ fn monitors(text: &mut Text, app: &App, status: &Status) {
     let config = &app.metrics.config;
     text.family("nacos_monitor", "gauge", " ");
     text.monitor("naming", "leaderStatus", f64::from(status.role.leader_status()));
+    // The dashboard that Nacos publishes still asks for the old name.
     for name in ["serviceCount", "domCount"] {
         text.monitor("naming", name, naming.service_count as f64);
     }
@@ -104,7 +105,7 @@ fn monitors(text: &mut Text, app: &App, status: &Status) {
     text.monitor("naming", "totalPushCountForAvg", pushed as f64);
     text.monitor("naming", "totalPushCostForAvg", cost_ms.round());
     // No probes of servers by this server, and no queues between events and pushes: honest zeros.
-    for name in ["httpHealthCheck", "tcpHealthCheck", "mysqlHealthCheck", "mysqlhealthCheck"] {
+    for name in ["httpHealthCheck", "tcpHealthCheck", "mysqlHealthCheck"] {
         text.monitor("naming", name, 0.0);
     }
     for name in ["serviceSubscribedEventQueueSize", "serviceChangedEventQueueSize", "pushPendingTaskCount"] {
