@@ -166,7 +166,7 @@ fn instances_come_are_listed_and_go_with_a_reason() {
     let (code, out, err) = server.run(&["instance", "why", "192.0.2.7:8080"]);
     assert_eq!(code, 0, "{err}");
     let headline = out.lines().next().unwrap();
-    assert!(headline.starts_with("192.0.2.7:8080 removed ") && headline.contains(" ago"), "{out}");
+    assert!(headline.starts_with("192.0.2.7:8080 removed ") && headline.contains("deregistered"), "{out}");
     assert!(out.contains("registered"), "{out}");
     let (code, _, err) = server.run(&["instance", "why", "192.0.2.99:1"]);
     assert_eq!(code, 3, "{err}");

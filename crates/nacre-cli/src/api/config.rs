@@ -137,7 +137,8 @@ impl Client {
         Err(refused(&response))
     }
 
-    /// Configurations whose dataId and group match; `*` stands for any text, `""` for everything.
+    /// Configurations that may match; `*` stands for any text, `""` for everything. A server of 3.x refuses stars, so it is
+    /// asked for everything: the caller looks at each row itself.
     pub async fn search(&self, data_id: &str, group: &str) -> Outcome<Vec<Found>> {
         let mut out = Vec::new();
         for page in 1.. {
@@ -154,7 +155,7 @@ impl Client {
     async fn search_page(&self, data_id: &str, group: &str, page: u64) -> Outcome<(Vec<Found>, u64)> {
         let paging = |params: Params| params.with("pageNo", &page.to_string()).with("pageSize", &PAGE.to_string());
         let v1 = Params::default().with("search", "blur").with("dataId", data_id).with("group", group);
-        let v3 = Params::default().with("search", "blur").with("dataId", data_id).with("groupName", group);
+        let v3 = Params::default().with("search", "blur").with("dataId", "").with("groupName", "");
         let first = self.send(Request::get("/v1/cs/configs", paging(v1.with("tenant", &self.namespace)))).await?;
         let found = match data(&first) {
             Ok(found) if found.get("pageItems").is_some() => found,

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::json;
 
-use super::{Session, watch::Patience};
+use super::{Session, fits, watch::Patience};
 use crate::{
     api::{
         Client,
@@ -154,11 +154,13 @@ async fn remove(Session { client, screen }: &Session, key: &Key) -> Outcome {
 }
 
 async fn list(Session { client, screen }: &Session, pattern: Option<&str>, group: Option<&str>) -> Outcome {
-    let pattern = match pattern {
+    let asked = match pattern {
         Some(text) if !text.is_empty() && !text.contains('*') => format!("*{text}*"),
         other => other.unwrap_or_default().to_owned(),
     };
-    let mut found = client.search(&pattern, group.unwrap_or_default()).await?;
+    let mut found = client.search(&asked, group.unwrap_or_default()).await?;
+    let in_group = |name: &str| group.is_none_or(|g| if g.contains('*') { fits(name, g) } else { name == g });
+    found.retain(|row| pattern.is_none_or(|pattern| fits(&row.data_id, pattern)) && in_group(&row.group));
     found.sort_by(|a, b| (&a.group, &a.data_id).cmp(&(&b.group, &b.data_id)));
     if screen.json {
         let rows = found.iter().map(|row| {
