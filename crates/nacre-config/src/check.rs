@@ -145,6 +145,7 @@ mod tests {
         error.message
     }
 
+    /// Case C035.
     #[test]
     fn keys_name_the_field_that_is_wrong() {
         assert!(key(Some("a.b-c_d:e"), Some("G")).is_ok());

@@ -161,6 +161,7 @@ mod tests {
         }
     }
 
+    /// Case C043.
     #[test]
     fn values_that_are_no_records_are_refused() {
         assert_eq!(parse(""), Err(ProbeError::Blank));

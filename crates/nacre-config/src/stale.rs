@@ -89,6 +89,7 @@ impl StaleAnswers {
 mod tests {
     use super::*;
 
+    /// Case C041.
     #[test]
     fn repeated_identical_answers_are_slowed_and_named_once() {
         let stale = StaleAnswers::default();

@@ -162,6 +162,7 @@ fn a_missing_tag_of_a_missing_config_is_plainly_not_found() {
     assert_eq!(configs.query(&key("only"), &Asker { tag: Some("t2"), ..asker }), Lookup::TagNotFound);
 }
 
+/// Case C044.
 #[test]
 fn widening_a_beta_takes_effect_though_its_content_is_the_same() {
     let configs = Configs::default();
@@ -178,6 +179,7 @@ fn widening_a_beta_takes_effect_though_its_content_is_the_same() {
     assert_eq!(all(&configs), ["v1", "v2", "v1"]);
 }
 
+/// Case C045.
 #[test]
 fn a_beta_leaves_the_formal_row_alone() {
     let configs = Configs::default();
@@ -500,6 +502,7 @@ fn capacity_rows_are_made_on_demand_and_zero_means_default() {
     assert_eq!(view(&configs).map(|v| v.quota), Some(200));
 }
 
+/// Case C051.
 #[test]
 fn every_way_a_namespace_is_spelled_finds_the_same_config() {
     let configs = Configs::default();
@@ -513,6 +516,7 @@ fn every_way_a_namespace_is_spelled_finds_the_same_config() {
     assert_eq!(configs.len(), 1);
 }
 
+/// Case C033.
 #[test]
 fn keys_that_differ_in_case_are_two_configs() {
     let configs = Configs::default();

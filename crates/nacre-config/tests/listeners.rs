@@ -163,6 +163,7 @@ fn a_poll_is_held_until_its_own_content_changes() {
     assert_eq!((listeners.held_polls(), listeners.counts()), (0, (0, 0)));
 }
 
+/// Case C041.
 #[test]
 fn a_poll_that_differs_is_answered_at_once() {
     let configs = Configs::default();
@@ -174,6 +175,28 @@ fn a_poll_that_differs_is_answered_at_once() {
     assert_eq!((listeners.held_polls(), listeners.counts()), (0, (0, 0)));
 }
 
+/// Case C040.
+#[test]
+fn every_spelling_of_the_default_namespace_is_held_and_echoed() {
+    let configs = Configs::default();
+    let listeners = Registry::default();
+    text(&configs, "d", "v1");
+    let now = md5("v1");
+    for (name, record) in
+        [("absent", format!("d|G|{now};")), ("empty", format!("d|G|{now}|;")), ("named", format!("d|G|{now}|public;"))]
+    {
+        let polled = listeners.poll(AskerBuf::ip("1"), poll_keys(&record), name, &configs);
+        assert!(matches!(polled, Polled::Held(_)), "{name} must not spin");
+    }
+    let mut affected = listeners.affected(&text(&configs, "d", "v2"), &configs);
+    affected.polls.sort_by_key(|(name, _)| *name);
+    let answers: Vec<(&str, String)> =
+        affected.polls.iter().map(|(name, keys)| (*name, longpoll::changed_body(keys))).collect();
+    let expected = [("absent", "d%02G%01\n"), ("empty", "d%02G%01\n"), ("named", "d%02G%02public%01\n")];
+    assert_eq!(answers, expected.map(|(name, body)| (name, body.to_owned())));
+}
+
+/// Case C042.
 #[test]
 fn a_removal_wakes_a_poll_and_the_next_one_is_held_with_the_empty_md5() {
     let configs = Configs::default();
@@ -224,6 +247,7 @@ fn polls_over_the_limit_are_refused_unless_they_can_be_answered() {
     assert!(matches!(listeners.poll(AskerBuf::ip("1"), poll_keys("a|G|;"), "4", &configs), Polled::Held(_)));
 }
 
+/// Case C039.
 #[test]
 fn listener_queries_see_polls_and_connections() {
     let configs = Configs::default();
@@ -241,7 +265,7 @@ fn listener_queries_see_polls_and_connections() {
     assert!(listeners.listened_by("10.0.0.9").is_empty());
 }
 
-/// Pollers and publishers at full speed: whatever the interleaving, a poller's loop ends with the final md5 (each waits
+/// Case C043: pollers and publishers at full speed: whatever the interleaving, a poller's loop ends with the final md5 (each waits
 /// for its handle; a lost wake-up would hang the test).
 #[test]
 fn no_change_is_lost_between_compare_and_hold() {

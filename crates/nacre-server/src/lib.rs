@@ -15,6 +15,7 @@ pub mod listen;
 pub mod machine;
 pub mod metrics;
 pub mod properties;
+pub mod retention;
 pub mod run;
 pub mod state;
 pub mod udp;

@@ -27,6 +27,7 @@ use crate::{
     machine::MachineReader,
     metrics::Metrics,
     properties::Properties,
+    retention,
     state::Machine,
     udp::Udp,
     workers::Workers,
@@ -232,6 +233,8 @@ fn spawn_workers(app: &Arc<App>, proposals: tokio::sync::mpsc::Receiver<nacre_na
         it.config_fuzzy.trim();
         std::future::ready(())
     });
+    let it = app.clone();
+    app.workers.every("config history", retention::ROUND, move || retention::round(it.clone()));
 }
 
 async fn stop_signal() -> io::Result<&'static str> {

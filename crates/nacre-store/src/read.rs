@@ -132,6 +132,15 @@ impl Store {
         )
     }
 
+    /// When the oldest history row was made, milliseconds.
+    pub fn history_oldest(&self) -> Result<Option<i64>, StoreError> {
+        self.visible()?;
+        self.readers().read(|connection| {
+            let sql = "SELECT gmt_modified FROM his_config_info ORDER BY gmt_modified LIMIT 1";
+            Ok(connection.prepare_cached(sql)?.query_row([], |row| millis(row, 0)).optional()?)
+        })
+    }
+
     fn one_history(&self, condition: &str, values: impl rusqlite::Params) -> Result<Option<HistoryRow>, StoreError> {
         self.visible()?;
         let sql = format!("SELECT {} FROM his_config_info WHERE {condition}", history_columns(true));

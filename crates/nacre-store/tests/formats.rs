@@ -24,6 +24,7 @@ fn content(configs: &Configs, key: &ConfigKey, asker: &Asker<'_>) -> String {
     }
 }
 
+/// Case C083.
 #[test]
 fn a_nacos_schema_from_before_2_1_opens_with_its_rows() {
     let dir = TempDir::new().unwrap();
@@ -97,7 +98,7 @@ fn a_newer_format_is_refused_with_both_numbers_and_untouched() {
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
 
-/// Rows of one key under both spellings of the default namespace: one is served, both stay, the load says so.
+/// Case C052: rows of one key under both spellings of the default namespace: one is served, both stay, the load says so.
 #[test]
 fn double_rows_of_the_default_namespace_are_reported() {
     let dir = TempDir::new().unwrap();
@@ -126,6 +127,7 @@ fn double_rows_of_the_default_namespace_are_reported() {
     assert_eq!(rows, [[("n".to_owned(), Some("3".to_owned()))]], "nothing was dropped");
 }
 
+/// Case C031.
 #[test]
 fn rows_somebody_changed_by_hand_are_found_by_a_reload() {
     let mut rig = common::Rig::new();

@@ -28,6 +28,7 @@ fn by_id(text: &str) -> ConfigSearch {
     ConfigSearch { data_id: Pattern::blur(text), ..ConfigSearch::default() }
 }
 
+/// Case C037.
 #[test]
 fn underscore_and_percent_are_letters() {
     let mut rig = Rig::new();
@@ -40,6 +41,7 @@ fn underscore_and_percent_are_letters() {
     assert_eq!(found(&rig, by_id("*[*")), Vec::<String>::new());
 }
 
+/// Case C074.
 #[test]
 fn blur_without_a_star_is_exact_and_case_counts() {
     let mut rig = Rig::new();
@@ -93,7 +95,7 @@ fn a_config_with_several_matching_tags_appears_once_or_once_for_each() {
     assert_eq!(found(&rig, glob), ["a", "b"]);
 }
 
-/// Present replaces, also by nothing; absent keeps.
+/// Case C036: present replaces, also by nothing; absent keeps.
 #[test]
 fn tags_are_replaced_when_the_parameter_is_there() {
     let mut rig = Rig::new();
@@ -111,6 +113,7 @@ fn tags_are_replaced_when_the_parameter_is_there() {
     assert_eq!(of(&rig), None);
 }
 
+/// Case C038.
 #[test]
 fn pages_hold_every_config_once_while_more_are_published() {
     let mut rig = Rig::new();
@@ -219,10 +222,12 @@ fn old_history_is_purged_to_the_last_row() {
     for i in 0..3_000 {
         rig.publish(&key("h"), &format!("v{i}"));
     }
+    assert!(rig.store.history_oldest().unwrap().is_some_and(|oldest| oldest < rig.now.wall - 2_000));
     let before = rig.now.wall - 9;
     rig.apply(ConfigCommand::PurgeHistory(PurgeHistory { before }));
     let page = rig.store.history_page(&HistoryPageQuery { key: key("h"), page: PAGE }).unwrap();
     assert_eq!(page.total_count, 10);
+    assert_eq!(rig.store.history_oldest().unwrap(), Some(before));
     assert!(page.items.iter().all(|row| row.modified >= before));
 }
 

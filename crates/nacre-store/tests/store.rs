@@ -11,6 +11,7 @@ use nacre_config::{
 };
 use nacre_model::ConfigKey;
 use nacre_store::{Applied, DirLock, KvOp, KvRow, Store, StoreError, StoreOptions, WriteBatch};
+use proptest::prelude::*;
 use tempfile::TempDir;
 
 fn full_publish(key: ConfigKey, content: &str) -> Publish {
@@ -57,6 +58,7 @@ fn every_field_comes_back_after_a_restart() {
     assert!(capacity.is_some_and(|view| (view.quota, view.max_size) == (-5, 7)));
 }
 
+/// Cases C086 and C090.
 #[test]
 fn contents_keep_their_bytes() {
     let mut rig = Rig::new();
@@ -83,6 +85,28 @@ fn contents_keep_their_bytes() {
         assert_eq!(&*replaced.content, text.as_str());
         assert_eq!(replaced.md5, nacre_config::md5(text));
     }
+}
+
+/// Case C034: names never become paths.
+#[test]
+fn data_ids_that_are_no_file_names_survive_a_restart() {
+    let mut rig = Rig::new();
+    let long = "x".repeat(255);
+    let ids = ["DemoService:1.0.0::provider:x", "con", "a.b.", "..", ".", "NUL", "配置", &long];
+    for id in ids {
+        rig.publish(&key(id), id);
+    }
+    let rig = rig.restart();
+    for id in ids {
+        let item = rig.configs.get(&key(id)).unwrap();
+        assert_eq!(&*item.formal.as_ref().unwrap().content, id);
+    }
+    let mut files: Vec<String> = std::fs::read_dir(rig.dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
+    files.sort();
+    assert!(files.iter().all(|file| file.starts_with("nacre.db")), "{files:?}");
 }
 
 #[test]
@@ -192,6 +216,40 @@ fn a_damaged_or_foreign_snapshot_changes_nothing() {
     assert!(matches!(rig.store.restore_from(&file), Err(StoreError::Damaged { .. })));
     assert!(rig.store.restore_from(&rig.dir.path().join("missing.db")).is_err());
     assert_eq!(rig.store.load().unwrap().config.configs.len(), 1);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+    /// Whatever file is offered as a snapshot: it is taken whole, or nothing changes.
+    #[test]
+    fn hostile_snapshot_files_are_taken_whole_or_not_at_all(cut in 0usize..100, flips in proptest::collection::vec((0usize..100_000, any::<u8>()), 0..6)) {
+        let mut rig = Rig::new();
+        rig.publish(&key("a"), "before");
+        let file = rig.dir.path().join("snapshot.db");
+        rig.store.snapshot_to(&file).unwrap();
+        let mut bytes = std::fs::read(&file).unwrap();
+        bytes.truncate(bytes.len() * (100 - cut) / 100);
+        for (at, value) in flips {
+            let length = bytes.len().max(1);
+            if let Some(byte) = bytes.get_mut(at % length) {
+                *byte = value;
+            }
+        }
+        std::fs::write(&file, bytes).unwrap();
+        rig.publish(&key("b"), "later");
+        match rig.store.restore_from(&file) {
+            Ok(()) => {
+                let _ = rig.store.load();
+            }
+            Err(_) => {
+                prop_assert_eq!(rig.store.poison(), None);
+                prop_assert_eq!(rig.store.load().unwrap().config.configs.len(), 2);
+                rig.publish(&key("c"), "goes on");
+                rig.store.barrier().unwrap();
+            }
+        }
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ pub(super) const ROWS: &[Known] = &[
     row("defaultMaxSize", bytes(1, 10 * MIB), "102400", "0.8.0", "Max bytes of one config under quota check.").now(),
     row("defaultMaxAggrCount", COUNT, "10000", "0.8.0", "Max sub-items of an aggregate.").later(),
     row("defaultMaxAggrSize", bytes(1, 10 * MIB), "1024", "0.8.0", "Max bytes of one aggregate item.").later(),
-    row("initialExpansionPercent", COUNT, "100", "0.8.0", "Quota growth when the limit is reached (percent).").later(),
+    row("initialExpansionPercent", COUNT, "100", "0.8.0", "Quota growth when the limit is reached (percent).").now(),
     row("correctUsageDelay", seconds(1, 86_400), "600", "0.8.0", "Seconds between usage recounts.").later(),
     row("dumpChangeOn", Kind::Bool, "true", "2.3.1", "Incremental dump from DB by modify time.").never(),
     row("dumpChangeWorkerInterval", millis(0, DAY), "30000", "2.3.1", "Incremental dump period (ms).").never(),
