@@ -7,7 +7,7 @@ use nacre_model::{Cause, Event, Now, Subject};
 
 use crate::{
     Effects, Naming,
-    client::{BEATEN, Publication},
+    client::{BEATEN, ByClient, Publication, SILENT},
     slot::{Slot, SlotState},
 };
 
@@ -30,12 +30,22 @@ impl Naming {
             return now.mono.saturating_sub(since) < options.hold_ms;
         }
         let total = state.publishers.len();
-        if total < options.min_instances as usize || f64::from(state.silent) <= options.share * total as f64 {
+        let plausible = options.share * total as f64;
+        if total < options.min_instances as usize || f64::from(state.silent) <= plausible {
+            return false;
+        }
+        // Many are silent. Together, or one after the other over a long time?
+        let last = publication.last_beat.load(Relaxed);
+        let near = |other: &&ByClient| {
+            other.0.has(SILENT) && other.0.last_beat.load(Relaxed).abs_diff(last) <= options.window_ms
+        };
+        let expiring = state.publishers.iter().filter(near).count() as u32;
+        if f64::from(expiring) <= plausible {
             return false;
         }
         state.brake_since = Some(now.mono);
         self.counters.braked.fetch_add(1, Relaxed);
-        let cause = Cause::BrakeOn { expiring: state.silent, total: total as u32 };
+        let cause = Cause::BrakeOn { expiring, total: total as u32 };
         effects.events.push(Event::new(now, Subject::service(&slot.key), cause));
         true
     }

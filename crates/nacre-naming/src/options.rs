@@ -30,7 +30,7 @@ pub struct Options {
     pub max_services_per_client: usize,
 }
 
-/// Removals of one service pause when an implausible share of it would expire within a short window: that is far more
+/// Removals of one service pause when an implausible share of it fell silent within a short window: that is far more
 /// often a fault between the clients and us than the death of all of them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BrakeOptions {
@@ -38,8 +38,9 @@ pub struct BrakeOptions {
     pub enabled: bool,
     /// Services with fewer instances are never held (1 to 3 dead instances are the normal case).
     pub min_instances: u32,
-    /// Share of a service's instances that may expire within `window_ms` before the brake goes on.
+    /// Share of a service's instances that may fall silent within `window_ms` of each other before the brake goes on.
     pub share: f64,
+    /// At least the beat interval: beats that fail at one moment were sent up to one interval apart.
     pub window_ms: u64,
     /// The longest pause; then removals go on whatever happened.
     pub hold_ms: u64,
@@ -66,6 +67,6 @@ impl Default for Options {
 
 impl Default for BrakeOptions {
     fn default() -> Self {
-        Self { enabled: true, min_instances: 10, share: 0.5, window_ms: 5_000, hold_ms: 60_000 }
+        Self { enabled: true, min_instances: 10, share: 0.8, window_ms: 6_000, hold_ms: 30_000 }
     }
 }

@@ -441,15 +441,7 @@ impl Naming {
     /// PUT health: allowed only where the cluster's checker is NONE. Even there nothing changes: of an instance that
     /// does not exist the call makes nothing, and a persistent one it takes for an ephemeral one and is refused
     /// (recorded of 2.5.1 and 3.1.0).
-    pub fn set_health(
-        &self,
-        service: &ServiceKey,
-        ip: &str,
-        port: i32,
-        cluster: &str,
-        healthy: bool,
-    ) -> Result<(), NacosError> {
-        let _ = healthy;
+    pub fn set_health(&self, service: &ServiceKey, ip: &str, port: i32, cluster: &str) -> Result<(), NacosError> {
         let slot = self.find(service);
         let state = slot.as_ref().map(|slot| slot.state.lock());
         let metadata = state.as_ref().filter(|state| state.registered.is_some()).and_then(|s| s.metadata.as_ref());

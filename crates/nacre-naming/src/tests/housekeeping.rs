@@ -216,6 +216,20 @@ fn the_brake_holds_removals_when_most_of_a_service_falls_silent() {
 }
 
 #[test]
+fn instances_that_died_one_after_the_other_are_not_held() {
+    let mut world = World::new();
+    let service = key("s");
+    let slow = metadata(&[("preserved.ip.delete.timeout", "170000")]);
+    for port in 0..12 {
+        let _ = world.http(&service, Instance { metadata: slow.clone(), ..instance("10.0.0.1", port) });
+        let _ = world.light(&service, "10.0.0.1", port);
+        let _ = world.pass(10_000);
+    }
+    let _ = world.pass(55_000);
+    assert_eq!(world.hosts(&service).len(), 11, "all are silent by now, yet the first one goes on time");
+}
+
+#[test]
 fn the_brake_lets_go_after_its_pause() {
     let mut world = World::new();
     let hold = world.naming.options().brake.hold_ms;

@@ -285,8 +285,7 @@ fn manual_health_is_answered_as_recorded() {
     let _ = world.done(NamingCommand::RegisterPersistent { service: p.clone(), instance: persistent });
     let text =
         |result: Result<(), nacre_model::NacosError>| result.map_err(|error| (error.status, error.client_text()));
-    let set =
-        |service: &ServiceKey, ip: &str, cluster: &str| text(world.naming.set_health(service, ip, 80, cluster, false));
+    let set = |service: &ServiceKey, ip: &str, cluster: &str| text(world.naming.set_health(service, ip, 80, cluster));
     let refused =
         "errCode: 400, errMsg: Current service G@@p is persistent service, can't register ephemeral instance. ";
     assert_eq!(set(&p, "10.0.0.1", "CN"), Err((400, refused.to_owned())));

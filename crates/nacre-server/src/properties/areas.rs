@@ -104,12 +104,12 @@ mod tests {
     fn settings_reach_the_cores() {
         let properties = Properties::of(&[
             ("nacos.naming.expireInstance", "false"),
-            ("nacre.naming.brake.percent", "80"),
+            ("nacre.naming.brake.percent", "60"),
             ("nacre.log.recovery", "accept-loss"),
         ])
         .unwrap();
         assert!(!properties.naming().expire_instance);
-        assert!((properties.naming().brake.share - 0.8).abs() < 1e-9);
+        assert!((properties.naming().brake.share - 0.6).abs() < 1e-9);
         assert_eq!(properties.write_road().recovery, Recovery::AcceptLoss);
     }
 }

@@ -3,10 +3,9 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use nacre_model::{Cause, ErrorCode, Event, Instance, Metadata, NacosError, ServiceKey, Subject};
+use nacre_model::{Cause, Event, Instance, Metadata, NacosError, ServiceKey, Subject};
 use nacre_naming::{
-    Beat, BeatAnswer, BeatInfo, Consistency, HealthChecker, InstanceRef, NamingCommand, NamingReply, Query,
-    ServiceView, Subscription,
+    Beat, BeatAnswer, BeatInfo, Consistency, InstanceRef, NamingCommand, NamingReply, Query, ServiceView, Subscription,
 };
 use nacre_wire::naming::{AllIps, ServiceInfoJson};
 
@@ -204,23 +203,4 @@ pub async fn metadata_batch(
         NamingReply::Updated(updated) => Ok(updated),
         NamingReply::Done => Ok(Vec::new()),
     }
-}
-
-/// PUT health: allowed only where the cluster's checker is NONE. Whatever is answered then, nothing changes: the
-/// reference takes the persistent instance for an ephemeral one and refuses (recorded of 2.5.1 and 3.1.0).
-pub fn set_health(app: &App, service: &ServiceKey, ip: &str, port: i32, cluster: &str) -> Result<(), NacosError> {
-    let snapshot = app.naming.snapshot(service);
-    let clusters = snapshot.as_ref().and_then(|snapshot| snapshot.metadata.as_ref()).map(|metadata| &metadata.clusters);
-    let checker = clusters.and_then(|clusters| clusters.get(cluster)).map(|cluster| &cluster.health_checker);
-    let grouped = service.grouped();
-    if checker != Some(&HealthChecker::None) {
-        let text = format!("health check is still working, service: {grouped}, cluster: {cluster}");
-        return Err(NacosError::new(400, ErrorCode::SERVER_ERROR, text));
-    }
-    let held = snapshot.iter().flat_map(|snapshot| snapshot.instances.iter());
-    if held.into_iter().any(|instance| !instance.ephemeral && *instance.ip == *ip && instance.port == port) {
-        let text = format!("Current service {grouped} is persistent service, can't register ephemeral instance.");
-        return Err(NacosError::runtime(400, text));
-    }
-    Ok(())
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{
     binding::{Declared, param_required},
-    bodies, call,
+    bodies,
     gate::server_status,
     read::{V1, no_number},
 };
@@ -111,7 +111,7 @@ fn set_health(app: &App, ctx: &Ctx) -> Answer {
     let ip = read.required("ip")?;
     let port = read.required("port")?;
     let port: i32 = port.parse().map_err(|_| no_number(&port))?;
-    call::set_health(app, &service, &ip, port, &cluster)?;
+    app.naming.set_health(&service, &ip, port, &cluster)?;
     Ok(Reply::text("ok"))
 }
 

@@ -27,7 +27,7 @@ pub(super) const ROWS: &[Known] = &[
     row("nacre.naming.protection.threshold-zero-masks", Kind::Bool, "true", "0.1", "As Nacos, a service with threshold 0 whose instances are all unhealthy shows them as healthy; false never masks at 0.").now(),
     row("nacre.naming.brake.enabled", Kind::Bool, "true", "0.1", "Pause removals when an implausible share of one service would expire at once.").now(),
     row("nacre.naming.brake.min-instances", int(2, 1_000_000), "10", "0.1", "Services with fewer instances are never held.").now(),
-    row("nacre.naming.brake.percent", int(1, 100), "50", "0.1", "Share of a service's instances that may expire within the window before removals pause.").now(),
-    row("nacre.naming.brake.window", millis(100, DAY), "5000", "0.1", "The window of the share.").now(),
-    row("nacre.naming.brake.hold", millis(0, DAY), "60000", "0.1", "The longest pause; then removals go on.").now(),
+    row("nacre.naming.brake.percent", int(1, 100), "80", "0.1", "Share of a service's instances that may fall silent within the window before removals pause.").now(),
+    row("nacre.naming.brake.window", millis(100, DAY), "6000", "0.1", "The window of the share; at least the beat interval.").now(),
+    row("nacre.naming.brake.hold", millis(0, DAY), "30000", "0.1", "The longest pause; then removals go on.").now(),
 ];
