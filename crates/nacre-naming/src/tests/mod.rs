@@ -1,6 +1,7 @@
 //! Behaviour of the registry, driven by hand through simulated time.
 
 mod beats;
+mod concurrency;
 mod durable;
 mod fuzzy;
 mod health;

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{
     binding::{Declared, Form, Kind, field_missing},
-    bodies, call,
+    bodies,
     read::{Double, form_metadata, form_service},
     v1_operator::{apply_switch, metrics_body},
     v1_service::read_selector,
@@ -125,7 +125,7 @@ pub fn set_health_form(app: &App, ctx: &Ctx, generation: Generation) -> Answer {
     let ip = form.required("ip")?;
     let port = port.ok_or_else(|| field_missing("port", Kind::Integer))?;
     healthy.ok_or_else(|| field_missing("healthy", Kind::Boolean))?;
-    call::set_health(app, &service, ip, port, form.text("clusterName", DEFAULT_CLUSTER))?;
+    app.naming.set_health(&service, ip, port, form.text("clusterName", DEFAULT_CLUSTER))?;
     Ok(Reply::result("ok"))
 }
 
