@@ -21,6 +21,7 @@ use crate::{
     clock::Clock,
     effects::{Effector, PollHandle},
     grpc::Hub,
+    health::Health,
     http::router::Router,
     machine::MachineReader,
     metrics::Metrics,
@@ -73,6 +74,7 @@ pub struct App {
     pub workers: Workers,
     pub metrics: Arc<Metrics>,
     pub udp: Arc<Udp>,
+    pub health: Health,
     pub machine: MachineReader,
     /// Cancelled when the server begins to stop.
     pub draining: CancellationToken,

@@ -10,6 +10,7 @@ pub mod app;
 pub mod clock;
 pub mod effects;
 pub mod grpc;
+pub mod health;
 pub mod http;
 pub mod listen;
 pub mod machine;

@@ -22,6 +22,7 @@ use crate::{
     clock::{Clock, TICK},
     effects::Effector,
     grpc::{self, Hub},
+    health::{self, Health},
     http::router::Router,
     listen::{self, Door},
     machine::MachineReader,
@@ -123,12 +124,14 @@ pub async fn start(props: Properties) -> Result<Arc<App>, RunError> {
         consensus,
         effects,
         udp,
+        health: Health::default(),
         machine: MachineReader::default(),
         draining,
     });
     app.effects.set_faces(vec![grpc, app.udp.clone()]);
     spawn_workers(&app, proposals);
     app.udp.start(&app.workers);
+    health::start(&app);
     for (listener, door) in doors {
         tokio::spawn(listen::accept(app.clone(), listener, door));
     }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use http::Method;
 use nacre_model::{ErrorCode, NacosError};
+use nacre_naming::HealthChecker;
 
 pub use process::Process;
 pub use text::{CONTENT_TYPE, exposition};
@@ -21,6 +22,7 @@ use crate::http::table::Row;
 pub struct Metrics {
     pub config: ConfigFigures,
     pub push: PushFigures,
+    pub health: HealthFigures,
     pub exceptions: Exceptions,
     http: papaya::HashMap<HttpKey, Timer>,
     grpc: papaya::HashMap<GrpcKey, Timer>,
@@ -46,6 +48,25 @@ pub struct PushFigures {
     pub empty: Daily,
     /// From the change to the acknowledgement.
     pub cost: Timer,
+}
+
+/// `nacos_monitor{module="naming"}` of active checks: probes since the start.
+#[derive(Default)]
+pub struct HealthFigures {
+    pub tcp: AtomicU64,
+    pub http: AtomicU64,
+    pub mysql: AtomicU64,
+}
+
+impl HealthFigures {
+    pub fn count(&self, checker: &HealthChecker) {
+        let counter = match checker {
+            HealthChecker::Http { .. } => &self.http,
+            HealthChecker::Mysql { .. } => &self.mysql,
+            HealthChecker::Tcp | HealthChecker::None => &self.tcp,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// `nacos_exception_total{module="config"}`.

@@ -2,7 +2,10 @@
 //! every one of them, and nacre's own beside (`nacre_...`). `docs/metrics.md` lists what is here and what a JVM has and
 //! nacre has not.
 
-use std::{fmt::Write, sync::atomic::Ordering};
+use std::{
+    fmt::Write,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use nacre_cluster::{FSYNC_BUCKETS_US, Status};
 
@@ -104,10 +107,12 @@ fn monitors(text: &mut Text, app: &App, status: &Status) {
     text.monitor("naming", "emptyPush", today(&push.empty));
     text.monitor("naming", "totalPushCountForAvg", pushed as f64);
     text.monitor("naming", "totalPushCostForAvg", cost_ms.round());
-    // No probes of servers by this server, and no queues between events and pushes: honest zeros.
-    for name in ["httpHealthCheck", "tcpHealthCheck", "mysqlHealthCheck"] {
-        text.monitor("naming", name, 0.0);
-    }
+    let probes = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
+    let health = &app.metrics.health;
+    text.monitor("naming", "httpHealthCheck", probes(&health.http));
+    text.monitor("naming", "tcpHealthCheck", probes(&health.tcp));
+    text.monitor("naming", "mysqlHealthCheck", probes(&health.mysql));
+    // No queues between events and pushes: honest zeros.
     for name in ["serviceSubscribedEventQueueSize", "serviceChangedEventQueueSize", "pushPendingTaskCount"] {
         text.monitor("naming", name, 0.0);
     }
