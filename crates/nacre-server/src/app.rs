@@ -110,7 +110,7 @@ impl App {
         if let Some(poison) = self.store.poison() {
             return Err(self.refused(format!("not done: the database refuses writes: {}", poison.reason)));
         }
-        let bytes = command.encode().map_err(|error| NacosError::server(error.to_string()))?;
+        let bytes = command.encode().map_err(NacosError::server)?;
         match self.consensus.write(bytes).await {
             Ok(reply) => Reply::decode(&reply),
             Err(error @ (WriteError::NotDone(_) | WriteError::Unknown(_))) => Err(self.refused(error.to_string())),
@@ -126,7 +126,6 @@ impl App {
     pub async fn write_config(&self, command: ConfigCommand) -> Result<ConfigReply, NacosError> {
         match self.write(Command::Config(command)).await? {
             Reply::Config(reply) => reply.into_result(),
-            Reply::Unreadable(reason) => Err(NacosError::server(reason)),
             Reply::Naming(_) => Err(NacosError::server("the reply belongs to another command")),
         }
     }
@@ -134,7 +133,6 @@ impl App {
     pub async fn write_naming(&self, command: NamingCommand) -> Result<NamingReply, NacosError> {
         match self.write(Command::Naming(command)).await? {
             Reply::Naming(reply) => reply,
-            Reply::Unreadable(reason) => Err(NacosError::server(reason)),
             Reply::Config(_) => Err(NacosError::server("the reply belongs to another command")),
         }
     }

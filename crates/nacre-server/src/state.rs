@@ -29,8 +29,6 @@ pub enum Command {
 pub enum Reply {
     Config(ConfigReply),
     Naming(Result<NamingReply, NacosError>),
-    /// The command could not be read: it was written by a newer version of nacre.
-    Unreadable(String),
 }
 
 /// First byte of every command in the log: the version of its encoding (MessagePack with named fields).
@@ -39,9 +37,13 @@ const FORMAT: u8 = 1;
 const MEMBERSHIP: &str = "consensus.membership";
 
 impl Command {
-    pub fn encode(&self) -> Result<Bytes, rmp_serde::encode::Error> {
+    /// The bytes for the log. They are read once before they are given away: a command that could not be read back would
+    /// stop every node at its entry, now and at each restart.
+    pub fn encode(&self) -> Result<Bytes, String> {
         let mut out = vec![FORMAT];
-        self.serialize(&mut rmp_serde::Serializer::new(&mut out).with_struct_map())?;
+        self.serialize(&mut rmp_serde::Serializer::new(&mut out).with_struct_map())
+            .map_err(|error| format!("the command cannot be stored: {error}"))?;
+        Self::decode(&out).map_err(|error| format!("the command cannot be stored: {error}"))?;
         Ok(out.into())
     }
 
@@ -104,21 +106,20 @@ impl Machine {
         Ok(())
     }
 
-    fn apply_one(&self, bytes: &[u8], now: Now, batch: &mut WriteBatch) -> Reply {
-        match Command::decode(bytes) {
-            Ok(Command::Config(command)) => {
+    fn apply_one(&self, command: Command, now: Now, batch: &mut WriteBatch) -> Reply {
+        match command {
+            Command::Config(command) => {
                 let outcome = self.configs.apply(command, now);
                 batch.ops.extend(outcome.ops);
                 self.effects.config(outcome.effects);
                 Reply::Config(outcome.reply)
             }
-            Ok(Command::Naming(command)) => {
+            Command::Naming(command) => {
                 let applied = self.naming.apply(&command, now);
                 batch.kv.extend(applied.rows.into_iter().map(kv_op));
                 self.effects.naming(applied.effects);
                 Reply::Naming(applied.reply)
             }
-            Err(error) => Reply::Unreadable(error),
         }
     }
 }
@@ -132,8 +133,11 @@ impl StateMachine for Machine {
             applied: Some(nacre_store::Applied { index: at.index, term: at.term, leader: at.node }),
             ..WriteBatch::default()
         };
+        // All or nothing: skipping what only a newer version can read would make this node differ from its log.
+        let commands: Vec<Command> =
+            entry.commands.iter().map(|bytes| readable(at, bytes)).collect::<Result<_, _>>()?;
         let replies: Vec<Reply> =
-            entry.commands.iter().map(|command| self.apply_one(command, now, &mut batch)).collect();
+            commands.into_iter().map(|command| self.apply_one(command, now, &mut batch)).collect();
         if let Some(membership) = &entry.membership {
             batch.meta.push((MEMBERSHIP.to_owned(), membership.to_vec()));
         }
@@ -172,6 +176,16 @@ impl StateMachine for Machine {
     }
 }
 
+fn readable(at: Position, bytes: &[u8]) -> Result<Command, MachineError> {
+    Command::decode(bytes).map_err(|error| {
+        let version = env!("CARGO_PKG_VERSION");
+        MachineError(format!(
+            "entry {} of the log holds a command that nacre {version} cannot read ({error}); start the version that wrote it",
+            at.index
+        ))
+    })
+}
+
 fn position(at: nacre_store::Applied) -> Position {
     Position { term: at.term, node: at.leader, index: at.index }
 }
@@ -186,3 +200,6 @@ fn kv_op(row: Row) -> KvOp {
 fn failed(error: StoreError) -> MachineError {
     MachineError(error.to_string())
 }
+
+#[cfg(test)]
+mod tests;
