@@ -120,6 +120,8 @@ impl Rules {
 pub struct Slot {
     pub waker: AtomicWaker,
     ended: AtomicBool,
+    /// The server ended it, not the client.
+    cut: AtomicBool,
 }
 
 impl Slot {
@@ -131,6 +133,17 @@ impl Slot {
 
     pub fn ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
+    }
+
+    /// Ends the stream in an error. A stream that completes is no sign of trouble to every client: the Python SDK then
+    /// waits on its dead connection for ever, told "unregistered" by each health check and taking it for good news.
+    fn cut(&self) {
+        self.cut.store(true, Ordering::Release);
+        self.end();
+    }
+
+    pub fn was_cut(&self) -> bool {
+        self.cut.load(Ordering::Acquire)
     }
 }
 
@@ -349,13 +362,13 @@ impl Outbox {
         current.as_ref().is_some_and(|current| !current.ended() && !Arc::ptr_eq(current, stream))
     }
 
-    /// The connection ends: nothing is sent any more, its stream completes.
+    /// The connection ends: nothing is sent any more, its stream breaks.
     pub fn close(&self) {
         let mut state = self.state.lock();
         let stream = state.stream.take();
         *state = State { closed: true, ..State::default() };
         if let Some(stream) = stream {
-            stream.end();
+            stream.cut();
         }
     }
 

@@ -473,3 +473,13 @@ fn the_connection_asks_to_be_woken_at_its_earliest_deadline_only() {
     let outcome = desk.outbox.first_push(&service("u"), 500, desk.now());
     assert_eq!(outcome.arm, None);
 }
+
+#[test]
+fn a_stream_breaks_when_the_server_closes_and_completes_when_the_client_does() {
+    let desk = Desk::new();
+    desk.outbox.close();
+    assert!(desk.stream.ended() && desk.stream.was_cut());
+    let desk = Desk::new();
+    desk.stream.end();
+    assert!(desk.stream.ended() && !desk.stream.was_cut());
+}

@@ -296,6 +296,9 @@ impl Stream for Pushes {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.slot.waker.register(cx.waker());
+        if self.slot.was_cut() {
+            return Poll::Ready(Some(Err(Status::unavailable("The server closed the connection."))));
+        }
         if self.slot.ended() {
             return Poll::Ready(None);
         }
