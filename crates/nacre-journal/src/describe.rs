@@ -195,6 +195,9 @@ fn server(cause: &Cause) -> Sentence {
         }
         C::LogPurged { upto } => Sentence::new("log purged", format!("up to index {upto}")),
         C::StorePoisoned { reason } => Sentence::new("writes stopped until a restart", reason),
+        C::StoreRecovered { tries } => {
+            Sentence::new("the database takes writes again", format!("after {tries} failed tries"))
+        }
         C::LimitHit { limit, value } => Sentence::new(format!("limit {limit} hit"), format!("at {value}")),
         C::ServerStalled { ms } => Sentence::new(
             "server stalled",

@@ -60,6 +60,7 @@ fn samples() -> Vec<Cause> {
         Cause::SnapshotTaken { index: 7, ms: 12 },
         Cause::LogPurged { upto: 6 },
         Cause::StorePoisoned { reason: text() },
+        Cause::StoreRecovered { tries: 3 },
         Cause::LimitHit { limit: "WRITE_QUEUE".into(), value: 16384 },
         Cause::ServerStalled { ms: 2_000 },
         Cause::ClockStepped { by_ms: -2_000 },

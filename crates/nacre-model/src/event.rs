@@ -293,6 +293,10 @@ pub enum Cause {
     StorePoisoned {
         reason: String,
     },
+    /// The database takes writes again after this many failed tries.
+    StoreRecovered {
+        tries: u64,
+    },
     // overload and self
     LimitHit {
         limit: String,
@@ -395,6 +399,7 @@ kinds! {
     SnapshotTaken = "snapshotTaken";
     LogPurged = "logPurged";
     StorePoisoned = "storePoisoned";
+    StoreRecovered = "storeRecovered";
     LimitHit = "limitHit";
     ServerStalled = "serverStalled";
     ClockStepped = "clockStepped";

@@ -12,7 +12,7 @@ use nacre_config::{FuzzyWatch, Listeners, StaleAnswers};
 use nacre_journal::Journal;
 use nacre_model::{Cause, Event, Subject};
 use nacre_naming::Naming;
-use nacre_store::{DirLock, Store, StoreError, StoreOptions};
+use nacre_store::{DirLock, Store, StoreError, StoreEvent, StoreOptions};
 use thiserror::Error;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -85,7 +85,9 @@ pub async fn start(props: Properties) -> Result<Arc<App>, RunError> {
         Effector::new(journal.clone(), Arc::clone(&configs), listeners.clone(), config_fuzzy.clone());
     let effects = Arc::new(effects);
 
-    let store = tokio::task::spawn_blocking(move || Store::open(StoreOptions::new(data.join("nacos.db"))));
+    let mut options = StoreOptions::new(data.join("nacos.db"));
+    options.on_event = store_events(clock.clone(), journal.clone());
+    let store = tokio::task::spawn_blocking(move || Store::open(options));
     let store = Arc::new(store.await.map_err(io::Error::other)??);
     let machine = {
         let parts = (clock.clone(), Arc::clone(&configs), naming.clone(), store.clone(), effects.clone());
@@ -139,6 +141,20 @@ pub async fn start(props: Properties) -> Result<Arc<App>, RunError> {
     let version = env!("CARGO_PKG_VERSION").to_owned();
     app.journal.record(Event::new(app.clock.now(), Subject::default(), Cause::ServerStarted { version }));
     Ok(app)
+}
+
+/// The journal hears when the database begins or ceases to refuse writes.
+fn store_events(clock: Clock, journal: Arc<Journal>) -> nacre_store::OnEvent {
+    Arc::new(move |event| {
+        let cause = match event {
+            StoreEvent::Failed(poison) if poison.retrying => {
+                Cause::WriteFailed { reason: format!("the database refuses writes, trying again: {}", poison.reason) }
+            }
+            StoreEvent::Failed(poison) => Cause::StorePoisoned { reason: poison.reason },
+            StoreEvent::Recovered { tries } => Cause::StoreRecovered { tries },
+        };
+        journal.record(Event::new(clock.now(), Subject::default(), cause));
+    })
 }
 
 fn settings(props: &Properties) -> Settings {

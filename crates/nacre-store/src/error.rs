@@ -29,6 +29,8 @@ pub enum StoreError {
     TooNew { path: String, found: i64, known: i64 },
     #[error("the database {path} is damaged ({detail}): move it away and start from a snapshot or a backup")]
     Damaged { path: String, detail: String },
+    #[error("the database {path} cannot be opened: {reason}")]
+    Open { path: String, reason: String },
     #[error("the database could not be checkpointed: a reader did not finish in time")]
     CheckpointBusy,
     #[error("the statement is not a read-only query")]
@@ -52,6 +54,14 @@ impl StoreError {
             {
                 Self::Damaged { path: path.display().to_string(), detail: error.to_string() }
             }
+            _ => self,
+        }
+    }
+
+    /// Errors of SQLite while opening, with the file they are about.
+    pub(crate) fn opening(self, path: &std::path::Path) -> Self {
+        match &self {
+            Self::Sqlite(_) => Self::Open { path: path.display().to_string(), reason: self.diagnosis().0 },
             _ => self,
         }
     }

@@ -30,5 +30,5 @@ mod writer;
 pub use error::{Poison, StoreError};
 pub use lock::DirLock;
 pub use read::{ConfigRow, HistoryPageQuery, SqlRow};
-pub use store::{Loaded, SnapshotInfo, Store, StoreOptions, StoreReport};
+pub use store::{Loaded, OnEvent, SnapshotInfo, Store, StoreEvent, StoreOptions, StoreReport};
 pub use write::{Applied, KvOp, KvRow, WriteBatch};

@@ -1,14 +1,19 @@
 //! What a full disk does: the store says so, keeps what it was given, goes on by itself, and never loses or reorders.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tempfile::TempDir;
 
-use crate::{Applied, KvOp, KvRow, Store, StoreError, StoreOptions, WriteBatch};
+use crate::{Applied, KvOp, KvRow, Store, StoreError, StoreEvent, StoreOptions, WriteBatch};
 
 fn open(dir: &TempDir, queue: usize) -> Store {
+    open_with(dir, queue, Arc::new(|_| ()))
+}
+
+fn open_with(dir: &TempDir, queue: usize, on_event: crate::OnEvent) -> Store {
     let retry = Duration::from_millis(5);
-    Store::open(StoreOptions { queue, retry, ..StoreOptions::new(dir.path().join("nacre.db")) }).unwrap()
+    let options = StoreOptions { queue, retry, on_event, ..StoreOptions::new(dir.path().join("nacre.db")) };
+    Store::open(options).unwrap()
 }
 
 fn limit_pages(store: &Store, more: i64) {
@@ -41,7 +46,8 @@ fn until_poisoned(store: &Store) -> crate::Poison {
 #[test]
 fn a_transaction_that_fails_is_tried_again_in_order() {
     let dir = TempDir::new().unwrap();
-    let store = open(&dir, 64);
+    let (told, events) = std::sync::mpsc::channel();
+    let store = open_with(&dir, 64, Arc::new(move |event| told.send(event).unwrap()));
     store.on_writer(|writing| Ok(writing.connection.busy_timeout(Duration::ZERO)?)).unwrap();
     store.write(batch(1, 10)).unwrap();
     store.barrier().unwrap();
@@ -64,6 +70,11 @@ fn a_transaction_that_fails_is_tried_again_in_order() {
     assert_eq!(loaded.kv.len(), 11);
     assert_eq!(loaded.applied.map(|applied| applied.index), Some(11));
     store.close().unwrap();
+    let events: Vec<StoreEvent> = events.try_iter().collect();
+    assert!(
+        matches!(&events[..], [StoreEvent::Failed(poison), StoreEvent::Recovered { tries: 1.. }] if poison.retrying),
+        "each is told once: {events:?}"
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -16,8 +17,20 @@ use crate::{
     writer::{Writer, Writing, checkpoint},
 };
 
+/// What became of the writer, for the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreEvent {
+    /// A transaction failed; what became of writes stands in the poison.
+    Failed(Poison),
+    /// The transaction that failed so often was written.
+    Recovered { tries: u64 },
+}
+
+/// Is told on the writer's thread; must not block.
+pub type OnEvent = Arc<dyn Fn(StoreEvent) + Send + Sync>;
+
 /// Where and how.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct StoreOptions {
     /// The database file; its directory must exist.
     pub path: PathBuf,
@@ -27,11 +40,13 @@ pub struct StoreOptions {
     pub readers: usize,
     /// Pause between tries of a failed transaction.
     pub retry: Duration,
+    /// Hears when the writer begins or ceases to fail.
+    pub on_event: OnEvent,
 }
 
 impl StoreOptions {
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), queue: 1_024, readers: 4, retry: Duration::from_secs(1) }
+        Self { path: path.into(), queue: 1_024, readers: 4, retry: Duration::from_secs(1), on_event: Arc::new(|_| ()) }
     }
 }
 
@@ -79,8 +94,8 @@ impl Store {
     /// Opens or creates the database, brings an older format up to date, and starts the writer.
     pub fn open(options: StoreOptions) -> Result<Self, StoreError> {
         let path = options.path;
-        let writing = open_writing(&path).map_err(|error| error.at(&path))?;
-        let writer = Writer::start(writing, options.queue, options.retry)?;
+        let writing = open_writing(&path).map_err(|error| error.at(&path).opening(&path))?;
+        let writer = Writer::start(writing, options.queue, options.retry, options.on_event)?;
         Ok(Self { readers: Readers::new(&path, options.readers), writer, path })
     }
 

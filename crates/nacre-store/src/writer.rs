@@ -17,7 +17,10 @@ use std::{
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use rusqlite::{Connection, TransactionBehavior};
 
-use crate::{Applied, Poison, StoreError, WriteBatch, load, rows};
+use crate::{
+    Applied, Poison, StoreError, WriteBatch, load, rows,
+    store::{OnEvent, StoreEvent},
+};
 
 /// Rows that share one transaction at most; bounds how long a commit takes.
 const GROUP_ROWS: usize = 4_096;
@@ -51,6 +54,7 @@ struct Shared {
     progress: Condvar,
     capacity: usize,
     retry: Duration,
+    on_event: OnEvent,
 }
 
 /// What the thread owns.
@@ -66,13 +70,14 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub fn start(writing: Writing, capacity: usize, retry: Duration) -> Result<Self, StoreError> {
+    pub fn start(writing: Writing, capacity: usize, retry: Duration, on_event: OnEvent) -> Result<Self, StoreError> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             work: Condvar::new(),
             progress: Condvar::new(),
             capacity: capacity.max(1),
             retry,
+            on_event,
         });
         let path = writing.path.clone();
         let thread = std::thread::Builder::new()
@@ -228,7 +233,8 @@ fn run(shared: &Shared, mut writing: Writing) {
                     return;
                 }
                 let mut state = shared.state.lock();
-                state.poison = None;
+                // A gap made at the last moment stays: only a restart closes it.
+                state.poison = state.poison.take().filter(|poison| !poison.retrying);
                 state.done += count;
                 state.batches_written += count;
             }
@@ -284,24 +290,48 @@ fn next(shared: &Shared) -> Option<Work> {
 fn write_until_done(shared: &Shared, writing: &mut Writing, batches: &[WriteBatch]) -> bool {
     let mut tries = 0;
     loop {
-        let Err(error) = write_group(writing, batches) else { return true };
+        let Err(error) = write_group(writing, batches) else {
+            if tries > 0 {
+                tracing::info!(tries, "the database takes writes again");
+                (shared.on_event)(StoreEvent::Recovered { tries });
+            }
+            return true;
+        };
         tries += 1;
         let (reason, again) = error.diagnosis();
         if tries == 1 {
             tracing::error!(%reason, retrying = again, "the database refuses writes");
         }
-        let mut state = shared.state.lock();
-        let gap = state.poison.as_ref().is_some_and(|poison| !poison.retrying);
-        let retrying = again && !gap && !state.closing;
-        if !gap {
-            state.poison = Some(Poison { reason, tries, retrying });
+        let poison = {
+            let mut state = shared.state.lock();
+            // A refused batch has left a gap: going on would lose it.
+            let gap = state.poison.as_ref().is_some_and(|poison| !poison.retrying);
+            let retrying = again && !gap && !state.closing;
+            let poison = match state.poison.take() {
+                Some(poison) if gap => poison,
+                _ => Poison { reason, tries, retrying },
+            };
+            state.poison = Some(poison.clone());
+            shared.progress.notify_all();
+            poison
+        };
+        if tries == 1 || !poison.retrying {
+            (shared.on_event)(StoreEvent::Failed(poison.clone()));
         }
-        shared.progress.notify_all();
-        if !retrying {
+        if !poison.retrying {
             return false;
         }
-        shared.work.wait_for(&mut state, shared.retry);
-        if state.poison.as_ref().is_some_and(|poison| !poison.retrying) {
+        let mut state = shared.state.lock();
+        let has_gap = |state: &State| state.poison.as_ref().is_some_and(|poison| !poison.retrying);
+        if !state.closing && !has_gap(&state) {
+            shared.work.wait_for(&mut state, shared.retry);
+        }
+        if has_gap(&state) {
+            let poison = state.poison.clone();
+            drop(state);
+            if let Some(poison) = poison {
+                (shared.on_event)(StoreEvent::Failed(poison));
+            }
             return false;
         }
     }

@@ -262,6 +262,13 @@ fn a_damaged_database_is_refused_with_its_path() {
 }
 
 #[test]
+fn a_database_that_cannot_be_opened_is_named_with_the_reason() {
+    let dir = TempDir::new().unwrap();
+    let error = Store::open(StoreOptions::new(dir.path())).err().unwrap().to_string();
+    assert!(error.contains(&*dir.path().to_string_lossy()) && error.contains("cannot be opened"), "{error}");
+}
+
+#[test]
 fn a_second_process_is_told_who_holds_the_directory() {
     let dir = TempDir::new().unwrap();
     let first = DirLock::acquire(dir.path(), "2026-01-02 03:04:05").unwrap();
