@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use nacre_model::{Cause, Event, Subject, event::Disconnect};
+use nacre_model::{Cause, event::Disconnect};
 use nacre_wire::grpc::{
     connection::{ConnectResetRequest, ConnectionSetupRequest, SetupAckRequest},
     envelope::members,
@@ -40,12 +40,12 @@ impl Hub {
             self.note(&peer.id, Cause::HandshakeRefused { reason });
             return Err(Disconnect::OverLimit);
         }
-        let cause =
-            Cause::ClientConnected { version: connection.version.to_string(), module: connection.module().to_owned() };
-        self.record(Event::new(now, Subject::client(&peer.id), cause));
         app.listeners.opened(connection.id(), &connection.client_ip);
         if connection.is_naming() {
             app.effects.naming(self.naming.connect(connection.info(), now));
+        } else {
+            let (version, module) = (connection.version.to_string(), connection.module().to_owned());
+            self.note(connection.id(), Cause::ClientConnected { version, module });
         }
         Ok(connection)
     }
@@ -65,12 +65,12 @@ impl Hub {
     pub(super) async fn unregister(&self, app: &App, connection: &Arc<Connection>, cause: Disconnect) {
         let Some(connection) = self.connections.remove(connection.id()) else { return };
         connection.outbox.close();
-        let lived_ms = self.now().mono.saturating_sub(connection.created.mono);
-        self.note(connection.id(), Cause::ClientDisconnected { cause: cause.clone(), lived_ms });
         app.listeners.closed(connection.id());
         app.config_fuzzy.closed(connection.id());
         if !connection.is_naming() || cause == Disconnect::ServerShutdown {
             // A server that stops takes nobody's instances away: those who still listen must not see the lists shrink.
+            let lived_ms = self.now().mono.saturating_sub(connection.created.mono);
+            self.note(connection.id(), Cause::ClientDisconnected { cause, lived_ms });
             return;
         }
         if matches!(cause, Disconnect::DetectionUnanswered { .. } | Disconnect::PushUnacknowledged { .. }) {

@@ -65,8 +65,8 @@ pub(super) struct Transport {
     connection: OnceLock<Arc<Connection>>,
     /// Streams opened so far.
     calls: AtomicU64,
-    /// Held while a set-up is taken: two streams may say it at once.
-    setting_up: Mutex<()>,
+    /// Held while a set-up is taken, for two streams may say it at once; true once TCP is gone and none is taken.
+    over: Mutex<bool>,
 }
 
 impl Transport {
@@ -102,7 +102,7 @@ pub async fn serve_connection(app: Arc<App>, stream: TcpStream, remote: SocketAd
         closer: Arc::default(),
         connection: OnceLock::new(),
         calls: AtomicU64::new(0),
-        setting_up: Mutex::default(),
+        over: Mutex::default(),
     });
     let service = {
         let transport = Arc::clone(&transport);
@@ -113,6 +113,7 @@ pub async fn serve_connection(app: Arc<App>, stream: TcpStream, remote: SocketAd
     };
     let io = TokioIo::new(Watched::new(stream, prefix, Arc::clone(&end)));
     let cause = until_end(&transport, &end, io, service).await;
+    *transport.over.lock() = true;
     if let Some(registered) = transport.connection() {
         app.grpc.unregister(&app, registered, cause).await;
     }
@@ -265,7 +266,10 @@ fn set_up(transport: &Arc<Transport>, slot: &Arc<Slot>, payload: &Payload) {
         return;
     }
     let wants_ack = setup.ability_table.is_some();
-    let _one_at_a_time = transport.setting_up.lock();
+    let over = transport.over.lock();
+    if *over {
+        return;
+    }
     if let Some(connection) = transport.connection() {
         if connection.outbox.has_other_stream(slot) {
             // An HTTP/2 proxy that puts several clients on one connection looks like this.

@@ -22,6 +22,11 @@ fn received(request: &FuzzyWatchRequest) -> Vec<String> {
     request.received.iter().flatten().flatten().cloned().collect()
 }
 
+/// The connection ended while its request was being answered: nothing of it may stay behind.
+fn is_gone(call: &Call<'_>) -> bool {
+    call.app.grpc.connections.get(call.connection.id()).is_none()
+}
+
 /// 50310 and 50311 are told by the answer's own type.
 fn reply(error: Option<NacosError>) -> Reply {
     match error {
@@ -63,6 +68,9 @@ impl Operation for ConfigWatch {
         let configs = &call.app.configs;
         let received = received(&request);
         let watched = call.app.config_fuzzy.watch(connection.id(), pattern, &received, request.initializing, configs);
+        if is_gone(call) {
+            call.app.config_fuzzy.cancel(connection.id(), pattern);
+        }
         if !watched.is_refused() {
             let total = watched.batches.len();
             let kind = if watched.initializing { INIT } else { DIFF };
@@ -134,6 +142,9 @@ impl Operation for NamingWatch {
         }
         let received = received(&request);
         let watched = call.app.naming.fuzzy_watch(&client, pattern, &received, request.initializing);
+        if is_gone(call) {
+            call.app.naming.fuzzy_cancel(&client, pattern);
+        }
         let batches = watched.batches.iter().map(naming_sync).collect();
         let finish = watched.finish_when_acked.then(|| naming_sync(&FuzzySync::finish(&key)));
         let outcome = connection.outbox.sync(Domain::Naming, &key, batches, finish);

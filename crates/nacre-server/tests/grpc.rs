@@ -1,0 +1,282 @@
+//! The gRPC face from the outside: a server in this process and clients over TCP.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
+
+mod common;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use common::{Client, LONG, Server, ports};
+use nacre_wire::grpc::Payload;
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use tonic::Code;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_lives_and_dies_with_its_connection() {
+    let server = Server::start(&[]).await;
+    let mut consumer = server.client("naming").await;
+    assert_eq!(ports(&consumer.subscribe("s").await), Vec::<u64>::new());
+    assert_eq!(ports(&consumer.take().await), Vec::<u64>::new(), "the first push follows the subscription");
+
+    let provider = server.client("naming").await;
+    let answer = provider.register("s", 80).await;
+    assert_eq!((answer.name.as_str(), &answer.body["success"]), ("InstanceResponse", &json!(true)));
+    let push = consumer.take().await;
+    assert_eq!((push.name.as_str(), ports(&push)), ("NotifySubscriberRequest", vec![80]));
+    assert_eq!(push.body["serviceInfo"]["allIPs"], push.body["serviceInfo"]["allIps"]);
+    let before = push.body["serviceInfo"]["lastRefTime"].as_i64().unwrap();
+
+    let id = provider.id().await;
+    drop(provider);
+    let push = consumer.take().await;
+    assert_eq!(ports(&push), Vec::<u64>::new());
+    assert!(push.body["serviceInfo"]["lastRefTime"].as_i64().unwrap() > before);
+    let kinds = server.kinds(&id);
+    assert_eq!(kinds, ["clientConnected", "instanceRegistered", "clientDisconnected", "instanceRemoved"]);
+    let consumer = consumer.id().await;
+    for kind in ["subscribed", "pushSent", "pushAcked"] {
+        server.happened(&consumer, kind).await;
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_that_restarts_never_makes_its_consumer_see_an_empty_list() {
+    let server = Server::start(&[]).await;
+    let mut consumer = server.client("naming").await;
+    let provider = server.client("naming").await;
+    provider.register("s", 1).await;
+    consumer.subscribe("s").await;
+    let restarts = tokio::spawn(async move {
+        for port in 2..30 {
+            provider.deregister("s").await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            provider.register("s", port).await;
+        }
+        provider
+    });
+    loop {
+        let push = consumer.take().await;
+        assert_ne!(ports(&push), Vec::<u64>::new());
+        if ports(&push) == [29] {
+            break;
+        }
+    }
+    drop(restarts.await.unwrap());
+    assert_eq!(ports(&consumer.take().await), Vec::<u64>::new(), "a provider that stays away is gone");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_storm_of_changes_ends_with_the_last_state_in_few_pushes() {
+    let server = Server::start(&[]).await;
+    let mut consumer = server.client("naming").await;
+    consumer.subscribe("s").await;
+    let provider = server.client("naming").await;
+    let changes: u16 = 400;
+    for port in 1..=changes {
+        provider.register("s", port).await;
+    }
+    let mut pushes = 0;
+    loop {
+        pushes += 1;
+        if ports(&consumer.take().await) == [u64::from(changes)] {
+            break;
+        }
+    }
+    assert!(pushes < changes / 4, "{pushes} pushes for {changes} changes");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listener_hears_of_a_change_in_its_own_spelling_of_the_namespace() {
+    let server = Server::start(&[]).await;
+    let (mut blank, mut public) = (server.client("config").await, server.client("config").await);
+    for (client, tenant) in [(&blank, ""), (&public, "public")] {
+        let context = json!({"dataId":"d","group":"G","tenant":tenant,"md5":""});
+        let answer = client.call("ConfigBatchListenRequest", json!({"configListenContexts":[context]})).await;
+        assert_eq!(answer.body["changedConfigs"], json!([]));
+    }
+    let publish = json!({"dataId":"d","group":"G","content":"one"});
+    assert_eq!(blank.call("ConfigPublishRequest", publish).await.body["success"], true);
+    let (first, second) = (blank.take().await, public.take().await);
+    assert_eq!((first.body.get("tenant"), &second.body["tenant"]), (None, &json!("public")));
+    let query = json!({"dataId":"d","group":"G","tenant":"public"});
+    let answer = public.call("ConfigQueryRequest", query).await;
+    assert_eq!((&answer.body["content"], &answer.body["contentType"]), (&json!("one"), &json!("text")));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_before_the_set_up_is_told_so_and_the_order_of_checks_is_kept() {
+    let server = Server::start(&[]).await;
+    let mut client = server.dial().await;
+    for (name, code) in [
+        ("HealthCheckRequest", 301),
+        ("NoSuchRequest", 302),
+        ("LockOperationRequest", 302),
+        ("QueryMcpServerRequest", 302),
+        ("", 302),
+        ("ServerLoaderInfoRequest", 502),
+    ] {
+        let answer = client.call(name, json!({})).await;
+        assert_eq!((answer.name.as_str(), &answer.body["errorCode"]), ("ErrorResponse", &json!(code)), "{name}");
+    }
+    client.set_up(json!({"labels":{"source":"sdk","module":"config"},"abilityTable":{"x":true}})).await;
+    let ack = client.push().await;
+    assert_eq!(ack.body["abilityTable"], json!({"fuzzyWatch":true,"supportPersistentInstanceByGrpc":true}));
+    assert_eq!(client.call("HealthCheckRequest", json!({})).await.name, "HealthCheckResponse");
+    let answer = client.call("InstanceRequest", common::instance("registerInstance", "s", 1)).await;
+    assert_eq!((answer.name.as_str(), &answer.body["errorCode"]), ("ErrorResponse", &json!(-401)));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_client_is_asked_and_closed_unless_it_answers() {
+    let settings = [("nacre.grpc.detection.idle", "1000"), ("nacre.grpc.detection.timeout", "1000")];
+    let server = Server::start(&settings).await;
+    let (mut answers, mut silent) = (server.client("naming").await, server.client("naming").await);
+    let id = silent.id().await;
+    silent.register("s", 7).await;
+    assert_eq!(answers.take().await.name, "ClientDetectionRequest");
+    assert_eq!(silent.push().await.name, "ClientDetectionRequest");
+    let serving = tokio::spawn(async move {
+        // Stays, because it answers whenever it is asked.
+        for _ in 0..3 {
+            assert_eq!(answers.take().await.name, "ClientDetectionRequest");
+        }
+        answers
+    });
+    silent.ended().await;
+    server.happened(&id, "clientDisconnected").await;
+    server.happened(&id, "instanceRemoved").await;
+    let answers = serving.await.unwrap();
+    assert_eq!(answers.call("HealthCheckRequest", json!({})).await.name, "HealthCheckResponse");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_of_the_stream_is_not_the_end_of_the_client() {
+    let server = Server::start(&[]).await;
+    let mut client = server.client("naming").await;
+    client.register("s", 7).await;
+    client.half_close().await;
+    assert_eq!(client.call("HealthCheckRequest", json!({})).await.name, "HealthCheckResponse");
+    // What is owed meanwhile waits for another stream.
+    client.subscribe("s").await;
+    client.set_up(json!({"labels":{"source":"sdk","module":"naming"}})).await;
+    assert_eq!(ports(&client.take().await), [7]);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_main_port_speaks_grpc_too() {
+    let server = Server::start(&[]).await;
+    let mut client = server.dial_port(server.app.settings.main_port).await;
+    client.set_up(json!({"labels":{"source":"sdk","module":"naming"},"abilityTable":{}})).await;
+    assert_eq!(client.push().await.name, "SetupAckRequest");
+    client.subscribe("s").await;
+    client.register("s", 7).await;
+    loop {
+        if ports(&client.take().await) == [7] {
+            break;
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payload_over_the_limit_is_refused_and_the_connection_stays() {
+    let server = Server::start(&[]).await;
+    let client = server.client("config").await;
+    let huge = Payload::answer("HealthCheckRequest", Bytes::from(vec![b' '; 10 * 1024 * 1024 + 1]));
+    assert_eq!(client.send_payload(huge).await.unwrap_err().code(), Code::ResourceExhausted);
+    let large = json!({"dataId":"d","group":"G","content":"x".repeat(9_000_000)});
+    assert_eq!(client.call("ConfigPublishRequest", large).await.body["success"], true);
+    let answer = client.call("ConfigQueryRequest", json!({"dataId":"d","group":"G"})).await;
+    assert_eq!(answer.body["content"].as_str().unwrap().len(), 9_000_000);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unknown_methods_are_unimplemented() {
+    let server = Server::start(&[]).await;
+    let client = server.client("naming").await;
+    for path in ["/RequestStream/requestStream", "/Request/other", "/grpc.health.v1.Health/Check"] {
+        assert_eq!(client.method(path).await, Code::Unimplemented, "{path}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn http_on_the_grpc_port_gets_an_answer_a_person_can_read() {
+    let server = Server::start(&[]).await;
+    let mut socket = TcpStream::connect(("127.0.0.1", server.app.settings.grpc_port)).await.unwrap();
+    socket.write_all(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+    let mut text = vec![0; 4096];
+    let read = tokio::time::timeout(LONG, socket.read(&mut text)).await.unwrap().unwrap();
+    let text = String::from_utf8_lossy(&text[..read]).into_owned();
+    assert!(text.starts_with("HTTP/1.1 400") && text.contains("gRPC"), "{text}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_client_on_one_connection_is_noticed() {
+    let server = Server::start(&[]).await;
+    let mut client = server.client("naming").await;
+    let id = client.id().await;
+    let mut second = client.same_connection();
+    second.set_up(json!({"labels":{"source":"sdk","module":"naming"},"abilityTable":{}})).await;
+    assert_eq!(second.push().await.name, "SetupAckRequest");
+    assert!(server.kinds(&id).contains(&"transportShared"));
+    client.register("a", 1).await;
+    second.register("b", 2).await;
+    second.subscribe("a").await;
+    assert_eq!(ports(&second.take().await), [1], "pushes go to the newest stream");
+    client.ended_silently();
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_moves_a_client() {
+    let server = Server::start(&[]).await;
+    let mut client = server.client("naming").await;
+    let id = client.id().await;
+    assert!(server.app.grpc.reload_client(&id, Some(("10.1.2.3", "8848"))));
+    let push = client.take().await;
+    assert_eq!((push.name.as_str(), &push.body["serverIp"]), ("ConnectResetRequest", &json!("10.1.2.3")));
+    assert_eq!(push.body["connectionId"], json!(id));
+    assert_eq!(server.app.grpc.shed(0, None), 1);
+    let push = client.take().await;
+    assert_eq!(push.body.get("serverIp"), None);
+    assert!(!server.app.grpc.reload_client("nobody", None));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_takes_nobodys_instances_from_those_who_listen() {
+    let server = Server::start(&[]).await;
+    let mut consumer = server.client("naming").await;
+    let provider = server.client("naming").await;
+    provider.register("s", 7).await;
+    consumer.subscribe("s").await;
+    consumer.take().await;
+    let app = server.app.clone();
+    let stopping = tokio::spawn(async move { nacre_server::run::stop(&app, "test").await });
+    assert_eq!(rest(&mut consumer).await, 0, "no push but the end");
+    stopping.await.unwrap();
+}
+
+/// Pushes that still come before the stream ends.
+async fn rest(client: &mut Client) -> usize {
+    let mut count = 0;
+    while client.push_or_end().await {
+        count += 1;
+    }
+    count
+}
