@@ -71,7 +71,7 @@ fn member(app: &App) -> Value {
 }
 
 /// The address that others reach this node by: the one it listens on, or, listening on all, the one of the way out.
-pub(super) fn own_ip(app: &App) -> String {
+pub(crate) fn own_ip(app: &App) -> String {
     let listened = app.settings.listen.first().copied();
     match listened {
         Some(ip) if !ip.is_unspecified() => ip.to_canonical().to_string(),

@@ -59,6 +59,8 @@ pub(crate) const AREAS: &[&[Row]] = &[
     naming::v2_instance::ROWS,
     naming::v2_service::ROWS,
     naming::v3_client::ROWS,
+    naming::v3_admin::ROWS,
+    naming::v3_console::ROWS,
 ];
 
 /// One request as handlers see it.

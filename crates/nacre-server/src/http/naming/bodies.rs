@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use nacre_model::{Instance, PUBLIC, ServiceKey};
-use nacre_naming::{ClientDetail, ClientId, HealthChecker, Selector, ServiceDetail, ServiceSummary, Subscriber};
+use nacre_naming::{
+    ClientDetail, ClientId, HealthChecker, Published, Selector, ServiceDetail, ServiceSummary, Subscriber,
+};
 use nacre_wire::naming::InstanceJson;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -217,4 +219,34 @@ pub fn client(detail: &ClientDetail, generation: Generation) -> Value {
         }
     }
     shown
+}
+
+/// A subscriber of v3's list.
+pub fn subscriber_v3(subscriber: &Subscriber) -> Value {
+    let (service, of) = (&subscriber.service, &subscriber.subscription);
+    json!({
+        "namespaceId": service.namespace, "groupName": service.group, "serviceName": service.name, "ip": of.ip,
+        "port": of.port, "agent": of.agent, "appName": of.app,
+    })
+}
+
+/// A service that a client publishes or subscribes (v3).
+pub fn client_service(service: &ServiceKey, publisher: Value, subscriber: Value) -> Value {
+    json!({
+        "namespaceId": service.namespace, "groupName": service.group, "serviceName": service.name,
+        "publisherInfo": publisher, "subscriberInfo": subscriber,
+    })
+}
+
+/// `named`: the list is that of a service, so the client is told.
+pub fn publisher_v3(published: &Published, named: bool) -> Value {
+    let id = named.then(|| published.client.to_string());
+    let instance = &published.instance;
+    json!({ "clientId": id, "ip": instance.ip, "port": instance.port, "clusterName": instance.cluster })
+}
+
+pub fn client_subscriber_v3(subscriber: &Subscriber, named: bool) -> Value {
+    let id = named.then(|| subscriber.client.to_string());
+    let of = &subscriber.subscription;
+    json!({ "clientId": id, "appName": of.app, "agent": of.agent, "address": subscriber.address() })
 }

@@ -21,4 +21,6 @@ pub mod v1_operator;
 pub mod v1_service;
 pub mod v2_instance;
 pub mod v2_service;
+pub mod v3_admin;
 pub mod v3_client;
+pub mod v3_console;

@@ -6,7 +6,7 @@ use std::{borrow::Cow, str::FromStr, sync::Arc};
 use nacre_model::{
     DEFAULT_CLUSTER, DEFAULT_GROUP, Instance, Metadata, NacosError, PUBLIC, ServiceKey, key::GROUP_SEPARATOR,
 };
-use nacre_naming::{Naming, check_cluster, check_instance, check_weight, parse_metadata};
+use nacre_naming::{Naming, check_instance, check_weight, parse_metadata};
 
 use super::binding::{self, Form, Kind, field_missing};
 use crate::http::{Ctx, params::Params, refuse::Refusal, table::Generation};
@@ -175,7 +175,6 @@ pub fn form_service(form: &Form<'_>) -> Result<ServiceKey, Refusal> {
 pub struct InstanceForm {
     pub service: ServiceKey,
     pub instance: Instance,
-    pub healthy: Option<bool>,
     pub metadata: Option<Arc<Metadata>>,
 }
 
@@ -203,16 +202,12 @@ impl InstanceForm {
         if let Some(metadata) = &metadata {
             instance.metadata = Arc::clone(metadata);
         }
-        Ok(Self { service, instance, healthy, metadata })
+        Ok(Self { service, instance, metadata })
     }
 
     /// The rules of registration and update.
     pub fn check(&self) -> Result<(), NacosError> {
         check_instance(&self.instance)
-    }
-
-    pub fn check_cluster(&self) -> Result<(), NacosError> {
-        check_cluster(&self.instance.cluster)
     }
 }
 
@@ -236,6 +231,12 @@ pub fn page_form(params: &Params, generation: Generation) -> Result<nacre_naming
         }
     }
     Ok(nacre_naming::Page::new(number.into(), size.into()))
+}
+
+/// A service as the reference prints its object.
+pub fn service_text(service: &ServiceKey, ephemeral: bool) -> String {
+    let ServiceKey { namespace, group, name } = service;
+    format!("Service{{namespace='{namespace}', group='{group}', name='{name}', ephemeral={ephemeral}, revision=0}}")
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use super::{
     bodies,
     gate::server_status,
     read::{V1, no_number},
+    v3_admin::responsible_server,
 };
 use crate::{
     app::App,
@@ -32,6 +33,10 @@ pub const ROWS: &[Row] = &[
     Row::new(GET, "/v1/ns/ops/switches", AREA, Auth::None, now!(switches)),
     Row::new(PUT, "/v1/ns/operator/switches", AREA, Auth::Admin, later!(set_switch)),
     Row::new(PUT, "/v1/ns/ops/switches", AREA, Auth::Admin, later!(set_switch)),
+    Row::new(GET, "/v1/ns/operator/push/state", AREA, Auth::None, now!(push_state)),
+    Row::new(GET, "/v1/ns/ops/push/state", AREA, Auth::None, now!(push_state)),
+    Row::new(GET, "/v1/ns/operator/distro/client", AREA, Auth::None, now!(distro_client)),
+    Row::new(GET, "/v1/ns/ops/distro/client", AREA, Auth::None, now!(distro_client)),
     Row::new(PUT, "/v1/ns/health", AREA, Auth::Write, now!(set_health)),
     Row::new(PUT, "/v1/ns/health/instance", AREA, Auth::Write, now!(set_health)),
     Row::new(GET, "/v1/ns/health/server", AREA, Auth::None, now!(health_server)),
@@ -101,6 +106,33 @@ async fn set_switch(app: Arc<App>, ctx: Ctx) -> Answer {
         Err(error) if error.status == 500 => Err(Refusal::exception(error.message)),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Pushes of today, gRPC and UDP alike. `reset` resets nothing: the counters belong to the metrics.
+fn push_state(app: &App, ctx: &Ctx) -> Answer {
+    let read = V1::new(ctx);
+    let (detail, reset) = (read.strict_truth("detail"), read.strict_truth("reset"));
+    let (push, now) = (&app.metrics.push, app.clock.now());
+    let (total, failed) = (push.total.today(now.wall), push.failed.today(now.wall));
+    let succeed = total.saturating_sub(failed);
+    let ratio = if total == 0 { 0.0 } else { succeed as f64 / total as f64 };
+    let mut shown = json!({ "succeed": succeed, "total": total, "ratio": ratio });
+    if detail {
+        let millis = |seconds: f64| (seconds * 1e3).round() as i64;
+        let count = push.cost.count();
+        let average = if count == 0 { -1 } else { millis(push.cost.sum_seconds() / count as f64) };
+        let longest = if count == 0 { -1 } else { millis(push.cost.max_seconds(now.mono)) };
+        shown["detail"] = json!({ "avgPushCost": average, "maxPushCost": longest });
+    }
+    shown["reset"] = reset.into();
+    Ok(Reply::json(&shown))
+}
+
+fn distro_client(app: &App, ctx: &Ctx) -> Answer {
+    let declared = Declared { params: &ctx.params, generation: Generation::V1 };
+    declared.required("ip")?;
+    declared.required("port")?;
+    Ok(Reply::json(&responsible_server(app)))
 }
 
 fn set_health(app: &App, ctx: &Ctx) -> Answer {
