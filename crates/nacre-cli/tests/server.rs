@@ -8,7 +8,6 @@ use std::{
     io::{BufRead, BufReader},
     path::Path,
     process::Stdio,
-    time::Duration,
 };
 
 use common::{Running, nacre, run, run_with, signal};
@@ -114,39 +113,30 @@ fn a_config_lives_through_publish_list_diff_and_removal() {
     assert_eq!(server.run(&["config", "rm", "app.yaml"]).0, 3);
 }
 
+/// Starts a watch and waits until it has had its first look; then the lines that it writes.
+fn watch(server: &Server, args: &[&str]) -> (Running, impl FnMut() -> Value) {
+    let args = [&["-s", &server.url, "-o", "json"], args].concat();
+    let mut watch = Running(nacre(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+    let remark = BufReader::new(watch.0.stderr.take().unwrap()).lines().next().unwrap().unwrap();
+    assert!(remark.starts_with("nacre: watching "), "{remark}");
+    let mut lines = BufReader::new(watch.0.stdout.take().unwrap()).lines();
+    (watch, move || serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap())
+}
+
 #[test]
 fn a_watch_hears_of_publish_change_and_removal() {
     let server = Server::start();
-    let args = ["-s", &server.url, "-o", "json", "config", "watch", "w", "--count", "3"];
-    let mut watch = Running(nacre(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
-    let mut events = BufReader::new(watch.0.stdout.take().unwrap()).lines();
-    let mut next = || serde_json::from_str::<Value>(&events.next().unwrap().unwrap()).unwrap();
-    // Whether the first publish comes before or after the watch has looked, it is one change or the starting point.
-    for (args, what) in [
-        (&["config", "publish", "w", "--content", "one"][..], "published"),
-        (&["config", "publish", "w", "--content", "two"], "changed"),
-        (&["config", "rm", "w"], "removed"),
+    let (mut process, mut next) = watch(&server, &["config", "watch", "w", "--count", "3"]);
+    for (args, what, content) in [
+        (&["config", "publish", "w", "--content", "one"][..], "published", "one".into()),
+        (&["config", "publish", "w", "--content", "two"], "changed", "two".into()),
+        (&["config", "rm", "w"], "removed", Value::Null),
     ] {
-        wait_for_listener(&server, "w");
         assert_eq!(server.run(args).0, 0);
-        assert_eq!(next()["what"], what);
+        let event = next();
+        assert_eq!((&event["what"], &event["content"]), (&what.into(), &content));
     }
-    assert_eq!(watch.0.wait().unwrap().code(), Some(0));
-}
-
-/// Until the server holds a long poll: the only sign that the watch has begun.
-fn wait_for_listener(server: &Server, data_id: &str) {
-    let deadline = std::time::Instant::now() + Duration::from_secs(30);
-    let metrics = format!("{}/actuator/prometheus", server.url);
-    while std::time::Instant::now() < deadline {
-        let (_, text) = common::curl(&metrics);
-        let held = text.lines().find(|l| l.starts_with("nacos_monitor{") && l.contains("name=\"longPolling\""));
-        if held.is_some_and(|line| !line.ends_with(" 0.0") && !line.ends_with(" 0")) {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    panic!("nobody listens to {data_id}");
+    assert_eq!(process.0.wait().unwrap().code(), Some(0));
 }
 
 #[test]
@@ -188,20 +178,18 @@ fn a_kept_instance_goes_with_its_keeper() {
 #[test]
 fn an_instance_watch_tells_what_changed() {
     let server = Server::start();
-    let args = ["-s", &server.url, "-o", "json", "instance", "watch", "s", "--interval", "50ms", "--count", "2"];
-    let mut watch = Running(nacre(&args).stdout(Stdio::piped()).spawn().unwrap());
-    let mut events = BufReader::new(watch.0.stdout.take().unwrap()).lines();
-    let mut next = || serde_json::from_str::<Value>(&events.next().unwrap().unwrap()).unwrap();
-    // Registered again until the watch has seen it come: it may not have had its first look before.
-    for port in 1.. {
-        let endpoint = format!("192.0.2.7:{port}");
-        assert_eq!(server.run(&["instance", "register", "s", &endpoint, "--persistent"]).0, 0);
-        if port == 3 {
-            break;
-        }
+    let (mut process, mut next) = watch(&server, &["instance", "watch", "s", "--interval", "50ms", "--count", "3"]);
+    let register = ["instance", "register", "s", "192.0.2.7:80", "--persistent"];
+    for (args, what) in [
+        (register.to_vec(), "came"),
+        ([&register[..], &["-m", "zone=b"]].concat(), "changed"),
+        (vec!["instance", "rm", "s", "192.0.2.7:80"], "went"),
+    ] {
+        assert_eq!(server.run(&args).0, 0);
+        let event = next();
+        assert_eq!((&event["what"], &event["ip"]), (&what.into(), &"192.0.2.7".into()));
     }
-    assert_eq!(next()["what"], "came");
-    drop(watch);
+    assert_eq!(process.0.wait().unwrap().code(), Some(0));
 }
 
 #[test]

@@ -256,7 +256,7 @@ impl Naming {
     /// From now on the service is empty until somebody publishes.
     pub(crate) fn await_emptiness(&self, slot: &Arc<Slot>, state: &mut SlotState, now: Now) {
         state.empty_since = now.mono;
-        if !state.empty_armed {
+        if self.options.clean_empty_services && !state.empty_armed {
             state.empty_armed = true;
             self.set_timer(now.mono + self.options.empty_service_expired_ms, Timer::Empty(Arc::clone(slot)));
         }

@@ -7,6 +7,8 @@ pub struct Options {
     pub expire_instance: bool,
     /// `nacos.naming.client.expired.time`: silent `ip:port` clients are removed.
     pub client_expired_ms: u64,
+    /// `nacos.naming.empty-service.auto-clean`: without it an empty service stays for ever.
+    pub clean_empty_services: bool,
     /// `nacos.naming.clean.empty-service.expired-time`.
     pub empty_service_expired_ms: u64,
     /// `nacos.naming.clean.expired-metadata.expired-time`.
@@ -51,6 +53,7 @@ impl Default for Options {
         Self {
             expire_instance: true,
             client_expired_ms: 180_000,
+            clean_empty_services: true,
             empty_service_expired_ms: 60_000,
             expired_metadata_ms: 60_000,
             fuzzy_max_patterns: nacre_model::limits::FUZZY_PATTERNS as usize,

@@ -203,13 +203,11 @@ async fn watch(Session { client, screen }: &Session, keys: Vec<Key>, brief: bool
     let mut watched = Vec::new();
     for key in keys {
         let last = client.config(&key).await?;
-        if !screen.json {
-            let state = match &last {
-                Some(config) => format!("md5 {}, {} bytes", config.md5, config.content.len()),
-                None => "does not exist yet".to_owned(),
-            };
-            remark(&format!("nacre: watching {}: {state}", named(client, &key)));
-        }
+        let state = match &last {
+            Some(config) => format!("md5 {}, {} bytes", config.md5, config.content.len()),
+            None => "does not exist yet".to_owned(),
+        };
+        remark(&format!("nacre: watching {}: {state}", named(client, &key)));
         watched.push(Watched { key, last });
     }
     let mut patience = Patience::default();

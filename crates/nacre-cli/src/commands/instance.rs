@@ -278,10 +278,8 @@ async fn watch(
         Ok::<_, CliError>(listing.instances.into_iter().map(|i| (i.identity(), i)).collect::<BTreeMap<_, _>>())
     };
     let mut before = look().await?;
-    if !screen.json {
-        let healthy = before.values().filter(|instance| instance.healthy).count();
-        remark(&format!("nacre: watching {name} (group {group}): {} instances, {healthy} healthy", before.len()));
-    }
+    let healthy = before.values().filter(|instance| instance.healthy).count();
+    remark(&format!("nacre: watching {name} (group {group}): {} instances, {healthy} healthy", before.len()));
     let mut patience = Patience::default();
     let mut seen = 0;
     while seen < count {

@@ -42,6 +42,15 @@ fn a_longer_setting_keeps_an_empty_service_longer() {
 }
 
 #[test]
+fn an_empty_service_stays_where_cleaning_is_switched_off() {
+    // C081
+    let mut world = World::with(Options { clean_empty_services: false, ..Options::default() });
+    world.create(&key("s"), false, 0.0);
+    let _ = world.pass(3_600_000);
+    assert!(world.naming.service_exists(&key("s")));
+}
+
+#[test]
 fn metadata_come_back_with_a_service_that_returns_in_time() {
     let mut world = World::new();
     let service = key("s");

@@ -125,9 +125,12 @@ where
     S: hyper::service::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Send,
     S::Future: Send + 'static,
 {
+    let props = &transport.app.props;
     let mut connection = pin!(
         http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
+            .keep_alive_interval(props.duration("nacos.remote.server.grpc.sdk.keep-alive-time"))
+            .keep_alive_timeout(props.duration("nacos.remote.server.grpc.sdk.keep-alive-timeout"))
             .max_concurrent_streams(limits::GRPC_STREAMS as u32)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
@@ -154,6 +157,7 @@ fn how_it_ended(how: HowEnded, ended: Result<(), hyper::Error>) -> Disconnect {
         (HowEnded::Reset, _) => Disconnect::ResetByPeer,
         (HowEnded::TimedOut, _) => Disconnect::Unreachable,
         (HowEnded::Fin, _) | (_, Ok(())) => Disconnect::ClosedByClient,
+        (HowEnded::Open, Err(error)) if error.is_timeout() => Disconnect::Unreachable,
         (HowEnded::Open, Err(error)) => Disconnect::ProtocolError { detail: error.to_string() },
     }
 }

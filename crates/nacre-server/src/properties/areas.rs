@@ -12,6 +12,7 @@ impl Properties {
         NamingOptions {
             expire_instance: self.bool("nacos.naming.expireInstance"),
             client_expired_ms: self.millis("nacos.naming.client.expired.time"),
+            clean_empty_services: self.bool("nacos.naming.empty-service.auto-clean"),
             empty_service_expired_ms: self.millis("nacos.naming.clean.empty-service.expired-time"),
             expired_metadata_ms: self.millis("nacos.naming.clean.expired-metadata.expired-time"),
             fuzzy_max_patterns: self.usize("nacos.naming.fuzzy.watch.max.pattern.count"),

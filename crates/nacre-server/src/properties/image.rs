@@ -3,8 +3,8 @@
 
 use super::source::{Origin, Setting, Source};
 
-/// Variables that carry the value of one key.
-const PLAIN: &[(&str, &str)] = &[
+/// Variables of the official image that carry the value of one key.
+pub const PLAIN: &[(&str, &str)] = &[
     ("NACOS_SERVER_IP", "nacos.server.ip"),
     ("NACOS_CONSOLE_PORT", "nacos.console.port"),
     ("NACOS_CONSOLE_CONTEXTPATH", "nacos.console.contextPath"),

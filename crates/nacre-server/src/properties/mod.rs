@@ -29,11 +29,12 @@ use std::{
     time::Duration,
 };
 
-use self::{known::Effect, resolve::Resolved, value::Value};
 pub use self::{
+    image::PLAIN as IMAGE_VARIABLES,
     report::{LoadError, Note, Problem},
     source::Origin,
 };
+use self::{known::Effect, resolve::Resolved, value::Value};
 
 /// Where to look. The default looks nowhere: no file, no variable, defaults only.
 #[derive(Clone, Debug, Default)]

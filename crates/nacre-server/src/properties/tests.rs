@@ -243,3 +243,29 @@ fn a_variable_named_like_a_key_without_effect_cannot_stop_the_start() {
     load(&LoadOptions { environment: pairs(&[("DB_NUM", "many"), ("TLS_ENABLE", "maybe")]), ..LoadOptions::default() })
         .unwrap();
 }
+
+/// A row that says "now" is a promise.
+#[test]
+fn every_key_in_effect_is_read_somewhere() {
+    fn collect(folder: &Path, out: &mut String) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() && name != "known" && name != "tests" {
+                collect(&path, out);
+            } else if name.ends_with(".rs") && !matches!(name.as_str(), "tests.rs" | "image.rs") {
+                // What stands behind this line is a test.
+                let text = fs::read_to_string(&path).unwrap();
+                out.push_str(text.split("#[cfg(test)]").next().unwrap());
+            }
+        }
+    }
+    let mut source = String::new();
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    collect(&crates.join("nacre-server/src"), &mut source);
+    collect(&crates.join("nacre-cli/src"), &mut source);
+    for row in known::all().filter(|row| row.effect == Effect::Now) {
+        let beginning = row.prefix().unwrap_or(row.key);
+        assert!(source.contains(&format!("\"{beginning}")), "{} has no effect", row.key);
+    }
+}

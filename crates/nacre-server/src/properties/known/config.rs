@@ -1,12 +1,12 @@
 //! Configuration: limits, capacity, history, push, gray.
 
-use super::{COUNT, DAY, Kind, Known, MIB, bytes, int, millis, row, seconds};
+use super::{COUNT, Kind, Known, LONGEST, MIB, bytes, int, millis, row, seconds};
 
 #[rustfmt::skip]
 pub(super) const ROWS: &[Known] = &[
-    row("maxContent", bytes(1, 10 * MIB), "10485760", "0.8.0", "Max config content bytes (capacity checks aside).").now(),
-    row("notifyConnectTimeout", millis(0, DAY), "100", "0.8.0", "Cluster HTTP notify connect timeout (ms).").never(),
-    row("notifySocketTimeout", millis(0, DAY), "200", "0.8.0", "Cluster HTTP notify read timeout (ms).").never(),
+    row("maxContent", bytes(1, 32 * MIB), "10485760", "0.8.0", "Max config content bytes (capacity checks aside).").now(),
+    row("notifyConnectTimeout", millis(0, LONGEST), "100", "0.8.0", "Cluster HTTP notify connect timeout (ms).").never(),
+    row("notifySocketTimeout", millis(0, LONGEST), "200", "0.8.0", "Cluster HTTP notify read timeout (ms).").never(),
     row("isManageCapacity", Kind::Bool, "true", "0.8.0", "Count configs per group/tenant.").now(),
     row("isCapacityLimitCheck", Kind::Bool, "false", "0.8.0", "Enforce quotas.").now(),
     row("defaultClusterQuota", COUNT, "100000", "0.8.0", "Max configs in the cluster.").now(),
@@ -18,18 +18,18 @@ pub(super) const ROWS: &[Known] = &[
     row("initialExpansionPercent", COUNT, "100", "0.8.0", "Quota growth when the limit is reached (percent).").now(),
     row("correctUsageDelay", seconds(1, 86_400), "600", "0.8.0", "Seconds between usage recounts.").later(),
     row("dumpChangeOn", Kind::Bool, "true", "2.3.1", "Incremental dump from DB by modify time.").never(),
-    row("dumpChangeWorkerInterval", millis(0, DAY), "30000", "2.3.1", "Incremental dump period (ms).").never(),
+    row("dumpChangeWorkerInterval", millis(0, LONGEST), "30000", "2.3.1", "Incremental dump period (ms).").never(),
     row("nacos.config.retention.days", int(1, 3650), "30", "1.1.0", "History retention days.").now(),
     row("nacos.config.history.clear.name", Kind::Text, "nacos", "2.4.1", "SPI name of the history cleaner.").never(),
-    row("nacos.config.push.maxRetryTime", int(0, 1000), "50", "2.3.0", "gRPC push retries before the connection is closed; hot reloadable.").now(),
-    row("nacos.config.push.timeout", millis(0, DAY), "3000", "3.0.0", "Push ack timeout (ms).").now(),
+    row("nacos.config.push.maxRetryTime", int(0, 1000), "50", "2.3.0", "gRPC push retries before the connection is closed.").now(),
+    row("nacos.config.push.timeout", millis(0, LONGEST), "3000", "3.0.0", "Push ack timeout (ms).").now(),
     row("nacos.config.push.batchSize", COUNT, "20", "3.0.0", "Fuzzy-watch push batch size.").now(),
     row("nacos.config.fuzzy.watch.max.pattern.count", COUNT, "20", "3.0.0", "Max watched patterns.").now(),
     row("nacos.config.fuzzy.watch.max.pattern.match.config.count", COUNT, "500", "3.0.0", "Max configs matched per pattern.").now(),
     row("nacos.config.cache.type", Kind::Text, "nacos", "2.5.0", "SPI of config cache and md5 comparator.").never(),
     row("nacos.config.query.chain.builder", Kind::Text, "nacos", "2.5.0", "SPI of query chain builder.").never(),
     row("nacos.config.query.chain.request.extractor", Kind::Text, "nacos", "2.5.0", "SPI extracting the query chain request.").never(),
-    row("nacos.config.gray.compatible.model", Kind::Bool, "true", "2.5.0", "Also write beta/tag tables beside config_info_gray.").now(),
+    row("nacos.config.gray.compatible.model", Kind::Bool, "true", "2.5.0", "Also write beta/tag tables beside config_info_gray.").later(),
     row("nacos.config.gray.version.max.count", COUNT, "10", "2.5.0", "Max gray releases per config.").now(),
     row("nacos.gray.migrate.executor.multi", COUNT, "4", "2.5.0", "Threads factor of beta/tag to gray migration.").never(),
     row("nacos.config.namespace.compatible.mode", Kind::Bool, "true", "3.0.0", "Mirror empty namespace and `public` during upgrade.").never(),
@@ -37,7 +37,7 @@ pub(super) const ROWS: &[Known] = &[
     row("nacos.namespace.migrate.batch.size", COUNT, "100", "3.0.0", "Namespace migration page size.").never(),
     row("nacos.config.search.max_capacity", COUNT, "4", "2.2.1", "Queue length of async fuzzy search.").never(),
     row("nacos.config.search.max_thread", COUNT, "2", "2.2.1", "Threads of async fuzzy search.").never(),
-    row("nacos.config.search.wait_timeout", millis(0, DAY), "8000", "2.2.1", "Wait for a fuzzy search (ms).").later(),
+    row("nacos.config.search.wait_timeout", millis(0, LONGEST), "8000", "2.2.1", "Wait for a fuzzy search (ms).").later(),
     row("nacos.config.derby.ops.enabled", Kind::Bool, "false", "2.4.0", "Allow the Derby SQL ops endpoint.").never(),
     row("nacos.persistence.sql.derby.limit.enabled", Kind::Bool, "true", "1.4.8, 2.4.1", "Restrict SQL types accepted by Derby ops/raft.").never(),
     row("memory_limit_file_path", Kind::Text, "", "2.3.1", "cgroup v1 file used to choose full-dump page size.").never(),

@@ -1,17 +1,17 @@
 //! gRPC and its TLS.
 
-use super::{DAY, Kind, Known, MIB, bytes, int, millis, row};
+use super::{Kind, Known, LONGEST, MIB, bytes, int, millis, row};
 
 #[rustfmt::skip]
 pub(super) const ROWS: &[Known] = &[
     row("nacos.remote.server.grpc.sdk.max-inbound-message-size", bytes(1024, 64 * MIB), "10485760", "2.2.1", "Max gRPC message on port+1000.").now().also(&["nacos.remote.server.grpc.maxinbound.message.size"]),
-    row("nacos.remote.server.grpc.sdk.keep-alive-time", millis(0, DAY), "7200000", "2.2.1", "Server keep-alive ping period (ms).").now(),
-    row("nacos.remote.server.grpc.sdk.keep-alive-timeout", millis(0, DAY), "20000", "2.2.1", "Keep-alive timeout (ms).").now(),
-    row("nacos.remote.server.grpc.sdk.permit-keep-alive-time", millis(0, DAY), "300000", "2.2.1", "Minimum client ping interval (ms).").now(),
+    row("nacos.remote.server.grpc.sdk.keep-alive-time", millis(1_000, LONGEST), "7200000", "2.2.1", "Server keep-alive ping period (ms).").now(),
+    row("nacos.remote.server.grpc.sdk.keep-alive-timeout", millis(1_000, LONGEST), "20000", "2.2.1", "Keep-alive timeout (ms).").now(),
+    row("nacos.remote.server.grpc.sdk.permit-keep-alive-time", millis(0, LONGEST), "300000", "2.2.1", "Minimum client ping interval; here no client is cut off for pinging.").never(),
     row("nacos.remote.server.grpc.cluster.max-inbound-message-size", bytes(1024, 64 * MIB), "10485760", "2.2.1", "As above, port+1001.").later(),
-    row("nacos.remote.server.grpc.cluster.keep-alive-time", millis(0, DAY), "7200000", "2.2.1", "As above, port+1001.").later(),
-    row("nacos.remote.server.grpc.cluster.keep-alive-timeout", millis(0, DAY), "20000", "2.2.1", "As above, port+1001.").later(),
-    row("nacos.remote.server.grpc.cluster.permit-keep-alive-time", millis(0, DAY), "300000", "2.2.1", "As above, port+1001.").later(),
+    row("nacos.remote.server.grpc.cluster.keep-alive-time", millis(0, LONGEST), "7200000", "2.2.1", "As above, port+1001.").later(),
+    row("nacos.remote.server.grpc.cluster.keep-alive-timeout", millis(0, LONGEST), "20000", "2.2.1", "As above, port+1001.").later(),
+    row("nacos.remote.server.grpc.cluster.permit-keep-alive-time", millis(0, LONGEST), "300000", "2.2.1", "As above, port+1001.").later(),
     row("nacos.remote.server.rpc.tls.enableTls", Kind::Bool, "false", "2.2.1", "TLS on the SDK gRPC port.").later(),
     row("nacos.remote.server.rpc.tls.mutualAuthEnable", Kind::Bool, "false", "2.2.1", "Require client certificates.").later(),
     row("nacos.remote.server.rpc.tls.compatibility", Kind::Bool, "true", "2.2.1", "Accept plaintext beside TLS on the same port.").later(),

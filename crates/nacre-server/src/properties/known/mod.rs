@@ -92,7 +92,9 @@ impl Known {
 }
 
 const MIB: u64 = 1 << 20;
-/// Milliseconds of the longest span a timer takes.
+/// Milliseconds of the longest span that a timer of Nacos takes: ten years, for those who mean never.
+const LONGEST: u64 = 315_360_000_000;
+/// Milliseconds of the longest span that makes sense for our own.
 const DAY: u64 = 86_400_000;
 /// A port from which gRPC's, 1000 above, exists too. 0 is any free one.
 const PORT: Kind = Kind::Int { min: 0, max: 64_535 };

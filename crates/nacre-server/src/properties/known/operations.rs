@@ -1,14 +1,14 @@
 //! Metrics, control plugin, and modules beside naming and config.
 
-use super::{COUNT, DAY, Kind, Known, PORT, millis, row, seconds};
+use super::{COUNT, Kind, Known, LONGEST, PORT, millis, row, seconds};
 
 #[rustfmt::skip]
 pub(super) const ROWS: &[Known] = &[
-    row("nacos.core.monitor.topn.enabled", Kind::Bool, "true", "2.3.0", "Enable topN change metrics; hot reloadable.").later(),
+    row("nacos.core.monitor.topn.enabled", Kind::Bool, "true", "2.3.0", "Enable topN change metrics.").later(),
     row("nacos.core.monitor.topn.count", COUNT, "10", "2.3.0", "Read, but the refresh uses constant 10.").never(),
-    row("nacos.core.monitor.topn.internalMs", millis(0, DAY), "30000", "2.3.0", "Read, but the schedule is fixed at 30 s.").never(),
+    row("nacos.core.monitor.topn.internalMs", millis(0, LONGEST), "30000", "2.3.0", "Read, but the schedule is fixed at 30 s.").never(),
     row("nacos.metric.grpc.server.executor.enabled", Kind::Bool, "true", "2.3.1", "grpc_server_executor gauges.").never(),
-    row("nacos.metric.grpc.server.executor.interval", millis(0, DAY), "15000", "2.3.1", "Refresh period.").never(),
+    row("nacos.metric.grpc.server.executor.interval", millis(0, LONGEST), "15000", "2.3.1", "Refresh period.").never(),
     row("nacos.metric.grpc.server.connection.enabled", Kind::Bool, "true", "2.3.1", "Per-module longConnection gauges.").never(),
     row("nacos.metric.grpc.server.connection.interval", seconds(0, 86_400), "15", "2.3.1", "Refresh period.").never(),
     row("nacos.plugin.control.manager.type", Kind::Text, "", "2.3.0", "Control plugin; nacos = enforce local rules.").later(),
@@ -28,15 +28,15 @@ pub(super) const ROWS: &[Known] = &[
     row("nacos.istio.mcp.server.enabled", Kind::Bool, "false", "1.2.0", "Start the MCP/xDS server.").later(),
     row("nacos.istio.mcp.server.port", PORT, "18848", "2.1.0", "MCP/xDS port.").later(),
     row("nacos.istio.domain.suffix", Kind::Text, "nacos", "2.1.0", "Host suffix of service entries.").later(),
-    row("nacos.istio.mcp.push.interval", millis(0, DAY), "3000", "2.1.0 - 2.5.x", "Push period.").later(),
+    row("nacos.istio.mcp.push.interval", millis(0, LONGEST), "3000", "2.1.0 - 2.5.x", "Push period.").later(),
     row("nacos.istio.server.full", Kind::Bool, "true", "3.0.0", "Full push.").later(),
-    row("nacos.istio.debounce.after", millis(0, DAY), "100", "3.0.0", "Push debouncing.").later(),
-    row("nacos.istio.debounce.max", millis(0, DAY), "5000", "3.0.0", "Push debouncing.").later(),
+    row("nacos.istio.debounce.after", millis(0, LONGEST), "100", "3.0.0", "Push debouncing.").later(),
+    row("nacos.istio.debounce.max", millis(0, LONGEST), "5000", "3.0.0", "Push debouncing.").later(),
     row("nacos.k8s.sync.enabled", Kind::Bool, "false", "3.0.0", "Sync Kubernetes services into Nacos.").later(),
     row("nacos.k8s.sync.outsideCluster", Kind::Bool, "false", "3.0.0", "Use a kubeconfig file instead of in-cluster auth.").later(),
     row("nacos.k8s.sync.kubeConfig", Kind::Path, "", "3.0.0", "Path of the kubeconfig.").later(),
-    row("nacos.lock.default_expire_time", millis(0, DAY), "30000", "3.0.0", "Lock life when the client gives none.").later(),
-    row("nacos.lock.max_expire_time", millis(0, DAY), "1800000", "3.0.0", "Upper bound of lock life.").later(),
+    row("nacos.lock.default_expire_time", millis(0, LONGEST), "30000", "3.0.0", "Lock life when the client gives none.").later(),
+    row("nacos.lock.max_expire_time", millis(0, LONGEST), "1800000", "3.0.0", "Upper bound of lock life.").later(),
     row("nacos.extension.ai.enabled", Kind::Bool, "true", "3.0.3", "Load the AI registry module.").later(),
     row("nacos.ai.mcp.registry.enabled", Kind::Bool, "false", "3.0.1", "Start the MCP registry adaptor web context.").later(),
     row("nacos.ai.mcp.registry.port", PORT, "9080", "3.0.1", "Port of that context.").later(),

@@ -1,6 +1,6 @@
 //! Process and start: what Java Nacos takes from the command line of the JVM, the JVM's own keys, TLS between servers.
 
-use super::{COUNT, DAY, Kind, Known, millis, row, seconds};
+use super::{COUNT, Kind, Known, LONGEST, millis, row, seconds};
 
 #[rustfmt::skip]
 pub(super) const ROWS: &[Known] = &[
@@ -15,11 +15,11 @@ pub(super) const ROWS: &[Known] = &[
     row("nacos.server.ip", Kind::Text, "", "0.8.0", "Own address; beats every inetutils setting.").later(),
     row("nacos.preferHostnameOverIp", Kind::Bool, "false", "0.8.0", "Use own hostname as member address.").later(),
     row("nacos.logs.path", Kind::Path, "", "1.0.0", "Log directory (LOG_HOME in the log configuration).").later(),
-    row("nacos.core.inet.auto-refresh", millis(0, DAY), "30000", "1.3.0", "Period of own-IP re-detection.").later(),
+    row("nacos.core.inet.auto-refresh", millis(0, LONGEST), "30000", "1.3.0", "Period of own-IP re-detection.").later(),
     row("nacos.watch-file.max-dirs", COUNT, "16", "1.3.0", "Maximum directories WatchFileCenter may watch.").never(),
     row("nacos.core.notify.ring-buffer-size", COUNT, "16384", "1.3.0", "Queue length of each single-event publisher.").never(),
     row("nacos.core.notify.share-buffer-size", COUNT, "1024", "1.3.0", "Queue length of the shared slow-event publisher.").never(),
-    row("nacos.http.timeout", millis(0, DAY), "5000", "1.3.0", "Connect and read timeout of server-to-server HTTP.").later(),
+    row("nacos.http.timeout", millis(0, LONGEST), "5000", "1.3.0", "Connect and read timeout of server-to-server HTTP.").later(),
     row("nacos.common.processors", Kind::Text, "", "2.1.0", "Overrides the CPU count used to size thread pools.").never(),
     row("nacos.core.sys.basic.processors", Kind::Text, "", "2.0.x", "Base processor count for executor sizing.").never(),
     row("remote.executor.times.of.processors", COUNT, "16", "2.0.0", "gRPC executor threads = this x CPU count.").never(),
