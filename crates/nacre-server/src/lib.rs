@@ -13,6 +13,7 @@ pub mod grpc;
 pub mod health;
 pub mod http;
 pub mod listen;
+pub mod long_line;
 pub mod machine;
 pub mod metrics;
 pub mod properties;

@@ -15,7 +15,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{app::App, grpc, http};
+use crate::{app::App, grpc, http, long_line::LongLine};
 
 /// The start of every HTTP/2 connection.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -130,7 +130,7 @@ async fn serve_http1(app: Arc<App>, stream: TcpStream, peer: SocketAddr, door: D
         .header_read_timeout(FIRST_BYTE)
         .max_buf_size(max_head)
         .pipeline_flush(true)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(LongLine::new(stream, max_head)), service);
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

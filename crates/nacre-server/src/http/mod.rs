@@ -40,7 +40,7 @@ use self::{
     router::Found,
     table::{Auth, Check, Generation, Handler, Row},
 };
-use crate::app::App;
+use crate::{app::App, long_line::LONG_QUERY};
 
 /// The rows of every module, in no particular order.
 pub(crate) const AREAS: &[&[Row]] = &[
@@ -238,6 +238,9 @@ async fn dispatch(app: Arc<App>, row: &'static Row, mut ctx: Ctx) -> table::Answ
 
 async fn read_params(ctx: &mut Ctx) -> Result<(), Refusal> {
     if let Some(query) = ctx.uri.query() {
+        ctx.params.add_urlencoded(query.as_bytes());
+    }
+    if let Some(query) = ctx.headers.remove(LONG_QUERY) {
         ctx.params.add_urlencoded(query.as_bytes());
     }
     // A GET has no form, whatever its body says.

@@ -48,7 +48,11 @@ impl Refusal {
 }
 
 fn nacos(style: Style, error: &NacosError) -> Reply {
-    let status = u16::try_from(error.status).ok().filter(|s| (100..=999).contains(s)).unwrap_or(500);
+    let status = match error.status {
+        // Quotas: their own codes are no status of HTTP.
+        5031..=5034 => 429,
+        status => u16::try_from(status).ok().filter(|s| (100..=999).contains(s)).unwrap_or(500),
+    };
     match style {
         Style::V1Naming => Reply::text(error.client_text()).status(status),
         Style::V1Config | Style::V1Console => Reply::text(format!("caused: {};", error.client_text())).status(status),
