@@ -1,7 +1,13 @@
 //! Who hears of a change: gRPC connections and long polls, with their own spelling, and never too late.
 #![allow(clippy::unwrap_used)]
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{
+        Arc, Barrier,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use nacre_config::{
     Affected, Asker, AskerBuf, ConfigChange, ConfigCommand, Configs, GrayTarget, Listen, ListenKey, Listeners, Polled,
@@ -265,43 +271,58 @@ fn listener_queries_see_polls_and_connections() {
     assert!(listeners.listened_by("10.0.0.9").is_empty());
 }
 
-/// Case C043: pollers and publishers at full speed: whatever the interleaving, a poller's loop ends with the final md5 (each waits
-/// for its handle; a lost wake-up would hang the test).
+/// Case C043: every version is published at the moment at which the pollers register for it. The next version comes only
+/// when all hold this one, so a change that falls between comparing and holding leaves its poller waiting for ever.
 #[test]
 fn no_change_is_lost_between_compare_and_hold() {
     type Handle = std::sync::mpsc::Sender<Vec<ListenKey>>;
-    const VERSIONS: usize = 300;
+    const VERSIONS: usize = 200;
+    const POLLERS: usize = 3;
+    /// Far longer than any stall of the machine.
+    const PATIENCE: Duration = Duration::from_secs(60);
     let configs = Configs::default();
     let listeners: Listeners<Handle> = Listeners::default();
-    let applied = Mutex::new(());
+    let start = Barrier::new(POLLERS + 1);
+    let lost = AtomicUsize::new(0);
+    // Many keys make registering and comparing long, so that changes fall into the middle of it.
+    let others: String = (0..500).map(|other| format!("other{other}|G|;")).collect();
+    let poll_until = |poller: usize, version: usize, held: &mut String| {
+        let wanted = md5(&format!("v{version}"));
+        while *held != *wanted {
+            let (handle, woken) = std::sync::mpsc::channel();
+            let keys = poll_keys(&format!("d|G|{held};{others}"));
+            let asker = AskerBuf::ip(&format!("10.0.0.{poller}"));
+            if let Polled::Held(_) = listeners.poll(asker, keys, handle, &configs) {
+                // Once one was lost nobody waits any more, so that the test ends and says so.
+                let patience = if lost.load(Ordering::Relaxed) == 0 { PATIENCE } else { Duration::ZERO };
+                match woken.recv_timeout(patience) {
+                    Ok(keys) => assert_eq!(&*keys[0].key.data_id, "d"),
+                    Err(_) => drop(lost.fetch_add(1, Ordering::Relaxed)),
+                }
+            }
+            *held = configs.query(&key("d"), &Asker::ip("")).md5().to_owned();
+        }
+    };
     std::thread::scope(|scope| {
-        for poller in 0..4 {
-            let (configs, listeners) = (&configs, &listeners);
+        for poller in 0..POLLERS {
+            let (start, poll_until) = (&start, &poll_until);
             scope.spawn(move || {
-                let last = md5(&format!("v{}", VERSIONS - 1));
                 let mut held = String::new();
-                while held != *last {
-                    let (handle, woken) = std::sync::mpsc::channel();
-                    let keys = poll_keys(&format!("d|G|{held};other|G|;"));
-                    let asker = AskerBuf::ip(&format!("10.0.0.{poller}"));
-                    if let Polled::Held(_) = listeners.poll(asker, keys, handle, configs) {
-                        let keys = woken.recv().expect("woken or changed, never forgotten");
-                        assert_eq!(&*keys[0].key.data_id, "d");
-                    }
-                    held = configs.query(&key("d"), &Asker::ip("")).md5().to_owned();
+                for version in 0..VERSIONS {
+                    start.wait();
+                    poll_until(poller, version, &mut held);
                 }
             });
         }
-        scope.spawn(|| {
-            for version in 0..VERSIONS {
-                let _one_at_a_time = applied.lock().unwrap();
-                let changes = text(&configs, "d", &format!("v{version}"));
-                for (handle, keys) in listeners.affected(&changes, &configs).polls {
-                    // The poller may have compared and gone on already.
-                    let _ = handle.send(keys);
-                }
+        for version in 0..VERSIONS {
+            start.wait();
+            let changes = text(&configs, "d", &format!("v{version}"));
+            for (handle, keys) in listeners.affected(&changes, &configs).polls {
+                // The poller may have compared and gone on already.
+                let _ = handle.send(keys);
             }
-        });
+        }
     });
+    assert_eq!(lost.into_inner(), 0, "changes that no poller was woken for");
     assert_eq!((listeners.held_polls(), listeners.counts()), (0, (0, 0)));
 }
