@@ -31,7 +31,25 @@ pub enum InstanceId {
     /// `ip#port#cluster#group@@service`, derived when shown: a million of them would cost 80 MB as text.
     Simple,
     /// Text of the client or of another generator.
-    Given(Arc<str>),
+    Given(GivenId),
+}
+
+/// The text of a given id behind one word: most instances have none, and two words would be paid by all.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct GivenId(Arc<String>);
+
+impl<T: Into<String>> From<T> for GivenId {
+    fn from(text: T) -> Self {
+        Self(Arc::new(text.into()))
+    }
+}
+
+impl std::ops::Deref for GivenId {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
 }
 
 /// One instance: what its publisher said of it (the client layer), or the merged view that consumers see.
@@ -75,7 +93,7 @@ impl Instance {
         match &self.instance_id {
             InstanceId::Absent => None,
             InstanceId::Simple => Some(format!("{}#{}#{}#{grouped}", self.ip, self.port, self.cluster)),
-            InstanceId::Given(text) => Some(text.to_string()),
+            InstanceId::Given(text) => Some((**text).to_owned()),
         }
     }
 

@@ -27,7 +27,7 @@ impl Naming {
             _ => (beat.ip, beat.port),
         };
         let mut effects = Effects::default();
-        let client = self.clients.pin().get(&Address { ip, port, ephemeral: true }).cloned();
+        let client = self.clients.get(&Address { ip, port, ephemeral: true });
         let publication = client.as_ref().and_then(|client| publication_of(client, beat.service));
         let interval = match (&publication, beat.info) {
             (Some(publication), info) => {

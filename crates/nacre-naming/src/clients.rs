@@ -19,7 +19,7 @@ impl Naming {
         let id = ClientId::Connection(Arc::clone(&info.id));
         let cause = Cause::ClientConnected { version: info.version.to_string(), module: "naming".into() };
         let connected = Connected { info: Arc::new(info), since: now.mono };
-        if self.add_client(Client::new(id.clone(), Some(connected), now.mono)).is_some() {
+        if self.add_client(Client::new(id.clone(), Some(connected), now.mono)) {
             effects.events.push(Event::new(now, Subject::client(&id.to_string()), cause));
         }
         effects
@@ -30,7 +30,7 @@ impl Naming {
     pub fn disconnect(&self, id: &ClientId, cause: Disconnect, now: Now) -> Effects {
         self.fuzzy.lock().forget(id);
         let mut effects = Effects::default();
-        let Some(client) = self.clients.pin().get(id).cloned() else { return effects };
+        let Some(client) = self.clients.get(id) else { return effects };
         let lived_ms = client.connection.as_ref().map_or(0, |connected| now.mono.saturating_sub(connected.since));
         let removal = Removal::ConnectionLost { cause: cause.clone(), lived_ms };
         let gone = Cause::ClientDisconnected { cause, lived_ms };
@@ -60,7 +60,7 @@ impl Naming {
 
     /// The registered connection ids and `ip:port` ids, sorted.
     pub fn client_ids(&self) -> Vec<ClientId> {
-        let mut ids: Vec<ClientId> = self.clients.pin().keys().cloned().collect();
+        let mut ids: Vec<ClientId> = self.clients.all().iter().map(|client| client.id.clone()).collect();
         ids.sort_unstable();
         ids
     }
@@ -109,7 +109,7 @@ impl Naming {
     }
 
     fn client_of(&self, id: &str) -> Result<Arc<Client>, NacosError> {
-        let found = ClientId::parse(id).and_then(|id| self.clients.pin().get(&id).cloned());
+        let found = ClientId::parse(id).and_then(|id| self.clients.get(&id));
         found
             .ok_or_else(|| NacosError::not_found(ErrorCode::RESOURCE_NOT_FOUND, format!("clientId [ {id} ] not exist")))
     }
@@ -143,7 +143,10 @@ impl Naming {
 
 fn published(publication: &Arc<Publication>) -> Vec<Published> {
     let instances = publication.entry.lock().instances.clone();
-    let of =
-        |instance| Published { client: publication.client.id.clone(), service: publication.slot.key.clone(), instance };
-    instances.into_iter().map(of).collect()
+    let of = |instance: &Arc<_>| Published {
+        client: publication.client.id.clone(),
+        service: publication.slot.key.clone(),
+        instance: Arc::clone(instance),
+    };
+    instances.iter().map(of).collect()
 }

@@ -322,7 +322,7 @@ impl Naming {
 
     /// All persistent instances with the checker of their cluster (TCP on the instance's port when nothing is said).
     pub fn check_targets(&self) -> Vec<CheckTarget> {
-        let clients: Vec<_> = self.clients.pin().values().filter(|client| !client.id.is_ephemeral()).cloned().collect();
+        let clients: Vec<_> = self.clients.all().into_iter().filter(|client| !client.id.is_ephemeral()).collect();
         let mut targets = Vec::with_capacity(clients.len());
         for client in clients {
             let publications = client.links.lock().publications.items();

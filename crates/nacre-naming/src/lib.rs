@@ -9,7 +9,7 @@
 //! | file | what |
 //! |---|---|
 //! | `naming` | the registry's parts; how slots (one per service key) and clients are found, made and dropped |
-//! | `slot`, `client`, `wheel` | the state: services, clients and their publications, deadlines |
+//! | `slot`, `client`, `table`, `wheel` | the state: services, clients and their publications, deadlines |
 //! | `publish`, `beat`, `subscribe` | what clients do |
 //! | `query`, `view`, `catalog`, `clients` | what consumers and operators see |
 //! | `apply`, `operator`, `command`, `rows` | durable commands, the operator's layer, the durable table |
@@ -44,6 +44,7 @@ mod selector;
 mod slot;
 mod subscribe;
 mod switches;
+mod table;
 mod tick;
 mod types;
 mod validate;

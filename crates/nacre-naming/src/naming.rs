@@ -17,6 +17,7 @@ use crate::{
     client::{Client, Publication},
     fuzzy::FuzzyWatches,
     slot::{Registered, Slot, SlotState},
+    table::Clients,
     wheel::{Timer, UNARMED, Wheel},
 };
 
@@ -26,7 +27,7 @@ pub struct Naming {
     pub(crate) options: Options,
     pub(crate) switches: ArcSwap<Switches>,
     pub(crate) slots: papaya::HashMap<ServiceKey, Arc<Slot>>,
-    pub(crate) clients: papaya::HashMap<ClientId, Arc<Client>>,
+    pub(crate) clients: Clients,
     /// Services that exist, for lists.
     pub(crate) index: RwLock<Index>,
     pub(crate) wheel: Mutex<Wheel>,
@@ -99,7 +100,7 @@ impl Naming {
             options,
             switches: ArcSwap::default(),
             slots: papaya::HashMap::new(),
-            clients: papaya::HashMap::new(),
+            clients: Clients::default(),
             index: RwLock::default(),
             wheel: Mutex::default(),
             counters: Counters::default(),
@@ -284,34 +285,29 @@ impl Naming {
 
     /// The client object of `id`, made if there is none.
     pub(crate) fn client_or_new(&self, id: &ClientId, now: Now) -> Arc<Client> {
-        let pinned = self.clients.pin();
-        if let Some(client) = pinned.get(id) {
-            return Arc::clone(client);
+        if let Some(client) = self.clients.get(id) {
+            return client;
         }
-        match pinned.try_insert_with(id.clone(), || Arc::new(Client::new(id.clone(), None, now.mono))) {
-            Ok(client) => {
-                self.counters.clients(id).fetch_add(1, Relaxed);
-                Arc::clone(client)
-            }
-            Err(client) => Arc::clone(client),
+        let (client, made) = self.clients.get_or_insert(id, || Client::new(id.clone(), None, now.mono));
+        if made {
+            self.counters.clients(id).fetch_add(1, Relaxed);
         }
+        client
     }
 
-    pub(crate) fn add_client(&self, client: Client) -> Option<Arc<Client>> {
-        let client = Arc::new(client);
-        let pinned = self.clients.pin();
-        let added = pinned.try_insert(client.id.clone(), Arc::clone(&client)).is_ok();
+    /// Adds a client; false when its id is taken.
+    pub(crate) fn add_client(&self, client: Client) -> bool {
+        let id = client.id.clone();
+        let (_, added) = self.clients.get_or_insert(&id, || client);
         if added {
-            self.counters.clients(&client.id).fetch_add(1, Relaxed);
+            self.counters.clients(&id).fetch_add(1, Relaxed);
         }
-        added.then_some(client)
+        added
     }
 
     /// Takes a client object out. Its links must have been marked dead.
     pub(crate) fn drop_client(&self, client: &Arc<Client>) {
-        let pinned = self.clients.pin();
-        let removed = pinned.remove_if(&client.id, |_, held| Arc::ptr_eq(held, client));
-        if matches!(removed, Ok(Some(_))) {
+        if self.clients.remove(client) {
             self.counters.clients(&client.id).fetch_sub(1, Relaxed);
         }
     }
@@ -320,7 +316,7 @@ impl Naming {
 impl Drop for Naming {
     /// Slots, publications and clients point at each other; this lets go of them.
     fn drop(&mut self) {
-        for client in self.clients.pin().values() {
+        for client in self.clients.all() {
             *client.links.lock() = crate::client::Links::default();
             client.armed.store(UNARMED, Relaxed);
         }

@@ -60,7 +60,7 @@ impl Naming {
                 instances.len()
             )));
         }
-        for instance in &instances {
+        for instance in instances.iter() {
             check_instance(instance)?;
         }
         self.publish_connection(client, service, instances, Asked { how: "grpc batch", batch: true }, now)
@@ -74,7 +74,7 @@ impl Naming {
         asked: Asked,
         now: Now,
     ) -> Result<Effects, NacosError> {
-        let client = self.clients.pin().get(id).cloned();
+        let client = self.clients.get(id);
         let mut effects = Effects::default();
         self.with_slot(service, now, |slot, state| {
             check_kind(slot, state, true, asked.batch)?;
@@ -95,7 +95,7 @@ impl Naming {
             effects.events.push(nothing(service, id, "deregisterInstance", "no such service", now));
             return Ok(effects);
         }
-        let client = self.clients.pin().get(id).cloned().ok_or_else(|| disconnected(id))?;
+        let client = self.clients.get(id).ok_or_else(|| disconnected(id))?;
         client.last_updated.store(now.mono, Relaxed);
         let found = self.with_found(service, |slot, state| {
             let publication = client.links.lock().publications.remove(service)?;
@@ -177,7 +177,7 @@ impl Naming {
         now: Now,
         effects: &mut Effects,
     ) -> bool {
-        let Some(client) = self.clients.pin().get(id).cloned() else { return false };
+        let Some(client) = self.clients.get(id) else { return false };
         let found = self.with_found(service, |slot, state| {
             let publication = client.links.lock().publications.remove(service)?;
             self.unpublish(slot, state, &publication, &Removal::Deregistered, now, effects);
@@ -396,7 +396,7 @@ impl Naming {
         state.count_addresses(client, &instances, false);
         self.counters.instances.fetch_sub(instances.len(), Relaxed);
         self.counters.publications(client).fetch_sub(1, Relaxed);
-        for instance in &instances {
+        for instance in instances.iter() {
             self.journal_removal(slot, state, client, instance, removal, now, effects);
         }
         if !client.is_ephemeral() {

@@ -21,7 +21,7 @@ impl Naming {
         subscription: Subscription,
         now: Now,
     ) -> Result<(ServiceView, Effects), NacosError> {
-        let held = self.clients.pin().get(client).cloned().ok_or_else(|| disconnected(client))?;
+        let held = self.clients.get(client).ok_or_else(|| disconnected(client))?;
         let subscription = Arc::new(subscription);
         let mut effects = Effects::default();
         self.add_subscriber(&held, service, &subscription, now, &mut effects)?;
@@ -31,7 +31,7 @@ impl Naming {
 
     /// Ends a subscription; there need be none.
     pub fn unsubscribe(&self, client: &ClientId, service: &ServiceKey, now: Now) -> Result<Effects, NacosError> {
-        let held = self.clients.pin().get(client).cloned().ok_or_else(|| disconnected(client))?;
+        let held = self.clients.get(client).ok_or_else(|| disconnected(client))?;
         let mut effects = Effects::default();
         self.with_found(service, |slot, state| {
             held.links.lock().unsubscribe(service);

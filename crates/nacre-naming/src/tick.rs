@@ -38,7 +38,7 @@ impl Naming {
         effects
     }
 
-    fn fire(&self, bucket: u64, timer: Timer, now: Now, effects: &mut Effects) {
+    fn fire(&self, bucket: u32, timer: Timer, now: Now, effects: &mut Effects) {
         match timer {
             Timer::Beat(publication) => {
                 // An entry that another, earlier one has made superfluous.

@@ -13,7 +13,7 @@ use crate::{
 const BUCKET_MS: u64 = 50;
 
 /// Value of an `armed` field without an entry in the wheel.
-pub(crate) const UNARMED: u64 = u64::MAX;
+pub(crate) const UNARMED: u32 = u32::MAX;
 
 #[derive(Clone, Debug)]
 pub(crate) enum Timer {
@@ -33,24 +33,24 @@ pub(crate) enum Timer {
 
 #[derive(Debug, Default)]
 pub(crate) struct Wheel {
-    buckets: BTreeMap<u64, Vec<Timer>>,
+    buckets: BTreeMap<u32, Vec<Timer>>,
 }
 
 impl Wheel {
-    /// The first bucket that is wholly at or after `deadline`.
-    pub fn bucket(deadline: u64) -> u64 {
-        deadline.div_ceil(BUCKET_MS)
+    /// The first bucket that is wholly at or after `deadline`. Buckets last for six years of one process.
+    pub fn bucket(deadline: u64) -> u32 {
+        u32::try_from(deadline.div_ceil(BUCKET_MS)).unwrap_or(UNARMED - 1).min(UNARMED - 1)
     }
 
-    pub fn push(&mut self, bucket: u64, timer: Timer) {
+    pub fn push(&mut self, bucket: u32, timer: Timer) {
         self.buckets.entry(bucket).or_default().push(timer);
     }
 
     /// Takes everything due at `now`, earliest first, with the bucket it was in.
-    pub fn due(&mut self, now: u64) -> Vec<(u64, Vec<Timer>)> {
+    pub fn due(&mut self, now: u64) -> Vec<(u32, Vec<Timer>)> {
         let mut due = Vec::new();
         while let Some(first) = self.buckets.first_entry()
-            && *first.key() <= now / BUCKET_MS
+            && u64::from(*first.key()) <= now / BUCKET_MS
         {
             due.push(first.remove_entry());
         }

@@ -143,7 +143,7 @@ fn racing_calls_leave_no_ghost_and_lose_nothing() {
         let _ = naming.tick(now());
     }
     assert_eq!(naming.metrics(), NamingMetrics::default());
-    assert!(naming.slots.is_empty() && naming.clients.is_empty());
+    assert!(naming.slots.is_empty() && naming.clients.all().is_empty());
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn what_was_acknowledged_on_open_connections_is_listed() {
                     let _ = naming.connect(ConnectionInfo { id: id.as_str().into(), ..Default::default() }, now);
                     let service = key(&format!("s{thread}-{n}"));
                     let client = connection(&id);
-                    naming.register(&client, &service, instance("10.0.0.1", n), now).expect("acknowledged");
+                    let _ = naming.register(&client, &service, instance("10.0.0.1", n), now).expect("acknowledged");
                     let view = naming.list(&service, &Query::default(), now);
                     assert_eq!(view.hosts.len(), 1, "read after the acknowledgement");
                 }

@@ -345,7 +345,7 @@ fn everything_that_leaves_is_let_go_of() {
     }
     let _ = world.pass(400_000);
     assert!(world.naming.slots.is_empty());
-    assert_eq!(world.naming.clients.len(), 1);
+    assert_eq!(world.naming.clients.all().len(), 1);
     assert_eq!(world.naming.wheel.lock().len(), 0);
     assert_eq!(world.naming.index.read().namespaces.len(), 0);
     assert_eq!(
