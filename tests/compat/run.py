@@ -21,7 +21,7 @@ from suite import behaviours, lifecycle, mixed  # noqa: F401 - lifecycle adds it
 from suite.clients import CLIENTS, HERE, BuildError
 from suite.driver import Driver
 from suite.report import Report, load, write_docs
-from suite.server import HOST, Server, ServerError
+from suite.server import Server, ServerError
 
 ROOT = os.path.dirname(os.path.dirname(HERE))
 
@@ -62,7 +62,7 @@ def arguments():
     parser.add_argument("--binary", default=os.path.join(ROOT, "target", "debug", "nacre"), help="the nacre to test")
     parser.add_argument("--target", default=os.path.join(ROOT, "target", "compat"), help="where everything built goes")
     parser.add_argument("--client", action="append", default=[], help="run this SDK only; may be repeated")
-    parser.add_argument("--jobs", type=int, default=2, help="SDKs at a time; they mostly wait")
+    parser.add_argument("--jobs", type=int, default=3, help="SDKs at a time; they mostly wait")
     parser.add_argument("--build-only", action="store_true", help="install and build the drivers, run nothing")
     parser.add_argument("--write-docs", action="store_true", help="write the table of docs/compatibility.md and end")
     return parser.parse_args()
@@ -104,14 +104,15 @@ def alone(client, binary, run_dir, report):
     server = Server(binary, os.path.join(home, "nacre"), os.path.join(home, "server.log"))
     drivers = []
 
-    def start_driver(session, role, namespace=""):
-        drivers.append(Driver(client, os.path.join(home, role), HOST, server.port, namespace))
+    def start_driver(role, **target):
+        drivers.append(Driver(client, os.path.join(home, role), server, **target))
         return drivers[-1]
 
     session = behaviours.Session(client, server, report, start_driver)
     try:
         server.start()
         session.run()
+        session.judge_log()
     except behaviours.FlowBroken:
         pass  # recorded: without its client objects there is nothing to run
     except ServerError as failure:
@@ -130,7 +131,7 @@ def together(clients, binary, run_dir, report):
     try:
         server.start()
         for client in clients:
-            cast[client] = Driver(client, os.path.join(home, client.name), HOST, server.port)
+            cast[client] = Driver(client, os.path.join(home, client.name), server)
         for driver in cast.values():
             driver.ready()
         mixed.run(cast, server, report, f"{os.getpid():x}")

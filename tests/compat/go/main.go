@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -48,6 +47,16 @@ type command struct {
 	Md5       string     `json:"md5"`
 }
 
+// The server, and as whom to speak to it.
+type target struct {
+	Host      string `json:"host"`
+	Port      uint64 `json:"port"`
+	GrpcPort  uint64 `json:"grpcPort"`
+	Namespace string `json:"namespace"`
+	Username  string `json:"username"`
+	Password  string `json:"password"`
+}
+
 type operation func(c command) (any, error)
 
 type driver struct {
@@ -62,7 +71,12 @@ type driver struct {
 func main() {
 	d := &driver{subscriptions: map[string]*vo.SubscribeParam{}, out: os.Stdout}
 	os.Stdout = os.Stderr
-	if err := d.connect(os.Args[1], os.Args[2], os.Args[3]); err != nil {
+	var to target
+	if err := json.Unmarshal([]byte(os.Args[1]), &to); err != nil {
+		fmt.Fprintln(os.Stderr, "no server to talk to:", err)
+		os.Exit(1)
+	}
+	if err := d.connect(to); err != nil {
 		fmt.Fprintln(os.Stderr, "cannot create the clients:", err)
 		os.Exit(1)
 	}
@@ -91,14 +105,12 @@ func main() {
 	}
 }
 
-func (d *driver) connect(host, port, namespace string) error {
-	number, err := strconv.ParseUint(port, 10, 16)
-	if err != nil {
-		return err
-	}
+func (d *driver) connect(to target) (err error) {
 	param := vo.NacosClientParam{
 		ClientConfig: constant.NewClientConfig(
-			constant.WithNamespaceId(namespace),
+			constant.WithNamespaceId(to.Namespace),
+			constant.WithUsername(to.Username),
+			constant.WithPassword(to.Password),
 			constant.WithTimeoutMs(5000),
 			constant.WithNotLoadCacheAtStart(true),
 			constant.WithUpdateCacheWhenEmpty(true),
@@ -106,7 +118,9 @@ func (d *driver) connect(host, port, namespace string) error {
 			constant.WithCacheDir("cache"),
 			constant.WithLogDir("log"),
 		),
-		ServerConfigs: []constant.ServerConfig{*constant.NewServerConfig(host, number, constant.WithContextPath("/nacos"))},
+		ServerConfigs: []constant.ServerConfig{*constant.NewServerConfig(
+			to.Host, to.Port, constant.WithContextPath("/nacos"), constant.WithGrpcPort(to.GrpcPort),
+		)},
 	}
 	if d.naming, err = clients.NewNamingClient(param); err != nil {
 		return err

@@ -7,8 +7,9 @@ const fs = require('fs');
 const readline = require('readline');
 const { NacosConfigClient, NacosNamingClient } = require('nacos');
 
-const [host, port, namespace] = process.argv.slice(2);
+const { host, port, namespace, username, password } = JSON.parse(process.argv[2]);
 const address = `${host}:${port}`;
+const credentials = { username, password };
 
 function send(message) {
   const line = Buffer.from(JSON.stringify(message) + '\n');
@@ -28,8 +29,8 @@ function note(...words) {
 
 // The SDK logs whole service lists on every poll: warnings are enough.
 const logger = { info() {}, debug() {}, warn: note, error: note };
-const naming = new NacosNamingClient({ logger, serverList: address, namespace: namespace || 'public' });
-const config = new NacosConfigClient({ serverAddr: address, namespace, requestTimeout: 6000 });
+const naming = new NacosNamingClient({ logger, serverList: address, namespace: namespace || 'public', ...credentials });
+const config = new NacosConfigClient({ serverAddr: address, namespace, requestTimeout: 6000, ...credentials });
 for (const client of [ naming, config ]) client.on('error', err => note(err));
 naming._hostReactor.on('error', err => note(err)); // errors of polling are emitted there and would end the process
 process.on('unhandledRejection', err => note('unhandled', err));

@@ -157,14 +157,17 @@ async def obey(ops, c):
     send(reply)
 
 
-async def main(address, port, namespace):
+async def main(to):
+    namespace = to["namespace"]
     config = (ClientConfigBuilder()
-              .server_address(f"{address}:{port}")
+              .server_address(f"{to['host']}:{to['port']}")
               .namespace_id(namespace)
+              .username(to["username"] or None)
+              .password(to["password"] or None)
               .cache_dir("cache")
               .log_dir("log")
               .load_cache_at_start(False)
-              .grpc_config(GRPCConfig(grpc_timeout=5000))
+              .grpc_config(GRPCConfig(grpc_timeout=5000, port_offset=to["grpcPort"] - to["port"]))
               .build())
     config.set_update_cache_when_empty(True)
     config.disable_use_config_cache = True
@@ -188,4 +191,4 @@ async def main(address, port, namespace):
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:4]))
+    asyncio.run(main(json.loads(sys.argv[1])))

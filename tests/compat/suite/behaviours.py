@@ -60,7 +60,10 @@ BEHAVIOURS = [Behaviour(name, title) for name, title in (
     ("cas_wrong", "compare-and-set with a wrong md5 changes nothing and says so"),
     ("cas_right", "compare-and-set with the right md5 publishes"),
     ("fuzzy_config", "fuzzy watch of configs: what is there, what comes, what goes"),
+    ("credentials", "a configured user and password do no harm while authentication is off"),
+    ("main_port", "gRPC on the main port as well"),
     ("namespace", "a namespace keeps its instances and configs to itself"),
+    ("public_by_name", "the namespace `public` by name is the default one"),
     ("killed", "a killed process (SIGKILL) is gone at once"),
     ("restart_data", "server restarted (SIGTERM): configs and persistent instances are there when it is ready"),
     ("restart_redo", "server restarted: the SDK registers again by itself"),
@@ -73,6 +76,7 @@ BEHAVIOURS = [Behaviour(name, title) for name, title in (
     ("silent_expiry", "a frozen process (SIGSTOP) is taken out, its neighbour stays"),
     ("silent_return", "the process thawed (SIGCONT) is back by itself"),
     ("shutdown", "a clean shutdown takes its instances out at once"),
+    ("server_log", "meanwhile the server logs neither an error nor a panic"),
     ("mixed_naming", "all SDKs on one server: sees the providers of all others"),
     ("mixed_config", "all SDKs on one server: hears the publications of all others"),
 )]
@@ -113,8 +117,8 @@ class Session:
 
     def run(self):
         with self.row("install"):
-            self.provider = self.start_driver(self, "provider")
-            self.consumer = self.start_driver(self, "consumer")
+            self.provider = self.start_driver("provider")
+            self.consumer = self.start_driver("consumer")
             self.provider.ready()
             self.consumer.ready()
         for scenario, rows in FLOWS:
@@ -131,6 +135,12 @@ class Session:
             for row in wanted:
                 if row not in self.done:
                     self.report.add(self.client, row, False, reason)
+
+    def judge_log(self):
+        """Whatever the SDK sees, a server that panicked or reported an error meanwhile is not right."""
+        with self.row("server_log"), open(self.server.log, encoding="utf-8", errors="replace") as log:
+            wrong = [line.strip() for line in log if "panicked at" in line or " ERROR " in line]
+            equal(wrong[:5], [], "errors in the server's log")
 
     def accepted(self, action, what):
         """Repeats a write that fails while the SDK is reconnecting, as an application does."""
@@ -402,16 +412,22 @@ def fuzzy_config(s):
         s.consumer.some("fuzzy-config", lambda e: e["change"] == ["DELETE_CONFIG", new], "the config gone")
 
 
-@flow("namespace", "killed")
+@flow("credentials", "main_port", "namespace", "killed")
 def namespaces(s):
     team = "team-a"
     here = {"service": s.name("tenants"), "group": GROUP}
     key = {"dataId": s.name("tenants"), "group": GROUP}
-    stranger = s.start_driver(s, "stranger", namespace=team).ready()
+    stranger = s.start_driver("stranger", namespace=team, username="nacos", password="päss&wörd=1",
+                              main_port_only=s.offers("main_port"))
     try:
+        with s.row("credentials"):
+            stranger.ready()
+            stranger.call("register", instance=instance("10.9.5.2"), **here)
+        if s.offers("main_port"):
+            with s.row("main_port"):
+                equal(addresses(stranger.call("list", clusters=[], **here)), ["10.9.5.2"], "seen through the main port")
         with s.row("namespace"):
             s.provider.call("register", instance=instance("10.9.5.1"), **here)
-            stranger.call("register", instance=instance("10.9.5.2"), **here)
             equal(addresses(s.consumer.call("list", clusters=[], **here)), ["10.9.5.1"], "the default namespace")
             equal(addresses(stranger.call("list", clusters=[], **here)), ["10.9.5.2"], "the other namespace")
             stranger.call("publish", content="theirs", **key)
@@ -426,3 +442,24 @@ def namespaces(s):
                              within=AT_ONCE)
     finally:
         stranger.kill()
+
+
+@flow("public_by_name")
+def public_by_name(s):
+    here = {"service": s.name("namesake"), "group": GROUP}
+    key = {"dataId": s.name("namesake"), "group": GROUP}
+    both = [instance("10.9.5.3"), instance("10.9.5.4")]
+    with s.row("public_by_name"):
+        namesake = s.start_driver("namesake", namespace="public").ready()
+        s.provider.call("publish", content="unnamed", **key)
+        equal(namesake.call("get", **key), "unnamed", "the config of the unnamed namespace")
+        namesake.call("listen", tag="namesake", **key)
+        namesake.call("subscribe", tag="namesake-hosts", clusters=s.client.all_clusters, **here)
+        s.provider.call("register", instance=both[0], **here)
+        namesake.call("register", instance=both[1], **here)
+        namesake.last("namesake-hosts", exactly(*both), "the instances of both")
+        s.provider.call("publish", content="unnamed again", **key)
+        namesake.last("namesake", lambda e: e["content"] == "unnamed again", "the config changed by the other")
+        namesake.call("publish", content="named", **key)
+        equal(s.consumer.call("get", **key), "named", "the config published by name")
+        namesake.kill()

@@ -163,11 +163,13 @@ def _digest(paths):
 
 
 NO_BATCH = "batches came with the gRPC clients"
-NO_CAS = "no compare-and-set in this API"
-NO_FUZZY = "fuzzy watch came with the Java client 3.0"
-NO_ADMIN = "no service administration in this API"
-NO_BATCH_DEREGISTER = "offers batch registration only"
-BEATS_ONLY = "its server knows it by beats, so that only silence tells: see the row of the frozen process"
+NO_CAS = "this SDK has no compare-and-set"
+NO_FUZZY = "fuzzy watch is an API of the Java client since 3.0"
+NO_ADMIN = "this SDK administers no services"
+NO_BATCH_DEREGISTER = "this SDK registers batches but does not deregister parts of them"
+BEATS_ONLY = "this SDK is known by its beats, so that only silence tells; see the frozen process"
+
+HTTP_ONLY = "this SDK speaks HTTP only"
 
 
 def _without(reason, *behaviours):
@@ -183,13 +185,13 @@ CLIENTS = [
     # It asks for changed configs once a minute only, and runs each callback in a task of its own, the newest first.
     RustClient("rust", "Rust", "0.8.3", {"cargo": "Rust 1.85 or newer"}, relisten_within=80, ordered=False, lacks={
         **_without(NO_BATCH_DEREGISTER, "batch_deregister"), **_without(NO_FUZZY, *FUZZY), **_without(NO_ADMIN, *ADMIN),
-        "server_status": "offers no such call",
-        "remove_event": "tells its listeners nothing when a config is removed"}),
+        "server_status": "this SDK has no call that asks",
+        "remove_event": "this SDK tells its listeners nothing when a config is removed"}),
     PythonClient("python", "Python", "3.2.0", {}, lacks={
         **_without(NO_FUZZY, *FUZZY), **_without(NO_ADMIN, *ADMIN)}),
     JavaClient("java-1.4", "1.4.8", beats=True, lacks={
         **_without(NO_BATCH, *BATCH), **_without(NO_CAS, *CAS), **_without(NO_FUZZY, *FUZZY),
-        "killed": BEATS_ONLY}),
+        "killed": BEATS_ONLY, "main_port": HTTP_ONLY}),
     JavaClient("java-2.5", "2.5.1", lacks=_without(NO_FUZZY, *FUZZY)),
     JavaClient("java-3.1", "3.1.1"),
     JavaClient("java-3.2", "3.2.1-2026.03.30"),
@@ -200,6 +202,6 @@ CLIENTS = [
                # Its subscriptions without a cluster ask for DEFAULT, and a weight of 0 becomes 1 inside the SDK.
                all_clusters=("DEFAULT", "C2"), zero_weight=False, lacks={
                    **_without(NO_BATCH, *BATCH), **_without(NO_CAS, *CAS), **_without(NO_FUZZY, *FUZZY),
-                   **_without(NO_ADMIN, *ADMIN), "killed": BEATS_ONLY,
-                   "empty_push": "ignores empty lists by design"}),
+                   **_without(NO_ADMIN, *ADMIN), "killed": BEATS_ONLY, "main_port": HTTP_ONLY,
+                   "empty_push": "this SDK ignores empty lists by design"}),
 ]

@@ -7,6 +7,8 @@ import subprocess
 import threading
 import time
 
+from .server import HOST
+
 HELLO_WITHIN = 40
 REPLY_WITHIN = 30
 # What an SDK may take to bring a change to its listener. Every wait ends as soon as its predicate holds.
@@ -18,7 +20,7 @@ class DriverError(Exception):
 
 
 class Driver:
-    def __init__(self, client, home, server_host, port, namespace=""):
+    def __init__(self, client, home, server, namespace="", username="", password="", main_port_only=False):
         os.makedirs(home, exist_ok=True)
         self.home = home
         self.ordered = client.ordered
@@ -29,9 +31,11 @@ class Driver:
         self._seen = {}
         self._next = 0
         self._ended = False
+        target = {"host": HOST, "port": server.port, "grpcPort": server.port + (0 if main_port_only else 1000),
+                  "namespace": namespace, "username": username, "password": password}
         self._errors = open(os.path.join(home, "stderr.log"), "ab")
         self.process = subprocess.Popen(
-            [part.replace("{home}", home) for part in client.command()] + [server_host, str(port), namespace],
+            [part.replace("{home}", home) for part in client.command()] + [json.dumps(target)],
             cwd=home, env=dict(client.env(), HOME=home), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=self._errors)
         threading.Thread(target=self._read, daemon=True).start()

@@ -70,6 +70,7 @@ def write_docs(path, rows, clients, behaviours):
 
 
 def _table(rows, clients, behaviours):
+    clients = sorted(clients, key=lambda client: (client.title, client.version))
     results = {(row["client"], row["behaviour"]): row["ok"] for row in rows}
     missing = [client.name for client in clients if not any(row["client"] == client.name for row in rows)]
     if missing:
@@ -81,16 +82,15 @@ def _table(rows, clients, behaviours):
         cells = [_cell(client, behaviour, results, notes) for client in clients]
         lines.append(f"| {behaviour.title} | " + " | ".join(cells) + " |")
     lines.append("")
-    lines.extend(f"{number}. {note}" for number, note in enumerate(notes, 1))
+    lines.extend(f"{number}. Not offered: {note}." for number, note in enumerate(notes, 1))
     return "\n".join(lines) + "\n"
 
 
 def _cell(client, behaviour, results, notes):
     reason = client.lacks.get(behaviour.name)
     if reason:
-        note = f"{client.title}: {reason}"
-        if note not in notes:
-            notes.append(note)
-        return f"– ({notes.index(note) + 1})"
+        if reason not in notes:
+            notes.append(reason)
+        return f"– ({notes.index(reason) + 1})"
     ok = results.get((client.name, behaviour.name))
     return {True: "yes", False: "**no**", None: "?"}[ok]

@@ -63,19 +63,23 @@ impl ConfigChangeListener for Watch {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let args: Vec<String> = std::env::args().collect();
-    let [_, host, port, namespace] = args.as_slice() else {
-        return Err("usage: compat-driver HOST PORT NAMESPACE".into());
-    };
-    let props = ClientProps::new()
-        .server_addr(format!("{host}:{port}"))
-        .namespace(namespace)
+    let to: Value = serde_json::from_str(&std::env::args().nth(1).ok_or("no server to talk to")?)?;
+    let mut props = ClientProps::new()
+        .server_addr(format!("{}:{}", text(&to, "host")?, number(&to, "port")?))
+        .remote_grpc_port(u16::try_from(number(&to, "grpcPort")?)?)
+        .namespace(text(&to, "namespace")?)
         .env_first(false)
         .naming_push_empty_protection(false)
         .load_cache_at_start(false);
+    let (mut naming, mut config) = (NamingServiceBuilder::new(props.clone()), ConfigServiceBuilder::new(props.clone()));
+    if !text(&to, "username")?.is_empty() {
+        props = props.auth_username(text(&to, "username")?).auth_password(text(&to, "password")?);
+        naming = NamingServiceBuilder::new(props.clone()).enable_auth_plugin_http();
+        config = ConfigServiceBuilder::new(props).enable_auth_plugin_http();
+    }
     let mut driver = Driver {
-        naming: NamingServiceBuilder::new(props.clone()).build().await?,
-        config: ConfigServiceBuilder::new(props).build().await?,
+        naming: naming.build().await?,
+        config: config.build().await?,
         subscriptions: HashMap::new(),
         listeners: HashMap::new(),
     };

@@ -34,11 +34,15 @@ final class Clients {
 
     private final Map<String, Listener> listeners = new HashMap<>();
 
-    Clients(String address, String namespace) throws Exception {
+    Clients(JsonNode to) throws Exception {
+        int port = to.get("port").asInt();
+        System.setProperty("nacos.server.grpc.port.offset", String.valueOf(to.get("grpcPort").asInt() - port));
         Properties properties = new Properties();
-        properties.setProperty("serverAddr", address);
-        if (!namespace.isEmpty()) {
-            properties.setProperty("namespace", namespace);
+        properties.setProperty("serverAddr", text(to, "host") + ":" + port);
+        for (String name : new String[] {"namespace", "username", "password"}) {
+            if (!text(to, name).isEmpty()) {
+                properties.setProperty(name, text(to, name));
+            }
         }
         naming = NacosFactory.createNamingService(properties);
         config = NacosFactory.createConfigService(properties);

@@ -27,7 +27,7 @@ public final class Driver {
         System.setOut(System.err);
 
         Map<String, Op> ops = new LinkedHashMap<>();
-        Clients clients = new Clients(args[0] + ":" + args[1], args.length > 2 ? args[2] : "");
+        Clients clients = new Clients(JSON.readTree(args[0]));
         clients.addTo(ops);
         Generation.addTo(ops, clients);
 
