@@ -290,10 +290,12 @@ fn status_is_told_on_every_generation() {
     let server = Scripted::start(two);
     let (code, out, _) = at(&server, &["status"]);
     assert_eq!(code, 0);
-    for line in ["state      ready", "version    2.5.1", "leader     192.0.2.9:7848", "instances  7", "auth       off"]
+    for line in
+        ["state       ready", "version     2.5.1", "leader      192.0.2.9:7848", "instances   7", "auth        off"]
     {
         assert!(out.lines().any(|l| l == line), "{line}:\n{out}");
     }
+    assert!(!out.contains("workers"), "a Java server does not tell: {out}");
     let server = Scripted::start(three);
     let (code, out, _) = at(&server, &["status", "-o", "json"]);
     let state: serde_json::Value = serde_json::from_str(&out).unwrap();

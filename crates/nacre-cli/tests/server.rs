@@ -217,6 +217,10 @@ fn status_says_ready_version_and_leader() {
     assert_eq!(state["mode"], "standalone");
     assert!(!state["leader"].is_null(), "{state}");
     assert!(state["counts"]["serviceCount"].is_number(), "{state}");
+    assert!(
+        state["workers"]["count"].as_u64() > Some(0) && state["workers"]["wrong"] == Value::Array(Vec::new()),
+        "{state}"
+    );
 }
 
 #[test]

@@ -22,6 +22,8 @@ pub struct State {
     pub naming: Option<String>,
     pub counts: BTreeMap<&'static str, u64>,
     pub auth: Option<bool>,
+    /// The server's own tasks, where it lists them (nacre does): how many there are, and what is wrong with which.
+    pub workers: Option<(usize, Vec<String>)>,
 }
 
 /// Counters of the naming metrics that people ask for.
@@ -43,7 +45,24 @@ impl Client {
         }
         self.metrics(&mut state).await?;
         state.leader = self.leader().await?;
+        state.workers = self.workers().await?;
         Ok(state)
+    }
+
+    async fn workers(&self) -> Outcome<Option<(usize, Vec<String>)>> {
+        let response = self.send(Request::get("/v3/admin/diagnosis/workers", Params::default())).await?;
+        if response.status != 200 {
+            return Ok(None);
+        }
+        let found = data(&response)?;
+        let list = found["workers"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let wrong =
+            list.iter().filter(|worker| worker["state"] != "running" || worker["restarts"] != 0).map(|worker| {
+                let (name, state, restarts) = (text(worker, "name"), text(worker, "state"), text(worker, "restarts"));
+                let error = text(worker, "lastError");
+                format!("{name} {state}, restarted {restarts} times{}{error}", if error.is_empty() { "" } else { ": " })
+            });
+        Ok(Some((list.len(), wrong.collect())))
     }
 
     async fn readiness(&self, state: &mut State) -> Outcome {

@@ -14,10 +14,11 @@ pub async fn run(Session { client, screen }: &Session) -> Outcome {
         screen.value(&json!({
             "server": client.address.to_string(), "ready": state.ready, "reason": state.reason, "version": state.version,
             "mode": state.mode, "leader": state.leader, "naming": state.naming, "auth": state.auth, "counts": state.counts,
+            "workers": state.workers.as_ref().map(|(count, wrong)| json!({"count": count, "wrong": wrong})),
         }))?;
     } else {
         let show = |name: &str, value: &str| {
-            screen.line(&format!("{} {value}", screen.paint(Tone::Dim, &format!("{name:<10}"))))
+            screen.line(&format!("{} {value}", screen.paint(Tone::Dim, &format!("{name:<11}"))))
         };
         let unknown = || "not told by this server".to_owned();
         show("server", &client.address.to_string())?;
@@ -45,6 +46,13 @@ pub async fn run(Session { client, screen }: &Session) -> Outcome {
         ] {
             if let Some(count) = state.counts.get(name) {
                 show(label, &count.to_string())?;
+            }
+        }
+        if let Some((count, wrong)) = &state.workers {
+            let health = if wrong.is_empty() { "all well".to_owned() } else { format!("{} not well", wrong.len()) };
+            show("workers", &format!("{count}, {health}"))?;
+            for line in wrong {
+                show("", &screen.paint(Tone::Bad, &crate::output::printable(line)))?;
             }
         }
     }

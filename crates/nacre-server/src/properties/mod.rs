@@ -243,10 +243,11 @@ impl Properties {
         print::text(&self.inner)
     }
 
-    /// Number of keys that have an effect and were set by somebody.
+    /// Number of keys that have an effect and were set by somebody, beside the home directory.
     pub fn set_count(&self) -> usize {
-        let set =
-            |e: &&resolve::Effective| e.origin != Origin::Default && e.row.is_some_and(|r| r.effect == Effect::Now);
+        let set = |e: &&resolve::Effective| {
+            e.origin != Origin::Default && e.key != "nacos.home" && e.row.is_some_and(|r| r.effect == Effect::Now)
+        };
         self.inner.effective.values().filter(set).count()
     }
 
