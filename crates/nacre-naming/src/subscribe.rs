@@ -140,6 +140,11 @@ impl Naming {
         Some((subscription, view))
     }
 
+    /// The newest subscription of a client to a service.
+    pub fn subscription(&self, client: &ClientId, service: &ServiceKey) -> Option<Arc<Subscription>> {
+        self.find(service)?.state.lock().subscribers.get(client).cloned()
+    }
+
     /// Whom a change of the service must reach.
     pub fn subscriber_ids(&self, service: &ServiceKey) -> Arc<[ClientId]> {
         self.find(service).map(|slot| slot.state.lock().subscriber_ids()).unwrap_or_default()

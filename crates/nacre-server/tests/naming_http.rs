@@ -430,6 +430,32 @@ async fn dead_udp_subscribers_do_not_delay_the_living() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_with_two_filters_gets_both_lists_under_their_names() {
+    let server = Server::start(&[]).await;
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let port = socket.local_addr().unwrap().port();
+    for clusters in ["", "C2"] {
+        subscribe(&server, &format!("s&clusters={clusters}"), port).await;
+    }
+    for (ip, cluster) in [("10.0.0.1", "C1"), ("10.0.0.2", "C2")] {
+        register(&server, &[("serviceName", "s"), ("ip", ip), ("port", "80"), ("clusterName", cluster)]).await;
+    }
+    let (mut all, mut filtered) = (0, 0);
+    while (all, filtered) != (2, 1) {
+        let (_, _, info) = push(&socket).await;
+        let hosts = info["hosts"].as_array().unwrap();
+        match info["clusters"].as_str().unwrap() {
+            "C2" => {
+                assert!(hosts.iter().all(|host| host["clusterName"] == "C2"));
+                filtered = hosts.len();
+            }
+            _ => all = hosts.len(),
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_that_do_not_understand_pushes_are_not_subscribed() {
     let server = Server::start(&[]).await;
     let uri = "/nacos/v1/ns/instance/list?serviceName=s&udpPort=5000&clientIP=127.0.0.1";

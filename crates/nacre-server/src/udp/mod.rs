@@ -3,6 +3,7 @@
 //! A list call with `udpPort` subscribes; the core keeps the subscription until 30 s after the last call. Pushes are an
 //! acceleration: whatever is lost, the client's next poll brings.
 
+mod filters;
 mod outbox;
 mod packet;
 
@@ -18,12 +19,13 @@ use std::{
 
 use nacre_journal::Journal;
 use nacre_model::{Cause, Event, ServiceKey, Subject};
-use nacre_naming::{ClientId, Naming, ServiceView, Subscription};
+use nacre_naming::{ClientId, Naming, Query, ServiceView, Subscription};
 use parking_lot::Mutex;
 use tokio::{net::UdpSocket, sync::Notify};
 
 use self::{
-    outbox::{MAX_SENDS, Outbox, Round},
+    filters::Filters,
+    outbox::{Listed, MAX_SENDS, Outbox, Round},
     packet::{MAX_DATAGRAM, Packet},
 };
 use crate::{clock::Clock, effects::Face, metrics::Metrics, workers::Workers};
@@ -48,6 +50,7 @@ pub struct Udp {
     naming: Arc<Naming>,
     journal: Arc<Journal>,
     outbox: Mutex<Outbox>,
+    filters: Mutex<Filters>,
     wake: Notify,
     /// Monotonic milliseconds of the last subscription or renewal, plus one; 0 = never.
     last_subscription: AtomicU64,
@@ -70,6 +73,7 @@ impl Udp {
             naming,
             journal,
             outbox: Mutex::default(),
+            filters: Mutex::default(),
             wake: Notify::new(),
             last_subscription: AtomicU64::new(0),
             last_stamp: AtomicU64::new(0),
@@ -103,9 +107,12 @@ impl Udp {
         });
     }
 
-    /// A list call subscribed by UDP.
-    pub fn subscribed(&self) {
-        self.last_subscription.store(self.clock.now().mono + 1, Ordering::Relaxed);
+    /// A list call is about to subscribe by UDP, or to renew.
+    pub fn polled(&self, client: &ClientId, service: &ServiceKey, clusters: &str) {
+        let now = self.clock.now().mono;
+        self.last_subscription.store(now + 1, Ordering::Relaxed);
+        let newest = self.naming.subscription(client, service);
+        self.filters.lock().polled(client, service, clusters, newest.as_deref().map(|s| &*s.clusters), now);
     }
 
     /// Pushes that wait for their acknowledgement.
@@ -163,10 +170,15 @@ impl Udp {
             }
             let now = self.clock.now();
             let Some((subscription, view)) = self.naming.push_view(client, service, now) else { continue };
-            match (view.hosts.is_empty(), round) {
-                (true, Round::First) => held = true,
-                (false, Round::Held) => {}
-                _ => self.push_to(client, &subscription, &view).await,
+            let others = self.filters.lock().others(client, service, &subscription.clusters, now.mono);
+            let query = |clusters| Query { clusters, healthy_only: false, consumer_ip: &subscription.ip };
+            let others: Vec<_> = others.iter().map(|other| self.naming.list(service, &query(other), now)).collect();
+            for view in std::iter::once(&view).chain(&others) {
+                match (view.hosts.is_empty(), round) {
+                    (true, Round::First) => held = true,
+                    (false, Round::Held) => {}
+                    _ => self.push_to(client, &subscription, view).await,
+                }
             }
         }
         if held {
@@ -186,7 +198,8 @@ impl Udp {
             self.metrics.push.empty.add(self.clock.now().wall);
         }
         // Marked before it is sent: the acknowledgement may be faster than we are.
-        let silent = self.outbox.lock().sent(to, &view.service, packet.clone(), self.clock.now().mono);
+        let list = Listed { service: view.service.clone(), clusters: Arc::clone(&view.clusters) };
+        let silent = self.outbox.lock().sent(to, &list, packet.clone(), self.clock.now().mono);
         if silent {
             self.metrics.push.failed.add(self.clock.now().wall);
         }

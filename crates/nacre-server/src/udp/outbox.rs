@@ -1,12 +1,13 @@
 //! What is to be pushed and what waits for its acknowledgement. Pure: time is an argument, nothing is sent here.
 //!
-//! Bounded by construction: a service is dirty at most once, and per (subscriber, service) at most one push waits; a newer
-//! push takes the place of the older one. A dead subscriber therefore costs one entry per service it polled for, and only
-//! until it lapses.
+//! Bounded by construction: a service is dirty at most once, and per (subscriber, service, cluster filter) at most one push
+//! waits; a newer push takes the place of the older one. A dead subscriber therefore costs one entry per list it polled
+//! for, and only until it lapses.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
     net::SocketAddr,
+    sync::Arc,
 };
 
 use nacre_model::ServiceKey;
@@ -39,9 +40,16 @@ struct Dirty {
     due: u64,
 }
 
+/// A list that is pushed: a service as one cluster filter shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    pub service: ServiceKey,
+    pub clusters: Arc<str>,
+}
+
 #[derive(Debug)]
 struct Waiting {
-    service: ServiceKey,
+    list: Listed,
     packet: Packet,
     sends: u32,
     sent_at: u64,
@@ -94,15 +102,15 @@ impl Outbox {
 
     /// A push went out. Answers true when the subscriber has now been silent for longer than an acknowledgement is
     /// waited for.
-    pub fn sent(&mut self, to: SocketAddr, service: &ServiceKey, packet: Packet, now: u64) -> bool {
+    pub fn sent(&mut self, to: SocketAddr, list: &Listed, packet: Packet, now: u64) -> bool {
         let waiting = self.waiting.entry(to).or_default();
-        let Some(older) = waiting.iter_mut().find(|w| w.service == *service) else {
-            waiting.push(Waiting { service: service.clone(), packet, sends: 1, sent_at: now, silent_since: now });
+        let Some(older) = waiting.iter_mut().find(|w| w.list == *list) else {
+            waiting.push(Waiting { list: list.clone(), packet, sends: 1, sent_at: now, silent_since: now });
             return false;
         };
         let silent = now.saturating_sub(older.silent_since) >= ACK_TIMEOUT_MS;
         let silent_since = if silent { now } else { older.silent_since };
-        *older = Waiting { service: service.clone(), packet, sends: 1, sent_at: now, silent_since };
+        *older = Waiting { list: list.clone(), packet, sends: 1, sent_at: now, silent_since };
         silent
     }
 
@@ -135,7 +143,7 @@ impl Outbox {
                     found.again.push((*to, w.packet.clone()));
                     return true;
                 }
-                found.given_up.push((*to, w.service.clone()));
+                found.given_up.push((*to, w.list.service.clone()));
                 false
             });
             !waiting.is_empty()
@@ -164,6 +172,10 @@ mod tests {
 
     fn service(name: &str) -> ServiceKey {
         ServiceKey::new("", "G", name)
+    }
+
+    fn list(name: &str) -> Listed {
+        Listed { service: service(name), clusters: "".into() }
     }
 
     fn address(last: u8) -> SocketAddr {
@@ -205,7 +217,7 @@ mod tests {
     #[test]
     fn a_dead_subscriber_gets_two_sends_and_is_given_up() {
         let mut outbox = Outbox::default();
-        assert!(!outbox.sent(address(1), &service("s"), packet(1), 0));
+        assert!(!outbox.sent(address(1), &list("s"), packet(1), 0));
         assert!(outbox.overdue(ACK_TIMEOUT_MS - LOOK_EVERY_MS).again.is_empty());
         assert_eq!(outbox.overdue(ACK_TIMEOUT_MS).again.len(), 1);
         assert!(outbox.overdue(ACK_TIMEOUT_MS + LOOK_EVERY_MS).again.is_empty());
@@ -217,16 +229,26 @@ mod tests {
     #[test]
     fn newer_pushes_take_the_place_of_older_ones_and_silence_is_still_counted() {
         let mut outbox = Outbox::default();
-        let silent = (0..20).filter(|n| outbox.sent(address(1), &service("s"), packet(*n), n * 1_000)).count();
+        let silent = (0..20).filter(|n| outbox.sent(address(1), &list("s"), packet(*n), n * 1_000)).count();
         assert_eq!(silent, 1, "20 pushes in 20 s without a word: counted once per 10 s");
         assert_eq!(outbox.waiting(), 1);
     }
 
     #[test]
+    fn lists_by_different_filters_wait_each_for_its_own() {
+        let mut outbox = Outbox::default();
+        let filtered = Listed { clusters: "C2".into(), ..list("s") };
+        outbox.sent(address(1), &list("s"), packet(1), 0);
+        outbox.sent(address(1), &filtered, packet(2), 0);
+        assert_eq!(outbox.waiting(), 2);
+        assert!(outbox.acked(address(1), 1, 1).is_some() && outbox.acked(address(1), 2, 1).is_some());
+    }
+
+    #[test]
     fn an_acknowledgement_needs_the_right_sender_and_stamp() {
         let mut outbox = Outbox::default();
-        outbox.sent(address(1), &service("a"), packet(7), 100);
-        outbox.sent(address(1), &service("b"), packet(8), 100);
+        outbox.sent(address(1), &list("a"), packet(7), 100);
+        outbox.sent(address(1), &list("b"), packet(8), 100);
         assert_eq!(outbox.acked(address(2), 7, 120), None);
         assert_eq!(outbox.acked(address(1), 9, 120), None);
         assert_eq!(outbox.acked(address(1), 7, 120), Some(20));

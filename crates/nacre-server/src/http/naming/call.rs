@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use nacre_model::{Cause, Event, Instance, Metadata, NacosError, ServiceKey, Subject};
 use nacre_naming::{
-    Beat, BeatAnswer, BeatInfo, Consistency, InstanceRef, NamingCommand, NamingReply, Query, ServiceView, Subscription,
+    Beat, BeatAnswer, BeatInfo, ClientId, Consistency, InstanceRef, NamingCommand, NamingReply, Query, ServiceView,
+    Subscription,
 };
 use nacre_wire::naming::{AllIps, ServiceInfoJson};
 
@@ -137,11 +138,9 @@ pub fn list(
             agent: ctx.agent().into(),
             app: poller.app.into(),
         };
+        app.udp.polled(&ClientId::ephemeral(&subscription.ip, port.into()), service, clusters);
         match app.naming.subscribe_udp(service, subscription, now) {
-            Ok(effects) => {
-                app.udp.subscribed();
-                app.effects.naming(effects);
-            }
+            Ok(effects) => app.effects.naming(effects),
             Err(error) => {
                 let cause =
                     Cause::Refused { call: "subscribe by UDP".into(), code: error.status, reason: error.message };
