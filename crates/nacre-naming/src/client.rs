@@ -204,18 +204,13 @@ impl Keyed for Slot {
 }
 
 /// A set with one entry per service. One entry costs a word (the usual client), many are hashed.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[expect(clippy::box_collection, reason = "a client with one entry must not pay for the map of one with many")]
 pub(crate) enum KeyedSet<T> {
+    #[default]
     None,
     One(Arc<T>),
     Many(Box<HashMap<ServiceKey, Arc<T>>>),
-}
-
-impl<T> Default for KeyedSet<T> {
-    fn default() -> Self {
-        Self::None
-    }
 }
 
 impl<T: Keyed> KeyedSet<T> {
