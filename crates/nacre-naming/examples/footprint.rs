@@ -41,7 +41,7 @@ fn main() {
     let ips: Vec<String> = (0..instances).map(address).collect();
     let since = Instant::now();
     for (n, ip) in ips.iter().enumerate() {
-        let beat = Beat { service: &keys[n % services], ip, port: 8080, cluster: "", info: None };
+        let beat = Beat { service: &keys[n % services], ip, port: 8080, cluster: "", info: None, sender: "" };
         let _ = black_box(naming.beat(&beat, now.plus(5_000)));
     }
     report("beat", instances, since);

@@ -1,15 +1,18 @@
 //! Heartbeats of HTTP clients (spec/naming.md 8).
 
-use std::sync::{
-    Arc,
-    atomic::Ordering::{Relaxed, SeqCst},
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::{
+        Arc,
+        atomic::Ordering::{Relaxed, SeqCst},
+    },
 };
 
 use nacre_model::{Cause, DEFAULT_CLUSTER, Event, Instance, NacosError, Now, ServiceKey};
 
 use crate::{
-    Beat, BeatAnswer, BeatInfo, Effects, Naming,
-    client::{ALIVE, BEATEN, Client, HEALTHY, MISMATCH, Publication, SILENT},
+    Beat, BeatAnswer, BeatInfo, ClientId, Effects, Naming,
+    client::{ALIVE, BEATEN, Client, HEALTHY, MISMATCH, Publication, SENDERS, SILENT},
     client_id::Address,
     naming::subject,
     publish::Asked,
@@ -35,14 +38,17 @@ impl Naming {
                     self.compare(publication, info, beat.service, now, &mut effects);
                 }
                 self.refresh_beat(publication, now, &mut effects);
+                note_sender(publication, beat.sender, now, &mut effects);
                 publication.interval.load(Relaxed)
             }
             (None, None) => {
                 effects.events.push(unknown(beat.service, ip, port, true, now));
+                self.near_misses(client.as_deref(), beat.service, ip, port, now, &mut effects);
                 return Ok((self.answer(BeatAnswer::NOT_FOUND, 0), effects));
             }
             (None, Some(info)) => {
                 effects.events.push(unknown(beat.service, ip, port, false, now));
+                self.near_misses(client.as_deref(), beat.service, ip, port, now, &mut effects);
                 let instance = self.instance_of_beat(beat, info, ip, port, now)?;
                 let interval = instance.metadata_ms(nacre_model::instance::preserved::HEART_BEAT_INTERVAL);
                 let asked = Asked { how: "beat", batch: false };
@@ -148,6 +154,35 @@ impl Naming {
         }
     }
 
+    /// Says where the address of an unknown beat is registered instead: in another namespace or group, or persistent.
+    fn near_misses(
+        &self,
+        client: Option<&Client>,
+        service: &ServiceKey,
+        ip: &str,
+        port: i32,
+        now: Now,
+        effects: &mut Effects,
+    ) {
+        let mut tell = |field: &str, expected: String, got: String| {
+            let about = nacre_model::Subject::service(service).with_client(&format!("{ip}:{port}#true"));
+            let cause = Cause::BeatMismatch { field: field.to_owned(), expected, got };
+            effects.events.push(Event::new(now, about, cause));
+        };
+        let publications = client.map(|client| client.links.lock().publications.items()).unwrap_or_default();
+        for known in publications.iter().map(|publication| &publication.slot.key).filter(|k| k.name == service.name) {
+            if known.namespace != service.namespace {
+                tell("namespaceId", known.namespace.to_string(), service.namespace.to_string());
+            } else {
+                tell("groupName", known.group.to_string(), service.group.to_string());
+            }
+        }
+        let persistent = ClientId::persistent(ip, port);
+        if self.find(service).is_some_and(|slot| slot.state.lock().publishers.contains(&persistent)) {
+            tell("ephemeral", "false".to_owned(), "true".to_owned());
+        }
+    }
+
     /// The instance that a full beat registers.
     fn instance_of_beat(
         &self,
@@ -170,6 +205,26 @@ impl Naming {
         crate::check_instance(&instance)?;
         instance.instance_id = self.instance_id(&instance, Some(&instance.cluster), &beat.service.grouped(), now)?;
         Ok(instance)
+    }
+}
+
+/// Two processes that beat for one address are a fault of theirs; the beats count all the same.
+fn note_sender(publication: &Publication, sender: &str, now: Now, effects: &mut Effects) {
+    if sender.is_empty() {
+        return;
+    }
+    let mut hasher = DefaultHasher::new();
+    sender.hash(&mut hasher);
+    let mark = hasher.finish() as u32 | 1;
+    let before = publication.sender.swap(mark, Relaxed);
+    if before == 0 || before == mark || !SENDERS.iter().any(|flag| publication.set(*flag)) {
+        return;
+    }
+    let instance = publication.entry.lock().instances.first().cloned();
+    if let Some(instance) = instance {
+        let expected = "the address that sent the beats before".to_owned();
+        let cause = Cause::BeatMismatch { field: "sender".to_owned(), expected, got: sender.to_owned() };
+        effects.events.push(Event::new(now, subject(&publication.slot.key, &instance, &publication.client.id), cause));
     }
 }
 

@@ -87,6 +87,8 @@ pub(crate) struct Publication {
     pub armed: AtomicU32,
     /// `preserved.heart.beat.interval` in force, 0 = the switch's value.
     pub interval: AtomicU32,
+    /// Who sent the last beat, as a hash; 0 = nobody yet.
+    pub sender: AtomicU32,
     flags: AtomicU8,
     pub entry: Mutex<Entry>,
 }
@@ -153,6 +155,9 @@ pub(crate) const MISMATCH: u8 = 8;
 /// Turned unhealthy by silence after having beaten; counted in the slot's `silent`.
 pub(crate) const SILENT: u8 = 16;
 
+/// Another address began to send the beats: told twice per registration, so that both are named.
+pub(crate) const SENDERS: [u8; 2] = [32, 64];
+
 impl Publication {
     pub fn new(client: &Arc<Client>, slot: &Arc<Slot>, now_mono: u64) -> Self {
         Self {
@@ -161,6 +166,7 @@ impl Publication {
             last_beat: AtomicU64::new(now_mono),
             armed: AtomicU32::new(UNARMED),
             interval: AtomicU32::new(0),
+            sender: AtomicU32::new(0),
             flags: AtomicU8::new(ALIVE),
             entry: Mutex::default(),
         }

@@ -6,7 +6,7 @@ use nacre_model::{Cause, ErrorCode, Event, Instance, NacosError, Now, ServiceKey
 
 use crate::{
     ClientId, Effects, HealthChecker, Naming, check_instance,
-    client::{ALIVE, BEATEN, ByClient, Client, HEALTHY, MISMATCH, Publication, SILENT},
+    client::{ALIVE, BEATEN, ByClient, Client, HEALTHY, MISMATCH, Publication, SENDERS, SILENT},
     naming::subject,
     slot::{Slot, SlotState, reference, same_address},
 };
@@ -415,7 +415,8 @@ impl Naming {
 
     /// Brings the publication's quick flags and its timer in line with a new entry.
     fn settle(&self, state: &SlotState, publication: &Arc<Publication>, now: Now) {
-        publication.clear(MISMATCH | BEATEN | HEALTHY);
+        publication.clear(MISMATCH | BEATEN | HEALTHY | SENDERS[0] | SENDERS[1]);
+        publication.sender.store(0, Relaxed);
         let healthy = publication.entry.lock().instances.first().is_some_and(|instance| instance.healthy);
         if healthy {
             publication.set(HEALTHY);

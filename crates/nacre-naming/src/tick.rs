@@ -21,6 +21,8 @@ pub(crate) const IDLE_CLIENT_MS: u64 = 30_000;
 pub(crate) const RECHECK_MS: u64 = 5_000;
 /// No timer sleeps longer, so that a departed publication is let go of.
 pub(crate) const LONGEST_WAIT_MS: u64 = 30_000;
+/// One tick looks at no more, so that a mass expiry does not hold its thread for seconds; the rest is next.
+const TIMERS_PER_TICK: usize = 20_000;
 /// Protection is looked at this long after a change; many changes cost one look.
 const PROTECTION_DELAY_MS: u64 = 200;
 
@@ -29,7 +31,7 @@ impl Naming {
     /// 100 ms or so; costs what is due, not what is registered.
     pub fn tick(&self, now: Now) -> Effects {
         let mut effects = Effects::default();
-        let due = self.wheel.lock().due(now.mono);
+        let due = self.wheel.lock().due(now.mono, TIMERS_PER_TICK);
         for (bucket, timers) in due {
             for timer in timers {
                 self.fire(bucket, timer, now, &mut effects);

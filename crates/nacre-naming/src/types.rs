@@ -49,6 +49,8 @@ pub struct Beat<'a> {
     pub cluster: &'a str,
     /// `None` for a light beat and for v3.
     pub info: Option<&'a crate::BeatInfo>,
+    /// Address of the caller, to notice two senders of one instance; `""` when unknown.
+    pub sender: &'a str,
 }
 
 /// The answer to a heartbeat: bare JSON in v1 and v2; v3 answers `ok` or code 21003.

@@ -46,13 +46,19 @@ impl Wheel {
         self.buckets.entry(bucket).or_default().push(timer);
     }
 
-    /// Takes everything due at `now`, earliest first, with the bucket it was in.
-    pub fn due(&mut self, now: u64) -> Vec<(u32, Vec<Timer>)> {
+    /// Takes what is due at `now`, earliest first, with the bucket it was in; at most `limit` entries, the rest stays.
+    pub fn due(&mut self, now: u64, limit: usize) -> Vec<(u32, Vec<Timer>)> {
         let mut due = Vec::new();
-        while let Some(first) = self.buckets.first_entry()
+        let mut left = limit;
+        while let Some(mut first) = self.buckets.first_entry()
             && u64::from(*first.key()) <= now / BUCKET_MS
+            && left > 0
         {
-            due.push(first.remove_entry());
+            let bucket = *first.key();
+            let length = first.get().len();
+            let taken = if length > left { first.get_mut().split_off(length - left) } else { first.remove() };
+            left -= taken.len();
+            due.push((bucket, taken));
         }
         due
     }

@@ -37,7 +37,7 @@ use crate::{
 /// How long the replay of the log may take before the start is given up.
 const READY_WITHIN: Duration = Duration::from_secs(600);
 /// The naming core's timers are looked at this often; its granularity of expiry.
-const NAMING_TICK: Duration = Duration::from_millis(500);
+const NAMING_TICK: Duration = Duration::from_millis(100);
 
 /// Why the server did not start. Every text says what to do.
 #[derive(Debug, Error)]

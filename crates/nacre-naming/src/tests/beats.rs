@@ -48,7 +48,7 @@ fn full_beat_without_address_takes_the_parameters() {
     let world = World::new();
     let info = BeatInfo::parse("{}").expect("JSON");
     let service = key("s");
-    let beat = Beat { service: &service, ip: "10.0.0.1", port: 80, cluster: "CP", info: Some(&info) };
+    let beat = Beat { service: &service, ip: "10.0.0.1", port: 80, cluster: "CP", info: Some(&info), sender: "" };
     let (answer, _) = world.naming.beat(&beat, world.now).expect("answered");
     assert_eq!(answer.code, 10200);
     let view = world.list(&service);
@@ -76,7 +76,12 @@ fn beats_find_the_instance_by_service_and_address_alone() {
     let service = key("s");
     let _ = world.http(&service, instance("10.0.0.1", 80));
     let answer = |service: &ServiceKey, ip, port, cluster| {
-        world.naming.beat(&Beat { service, ip, port, cluster, info: None }, world.now).expect("answered").0.code
+        world
+            .naming
+            .beat(&Beat { service, ip, port, cluster, info: None, sender: "" }, world.now)
+            .expect("answered")
+            .0
+            .code
     };
     assert_eq!(answer(&service, "10.0.0.1", 80, "ZZ"), 10200, "the cluster does not matter");
     assert_eq!(answer(&service, "10.0.0.1", 81, ""), 20404);
@@ -256,7 +261,7 @@ fn beats_of_a_persistent_service_are_refused_or_not_found() {
     let _ = world.done(NamingCommand::RegisterPersistent { service: service.clone(), instance: persistent });
     assert_eq!(world.light(&service, "10.0.0.1", 80).0.code, 20404);
     let info = BeatInfo::parse(r#"{"ip":"10.0.0.1","port":80}"#).expect("JSON");
-    let beat = Beat { service: &service, ip: "", port: 0, cluster: "", info: Some(&info) };
+    let beat = Beat { service: &service, ip: "", port: 0, cluster: "", info: Some(&info), sender: "" };
     let error = world.naming.beat(&beat, world.now).expect_err("refused");
     assert_eq!(error.status, 400);
     assert_eq!(
@@ -270,7 +275,7 @@ fn an_ephemeral_false_beat_of_an_unknown_instance_fails_and_makes_nothing() {
     let world = World::new();
     let info = BeatInfo::parse(r#"{"ip":"10.0.0.1","port":80,"ephemeral":false}"#).expect("JSON");
     let service = key("s");
-    let beat = Beat { service: &service, ip: "", port: 0, cluster: "", info: Some(&info) };
+    let beat = Beat { service: &service, ip: "", port: 0, cluster: "", info: Some(&info), sender: "" };
     assert_eq!(world.naming.beat(&beat, world.now).expect_err("refused").status, 500);
     assert!(!world.naming.service_exists(&service));
     assert!(world.naming.client_ids().is_empty());
@@ -312,4 +317,49 @@ fn a_stepping_wall_clock_expires_nobody() {
     world.now.wall -= 7_200_000;
     assert!(world.pass(1_000).is_empty());
     assert_eq!(world.hosts(&service), ["10.0.0.1:80/true"]);
+}
+
+#[test]
+fn an_unknown_beat_is_told_where_its_address_is_registered() {
+    // Causes table B02, B03, B06.
+    let world = World::new();
+    let _ = world.http(&ServiceKey::new("dev", "G", "s"), instance("10.0.0.1", 80));
+    let _ = world.http(&ServiceKey::new("public", "OTHER", "s"), instance("10.0.0.1", 80));
+    let _ = world.http(&key("unrelated"), instance("10.0.0.1", 80));
+    let (answer, effects) = world.light(&key("s"), "10.0.0.1", 80);
+    assert_eq!(answer.code, 20404);
+    let told = effects.events.iter().filter_map(|event| match &event.cause {
+        Cause::BeatMismatch { field, expected, got } => Some((field.as_str(), expected.as_str(), got.as_str())),
+        _ => None,
+    });
+    let mut told: Vec<_> = told.collect();
+    told.sort_unstable();
+    assert_eq!(told, [("groupName", "OTHER", "G"), ("namespaceId", "dev", "public")]);
+    let persistent = NamingCommand::RegisterPersistent { service: key("p"), instance: instance("10.0.0.2", 80) };
+    let _ = world.done(persistent);
+    let (_, effects) = world.light(&key("p"), "10.0.0.2", 80);
+    assert_eq!(count(&effects, |cause| matches!(cause, Cause::BeatMismatch { field, .. } if field == "ephemeral")), 1);
+}
+
+#[test]
+fn two_senders_of_one_instance_are_both_named_once() {
+    // Causes table E02, E03.
+    let world = World::new();
+    let service = key("s");
+    let _ = world.http(&service, instance("10.0.0.1", 80));
+    let mut named = Vec::new();
+    for sender in ["10.0.0.1", "10.0.0.1", "10.9.9.9", "10.0.0.1", "10.9.9.9", "10.0.0.1", ""] {
+        let beat = Beat { service: &service, ip: "10.0.0.1", port: 80, cluster: "", info: None, sender };
+        let (answer, effects) = world.naming.beat(&beat, world.now).expect("answered");
+        assert!(answer.found());
+        named.extend(effects.events.into_iter().map(|event| event.cause));
+    }
+    let senders: Vec<_> = named
+        .iter()
+        .map(|cause| match cause {
+            Cause::BeatMismatch { field, got, .. } if field == "sender" => got.as_str(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(senders, ["10.9.9.9", "10.0.0.1"]);
 }

@@ -53,7 +53,7 @@ fn act(naming: &Naming, roll: &mut impl FnMut(u64) -> u64, now: Now) {
             let _ = naming.deregister_http(&service, "10.0.0.3", port, now);
         }
         9 => {
-            let beat = Beat { service: &service, ip: "10.0.0.3", port, cluster: "", info: None };
+            let beat = Beat { service: &service, ip: "10.0.0.3", port, cluster: "", info: None, sender: "" };
             let _ = naming.beat(&beat, now);
         }
         10 => {

@@ -301,12 +301,27 @@ fn a_tick_costs_what_is_due() {
     for n in 0..2_000 {
         let _ = world.http(&key(&format!("s{}", n % 50)), instance("10.0.0.1", n));
     }
-    let due =
-        |world: &World| -> usize { world.naming.wheel.lock().due(world.now.mono).iter().map(|b| b.1.len()).sum() };
+    let due = |world: &World| -> usize {
+        world.naming.wheel.lock().due(world.now.mono, usize::MAX).iter().map(|b| b.1.len()).sum()
+    };
     for _ in 0..100 {
         world.now = world.now.plus(100);
         assert_eq!(due(&world), 0, "nothing is due in the first ten seconds");
     }
+}
+
+#[test]
+fn a_mass_expiry_is_spread_over_ticks_and_complete() {
+    let mut world = World::new();
+    for n in 0..25_000 {
+        let _ = world.http(&key(&format!("s{}", n % 5_000)), instance("10.0.0.1", n));
+    }
+    world.now = world.now.plus(15_100);
+    let first = world.naming.tick(world.now);
+    assert_eq!(first.events.len(), 20_000);
+    let second = world.naming.tick(world.now);
+    assert_eq!(second.events.len(), 5_000);
+    assert!(world.naming.tick(world.now).is_empty());
 }
 
 #[test]

@@ -88,12 +88,12 @@ impl World {
     }
 
     pub fn light(&self, service: &ServiceKey, ip: &str, port: i32) -> (BeatAnswer, Effects) {
-        self.naming.beat(&Beat { service, ip, port, cluster: "", info: None }, self.now).expect("answered")
+        self.naming.beat(&Beat { service, ip, port, cluster: "", info: None, sender: "" }, self.now).expect("answered")
     }
 
     pub fn full(&self, service: &ServiceKey, json: &str) -> (BeatAnswer, Effects) {
         let info = BeatInfo::parse(json).expect("beat JSON");
-        let beat = Beat { service, ip: "", port: 0, cluster: "", info: Some(&info) };
+        let beat = Beat { service, ip: "", port: 0, cluster: "", info: Some(&info), sender: "" };
         self.naming.beat(&beat, self.now).expect("answered")
     }
 

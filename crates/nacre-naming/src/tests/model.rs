@@ -316,7 +316,14 @@ fn run(op: &Op, world: &mut World, model: &mut Model) {
             let json = format!(r#"{{"ip":"10.0.0.1","port":{port},"weight":1.0}}"#);
             let info = BeatInfo::parse(&json).expect("JSON");
             let full = matches!(op, Op::FullBeat { .. });
-            let beat = Beat { service: &key, ip: "10.0.0.1", port: *port, cluster: "", info: full.then_some(&info) };
+            let beat = Beat {
+                service: &key,
+                ip: "10.0.0.1",
+                port: *port,
+                cluster: "",
+                info: full.then_some(&info),
+                sender: "",
+            };
             let result = naming.beat(&beat, now).map(|(answer, _)| answer.code);
             let at = model.now;
             let expected = if let Some(entry) = model.find(&id, &key) {

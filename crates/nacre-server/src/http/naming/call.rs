@@ -76,7 +76,7 @@ pub fn beat(app: &App, ctx: &Ctx, params: &BeatParams<'_>) -> Result<Reply, Refu
     };
     let info = info.map(|info| completed(info, params));
     let BeatParams { service, ip, port, cluster } = *params;
-    let beat = Beat { service, ip, port, cluster, info: info.as_deref() };
+    let beat = Beat { service, ip, port, cluster, info: info.as_deref(), sender: &ctx.client_ip() };
     let (answer, effects) = app.naming.beat(&beat, app.clock.now())?;
     app.effects.naming(effects);
     Ok(beat_reply(&answer))

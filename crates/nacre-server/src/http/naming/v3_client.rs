@@ -41,8 +41,14 @@ async fn register(app: Arc<App>, ctx: Ctx) -> Answer {
         return Ok(Reply::result("ok"));
     }
     let instance = &form.instance;
-    let beat =
-        Beat { service: &form.service, ip: &instance.ip, port: instance.port, cluster: &instance.cluster, info: None };
+    let beat = Beat {
+        service: &form.service,
+        ip: &instance.ip,
+        port: instance.port,
+        cluster: &instance.cluster,
+        info: None,
+        sender: &ctx.client_ip(),
+    };
     let (answer, effects) = app.naming.beat(&beat, app.clock.now())?;
     app.effects.naming(effects);
     if answer.found() {
