@@ -71,7 +71,18 @@ def counts_text(result):
                    (f": {check['detail']}" if check["detail"] else ""))
     out += ["WARN   " + text for text in result["warnings"]] + ["FAIL   stale " + text for text in result["stale"]]
     out.append(f"{'passed' if is_good(result) else 'FAILED'} in {result['seconds']} s")
+    passed, failed = sums(result)
+    out.append(f"{passed} passed, {failed} failed")
     return "\n".join(out)
+
+
+def sums(result):
+    """Steps that answered as they should, departures among them, and everything that did not."""
+    parts = (result["http"], result["grpc"]["steps"])
+    passed = sum(part["passed"] + part["departure"] for part in parts)
+    failed = sum(part["failed"] for part in parts) + len(result["stale"])
+    failed += sum(1 for check in result["checks"] if not check["ok"])
+    return passed, failed if is_good(result) else max(failed, 1)
 
 
 def states_text(counts):
