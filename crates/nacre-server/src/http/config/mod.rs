@@ -6,14 +6,17 @@
 mod capacity;
 mod history;
 mod listeners;
+mod metadata;
 mod ops;
 mod poll;
 mod read;
 mod search;
+mod transfer;
 mod v1;
 mod v2;
 mod v3;
 mod write;
+mod zip;
 
 use http::Method;
 use nacre_config::Asker;
@@ -72,6 +75,9 @@ pub const ROWS: &[Row] = &[
     Row::new(GET, "/v3/admin/cs/config/list", ADMIN, Auth::Read, later!(search::admin_list)).checked(Check::Config),
     Row::new(GET, "/v3/admin/cs/config/listener", ADMIN, Auth::Read, now!(listeners::v3_of_config)),
     Row::new(GET, "/v3/admin/cs/listener", ADMIN, Auth::Read, now!(listeners::v3_of_address)),
+    Row::new(GET, "/v3/admin/cs/config/export", ADMIN, Auth::Read, later!(transfer::v3_export)),
+    Row::new(POST, "/v3/admin/cs/config/import", ADMIN, Auth::Write, later!(transfer::v3_import)),
+    Row::new(POST, "/v3/admin/cs/config/clone", ADMIN, Auth::Write, later!(transfer::admin_clone)),
     Row::new(GET, "/v3/admin/cs/history/list", ADMIN, Auth::Read, later!(history::v3_list)),
     Row::new(GET, "/v3/admin/cs/history", ADMIN, Auth::Read, later!(history::v3_one)),
     Row::new(GET, "/v3/admin/cs/history/previous", ADMIN, Auth::Read, later!(history::v3_previous)),
@@ -89,6 +95,9 @@ pub const ROWS: &[Row] = &[
     Row::new(GET, "/v3/console/cs/config/listener/ip", CONSOLE, Auth::Read, now!(listeners::v3_of_address)),
     Row::new(GET, "/v3/console/cs/config/beta", CONSOLE, Auth::Read, now!(v3::console_beta)),
     Row::new(DELETE, "/v3/console/cs/config/beta", CONSOLE, Auth::Write, later!(v3::stop_beta)),
+    Row::new(GET, "/v3/console/cs/config/export2", CONSOLE, Auth::Read, later!(transfer::v3_export)),
+    Row::new(POST, "/v3/console/cs/config/import", CONSOLE, Auth::Write, later!(transfer::v3_import)),
+    Row::new(POST, "/v3/console/cs/config/clone", CONSOLE, Auth::Write, later!(transfer::console_clone)),
     Row::new(GET, "/v3/console/cs/history/list", CONSOLE, Auth::Read, later!(history::v3_list)),
     Row::new(GET, "/v3/console/cs/history", CONSOLE, Auth::Read, later!(history::v3_one)),
     Row::new(GET, "/v3/console/cs/history/previous", CONSOLE, Auth::Read, later!(history::v3_previous)),

@@ -7,7 +7,7 @@ use nacre_model::ConfigKey;
 use nacre_wire::http::config::{ConfigInfo, ConfigInfo4Beta};
 use serde_json::Value;
 
-use super::{asker, ops, preset_json, read, search, write};
+use super::{asker, ops, preset_json, read, search, transfer, write};
 use crate::{
     app::App,
     http::{
@@ -32,10 +32,22 @@ pub(super) async fn get(app: Arc<App>, ctx: Ctx) -> Answer {
     if is("search", "blur") {
         return search::v1_search(&app, &ctx, SearchMode::Blur).await;
     }
+    if is("export", "true") {
+        return transfer::v1_export(&app, &ctx, false).await;
+    }
+    if is("exportV2", "true") {
+        return transfer::v1_export(&app, &ctx, true).await;
+    }
     content(&app, &ctx)
 }
 
 pub(super) async fn post(app: Arc<App>, ctx: Ctx) -> Answer {
+    if ctx.params.get("import") == Some("true") {
+        return transfer::v1_import(&app, &ctx).await;
+    }
+    if ctx.params.get("clone") == Some("true") {
+        return transfer::v1_clone(&app, &ctx).await;
+    }
     publish(&app, &ctx).await
 }
 
