@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use nacre_model::{ErrorCode, Instance, NacosError, Now, ServiceKey};
 
-use crate::{Naming, Query, Selector, ServiceView, Snapshot, slot::Slot};
+use crate::{Naming, Query, Selector, ServiceView, Snapshot, slot::Slot, view::Selected};
 
 impl Naming {
     /// What a consumer sees: list of v1 and v2, ServiceQueryRequest, pushes. A missing service is an empty view.
@@ -54,8 +54,10 @@ impl Naming {
     }
 
     fn view(&self, snapshot: &Arc<Snapshot>, query: &Query<'_>) -> ServiceView {
-        let (hosts, reach_protection_threshold) = self.select(snapshot, query);
+        // What depends on the consumer is not kept for others.
         let by_consumer = matches!(snapshot.metadata.as_deref(), Some(m) if m.selector != Selector::None);
+        let select = || self.select(snapshot, query);
+        let (hosts, reach_protection_threshold) = if by_consumer { select() } else { snapshot.selected(query, select) };
         ServiceView {
             service: snapshot.service.clone(),
             clusters: if query.clusters.is_empty() { empty() } else { query.clusters.into() },
@@ -70,7 +72,7 @@ impl Naming {
     }
 
     /// Clusters, enabled, healthy, selector, protection: in the reference's order.
-    fn select(&self, snapshot: &Snapshot, query: &Query<'_>) -> (Arc<[Arc<Instance>]>, bool) {
+    fn select(&self, snapshot: &Snapshot, query: &Query<'_>) -> Selected {
         let mut hosts = Arc::clone(&snapshot.enabled);
         if let Some(clusters) = wanted_clusters(query.clusters) {
             hosts = hosts.iter().filter(|host| clusters.contains(&&*host.cluster)).cloned().collect();

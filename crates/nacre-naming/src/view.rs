@@ -1,6 +1,6 @@
 //! Immutable snapshots of a service and the views that consumers get of them.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use nacre_model::{Instance, ServiceKey};
@@ -35,7 +35,21 @@ pub struct Snapshot {
     pub instances: Arc<[Arc<Instance>]>,
     /// `instances` without the disabled ones (the same allocation when there are none).
     pub(crate) enabled: Arc<[Arc<Instance>]>,
-    pub(crate) serialised: Mutex<SmallVec<[Serialised; 1]>>,
+    /// The usual selection: all clusters, unhealthy ones too.
+    plain: OnceLock<Selected>,
+    selections: Mutex<SmallVec<[Selection; 1]>>,
+    serialised: Mutex<SmallVec<[Serialised; 1]>>,
+}
+
+/// Hosts that a consumer gets, and whether protection is on.
+pub(crate) type Selected = (Arc<[Arc<Instance>]>, bool);
+
+/// A selection kept with the snapshot it was made of.
+#[derive(Debug)]
+struct Selection {
+    clusters: Arc<str>,
+    healthy_only: bool,
+    selected: Selected,
 }
 
 /// A ready-made answer kept with the snapshot it was made of.
@@ -48,8 +62,8 @@ pub(crate) struct Serialised {
     bytes: Bytes,
 }
 
-/// At most this many ready-made answers a snapshot; consumers of one service ask for one or two shapes.
-const SERIALISED_LIMIT: usize = 8;
+/// At most this many selections and ready-made answers a snapshot; consumers of one service ask for one or two shapes.
+const KEPT: usize = 8;
 
 impl Snapshot {
     pub(crate) fn new(service: &ServiceKey, state: &SlotState) -> Self {
@@ -68,8 +82,28 @@ impl Snapshot {
             exists: state.registered.is_some(),
             instances,
             enabled,
+            plain: OnceLock::new(),
+            selections: Mutex::default(),
             serialised: Mutex::default(),
         }
+    }
+
+    /// What `make` selects for this question, made once.
+    pub(crate) fn selected(&self, query: &Query<'_>, make: impl Fn() -> Selected) -> Selected {
+        if query.clusters.is_empty() && !query.healthy_only {
+            return self.plain.get_or_init(make).clone();
+        }
+        let same = |kept: &Selection| kept.healthy_only == query.healthy_only && *kept.clusters == *query.clusters;
+        if let Some(kept) = self.selections.lock().iter().find(|kept| same(kept)) {
+            return kept.selected.clone();
+        }
+        let selected = make();
+        let mut kept = self.selections.lock();
+        if kept.len() < KEPT && !kept.iter().any(same) {
+            let (clusters, healthy_only) = (query.clusters.into(), query.healthy_only);
+            kept.push(Selection { clusters, healthy_only, selected: selected.clone() });
+        }
+        selected
     }
 
     /// Healthy instances, disabled ones included.
@@ -126,7 +160,7 @@ impl ServiceView {
         }
         let bytes = make(self);
         let mut kept = source.serialised.lock();
-        if kept.len() < SERIALISED_LIMIT && !kept.iter().any(same) {
+        if kept.len() < KEPT && !kept.iter().any(same) {
             kept.push(Serialised {
                 form,
                 clusters: Arc::clone(&self.clusters),
