@@ -137,6 +137,19 @@ async fn a_call_before_the_set_up_is_told_so_and_the_order_of_checks_is_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_health_check_without_a_stream_fails_so_that_the_client_connects_anew() {
+    let server = Server::start(&[]).await;
+    let mut client = server.dial().await;
+    let check = || Payload::answer("HealthCheckRequest", Bytes::from_static(b"{}"));
+    assert_eq!(client.send_payload(check()).await.unwrap().body["errorCode"], 301);
+    assert_eq!(client.send_payload(check()).await.unwrap_err().code(), Code::Unavailable);
+    client.set_up(json!({"labels":{"source":"sdk","module":"naming"},"abilityTable":{}})).await;
+    assert_eq!(client.push().await.name, "SetupAckRequest");
+    assert_eq!(client.send_payload(check()).await.unwrap().name, "HealthCheckResponse");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_silent_client_is_asked_and_closed_unless_it_answers() {
     let settings = [("nacre.grpc.detection.idle", "1000"), ("nacre.grpc.detection.timeout", "1000")];
     let server = Server::start(&settings).await;

@@ -7,7 +7,7 @@ use std::{
     pin::{Pin, pin},
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -65,6 +65,10 @@ pub(super) struct Transport {
     connection: OnceLock<Arc<Connection>>,
     /// Streams opened so far.
     calls: AtomicU64,
+    /// Whether a stream was opened: whoever means to be registered opens one first.
+    streamed: AtomicBool,
+    /// Whether a health check was answered "unregistered" already.
+    warned: AtomicBool,
     /// Held while a set-up is taken, for two streams may say it at once; true once TCP is gone and none is taken.
     over: Mutex<bool>,
 }
@@ -73,6 +77,16 @@ impl Transport {
     /// The registered connection; `None` before the set-up.
     pub fn connection(&self) -> Option<&Arc<Connection>> {
         self.connection.get()
+    }
+
+    /// Whether a client believes that it is registered here although it never was: its HTTP/2 library reconnected by itself
+    /// after a restart of the server, say. "Unregistered" is no answer to its health check: the Python SDK takes it for a
+    /// server that is starting and waits for ever. A call that fails makes every SDK connect anew.
+    fn mistaken(&self, request: &Payload) -> bool {
+        request.type_name() == "HealthCheckRequest"
+            && self.connection().is_none()
+            && !self.streamed.load(Ordering::Relaxed)
+            && self.warned.swap(true, Ordering::Relaxed)
     }
 
     /// Waits until the connection was of no use for [`UNREGISTERED`].
@@ -102,6 +116,8 @@ pub async fn serve_connection(app: Arc<App>, stream: TcpStream, remote: SocketAd
         closer: Arc::default(),
         connection: OnceLock::new(),
         calls: AtomicU64::new(0),
+        streamed: AtomicBool::new(false),
+        warned: AtomicBool::new(false),
         over: Mutex::default(),
     });
     let service = {
@@ -217,7 +233,13 @@ impl UnaryService<Payload> for Unary {
 
     fn call(&mut self, request: tonic::Request<Payload>) -> Self::Future {
         let transport = Arc::clone(&self.0);
-        Box::pin(async move { Ok(tonic::Response::new(dispatch::answer(&transport, request.into_inner()).await)) })
+        Box::pin(async move {
+            let request = request.into_inner();
+            if transport.mistaken(&request) {
+                return Err(Status::unavailable("Connection is unregistered."));
+            }
+            Ok(tonic::Response::new(dispatch::answer(&transport, request).await))
+        })
     }
 }
 
@@ -232,6 +254,7 @@ impl StreamingService<Payload> for Bidi {
     fn call(&mut self, request: tonic::Request<Streaming<Payload>>) -> Self::Future {
         let transport = Arc::clone(&self.0);
         Box::pin(async move {
+            transport.streamed.store(true, Ordering::Relaxed);
             let slot = Arc::new(Slot::default());
             tokio::spawn(listen(Arc::clone(&transport), Arc::clone(&slot), request.into_inner()));
             Ok(tonic::Response::new(Pushes { transport, slot }))
