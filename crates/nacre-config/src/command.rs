@@ -294,6 +294,18 @@ pub enum CapacityScope {
     Tenant(Arc<str>),
 }
 
+impl CapacityScope {
+    /// The scope as its stored row is read back: a namespace in its one spelling, the group without a name as the
+    /// cluster. Two spellings of one row would be two rows.
+    pub(crate) fn canonical(&self) -> Self {
+        match self {
+            Self::Group(group) if group.is_empty() => Self::Cluster,
+            Self::Tenant(tenant) => Self::Tenant(nacre_model::key::namespace(tenant).into()),
+            other => other.clone(),
+        }
+    }
+}
+
 /// Creates the row when it is not there; `None` leaves a value (a plain creation names none).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -230,10 +230,11 @@ impl GrayTarget {
         }
     }
 
+    /// The rule, held to what [`GrayRule::parse`] takes: a version that is accepted can be loaded again.
     pub fn rule(&self) -> Result<GrayRule, Refusal> {
         match self {
-            Self::Beta { ips } => Ok(GrayRule::beta(ips, BETA_PRIORITY)),
-            Self::Tag { tag } => Ok(GrayRule::tag(tag, TAG_PRIORITY)),
+            Self::Beta { ips } => GrayRule::new("beta", RULE_VERSION, ips, BETA_PRIORITY),
+            Self::Tag { tag } => GrayRule::new("tag", RULE_VERSION, tag, TAG_PRIORITY),
             Self::Rule { kind, version, expr, priority, .. } => GrayRule::new(kind, version, expr, *priority),
         }
     }

@@ -60,6 +60,7 @@ pub struct Instance {
     /// 0..=65535; kept wide because gRPC clients may send anything and get it back.
     pub port: i32,
     /// 0.0..=10000.0 over HTTP; unchecked over gRPC (Nacos 2.5.1).
+    #[serde(with = "crate::float")]
     pub weight: f64,
     pub healthy: bool,
     pub enabled: bool,

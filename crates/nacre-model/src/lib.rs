@@ -11,6 +11,7 @@
 pub mod check;
 pub mod error;
 pub mod event;
+pub mod float;
 pub mod instance;
 pub mod key;
 pub mod limits;

@@ -14,6 +14,7 @@ use crate::Selector;
 pub struct ServiceMetadata {
     pub ephemeral: bool,
     /// 0.0..=1.0 by intention; Nacos accepts and keeps anything.
+    #[serde(with = "nacre_model::float")]
     pub protect_threshold: f64,
     pub selector: Selector,
     /// `extendData` in Nacos.
@@ -105,6 +106,7 @@ impl HealthChecker {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct InstanceMetadata {
+    #[serde(with = "nacre_model::float::option")]
     pub weight: Option<f64>,
     pub enabled: Option<bool>,
     pub metadata: Metadata,

@@ -25,6 +25,7 @@ pub struct Switches {
     pub default_push_cache_millis: u64,
     pub client_beat_interval: i64,
     pub default_cache_millis: u64,
+    #[serde(with = "nacre_model::float")]
     pub distro_threshold: f64,
     pub health_check_enabled: bool,
     pub auto_change_health_check_enabled: bool,

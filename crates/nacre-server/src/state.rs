@@ -202,4 +202,6 @@ fn failed(error: StoreError) -> MachineError {
 }
 
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod tests;

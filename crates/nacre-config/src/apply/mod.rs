@@ -168,7 +168,8 @@ impl Apply<'_> {
     }
 
     fn set_capacity(&mut self, set: &SetCapacity) -> ConfigReply {
-        let mut row = self.capacity_row(&set.scope, &set.defaults);
+        let scope = set.scope.canonical();
+        let mut row = self.capacity_row(&scope, &set.defaults);
         let before = row.clone();
         row.quota = set.quota.unwrap_or(row.quota);
         row.max_size = set.max_size.unwrap_or(row.max_size);
@@ -176,7 +177,7 @@ impl Apply<'_> {
         row.max_aggr_size = set.max_aggr_size.unwrap_or(row.max_aggr_size);
         if row != before {
             row.modified = self.now.wall;
-            self.ledger.capacity.insert(set.scope.clone(), row.clone());
+            self.ledger.capacity.insert(scope, row.clone());
             self.out.ops.push(StoreOp::PutCapacity(row));
         }
         ConfigReply::Done

@@ -6,16 +6,16 @@ use nacre_store::StoreOptions;
 
 use super::*;
 
-struct Bench {
+pub(super) struct Bench {
     home: tempfile::TempDir,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self { home: tempfile::tempdir().unwrap() }
     }
 
-    fn open(&self) -> (Machine, Arc<Configs>) {
+    pub fn open(&self) -> (Machine, Arc<Configs>) {
         let configs: Arc<Configs> = Arc::default();
         let store = Arc::new(Store::open(StoreOptions::new(self.home.path().join("nacos.db"))).unwrap());
         let (effects, _) =
@@ -34,7 +34,7 @@ fn publish(data_id: &str, content: &str) -> Command {
     Command::Config(ConfigCommand::Publish(Box::new(Publish::new(key(data_id), content))))
 }
 
-fn entry(index: u64, commands: &[Command]) -> Entry {
+pub(super) fn entry(index: u64, commands: &[Command]) -> Entry {
     Entry {
         position: Position { term: 1, node: 1, index },
         wall: 1_700_000_000_000 + index as i64,
