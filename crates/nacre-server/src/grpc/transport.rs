@@ -124,7 +124,8 @@ pub async fn serve_connection(app: Arc<App>, stream: TcpStream, remote: SocketAd
         let transport = Arc::clone(&transport);
         service_fn(move |request| {
             let transport = Arc::clone(&transport);
-            async move { Ok::<_, Infallible>(route(transport, request).await) }
+            // Boxed: hyper keeps room for this future as long as a stream lives, and push streams live for days.
+            Box::pin(async move { Ok::<_, Infallible>(route(transport, request).await) })
         })
     };
     let io = TokioIo::new(Watched::new(stream, prefix, Arc::clone(&end)));
@@ -201,7 +202,7 @@ async fn route(transport: Arc<Transport>, request: Request<Incoming>) -> Respons
         }
         _ => {
             let app = Arc::clone(&transport.app);
-            http_face::serve(app, transport.peer.remote, request).await.map(Either::Right)
+            Box::pin(http_face::serve(app, transport.peer.remote, request)).await.map(Either::Right)
         }
     }
 }
