@@ -272,6 +272,30 @@ async fn an_operator_moves_a_client() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_is_asked_about_its_listeners() {
+    let server = Server::start(&[]).await;
+    let mut client = server.client("config").await;
+    let _other = server.client("naming").await;
+    let app = server.app.clone();
+    let asking = tokio::spawn(async move { app.grpc.config_metrics("127.0.0.1", Vec::new()).await });
+    let push = client.push().await;
+    assert_eq!((push.name.as_str(), &push.body["metricsKeys"]), ("ClientConfigMetricRequest", &json!([])));
+    let answer =
+        json!({"resultCode":200,"requestId":push.body["requestId"],"metrics":{"me":"{\"listenConfigSize\":1}"}});
+    client.say("ClientConfigMetricResponse", answer).await;
+    assert_eq!(asking.await.unwrap()["me"], "{\"listenConfigSize\":1}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn compressed_requests_are_read() {
+    let server = Server::start(&[]).await;
+    let client = server.client("config").await.compressing();
+    assert_eq!(client.call("HealthCheckRequest", json!({"pad":"x".repeat(10_000)})).await.name, "HealthCheckResponse");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_takes_nobodys_instances_from_those_who_listen() {
     let server = Server::start(&[]).await;
     let mut consumer = server.client("naming").await;

@@ -4,6 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use nacre_model::{Cause, event::Disconnect};
 use nacre_wire::grpc::{
+    Ack,
+    config::{ClientConfigMetricRequest, Metrics, MetricsKey},
     connection::{ConnectResetRequest, ConnectionSetupRequest, SetupAckRequest},
     envelope::members,
 };
@@ -17,6 +19,8 @@ use crate::app::App;
 
 /// How long a client may take to acknowledge a reset, milliseconds.
 const RESET_ACK: u64 = 3_000;
+/// How long a client may take to tell about its listeners, milliseconds.
+const METRICS_ANSWER: u64 = 1_000;
 
 impl Hub {
     /// A set-up arrived on `stream`. Answers the connection, or why there is none.
@@ -100,6 +104,26 @@ impl Hub {
         let (_, outcome) = connection.outbox.ask(load, RESET_ACK, self.now());
         self.act(&connection, outcome);
         true
+    }
+
+    /// Asks the config clients with this address about their listeners; whoever does not answer within a second (only
+    /// Java clients know the question) is left out.
+    pub async fn config_metrics(&self, ip: &str, metrics_keys: Vec<MetricsKey>) -> Metrics {
+        let request = ClientConfigMetricRequest { metrics_keys };
+        let load = Load { type_name: "ClientConfigMetricRequest", module: "config", members: members(&request) };
+        let mut asked = Vec::new();
+        for connection in self.connections.all() {
+            if connection.is_sdk() && connection.module() == "config" && &*connection.client_ip == ip {
+                let (answer, outcome) = connection.outbox.ask(load.clone(), METRICS_ANSWER, self.now());
+                self.act(&connection, outcome);
+                asked.push(answer);
+            }
+        }
+        let mut all = Metrics::new();
+        for answer in asked {
+            all.extend(answer.await.ok().filter(Ack::success).and_then(|ack| ack.metrics).unwrap_or_default());
+        }
+        all
     }
 
     /// Asks SDK clients to move until `keep` connections are left; answers how many were asked.

@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use tonic::{
     Status, Streaming,
     client::Grpc,
+    codec::CompressionEncoding,
     transport::{Channel, Endpoint},
 };
 use tonic_prost::ProstCodec;
@@ -70,7 +71,7 @@ impl Server {
 
     pub async fn dial_port(&self, port: u16) -> Client {
         let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{port}")).unwrap();
-        Client { channel: endpoint.connect().await.unwrap(), stream: None }
+        Client { channel: endpoint.connect().await.unwrap(), stream: None, compress: false }
     }
 
     /// A registered client of a module.
@@ -107,11 +108,13 @@ struct Stream {
 pub struct Client {
     channel: Channel,
     stream: Option<Stream>,
+    compress: bool,
 }
 
 impl Client {
     fn grpc(&self) -> Grpc<Channel> {
-        Grpc::new(self.channel.clone()).max_decoding_message_size(64 << 20)
+        let grpc = Grpc::new(self.channel.clone()).max_decoding_message_size(64 << 20);
+        if self.compress { grpc.send_compressed(CompressionEncoding::Gzip) } else { grpc }
     }
 
     pub async fn send_payload(&self, payload: Payload) -> Result<Seen, Status> {
@@ -180,9 +183,15 @@ impl Client {
         assert!(end.unwrap().is_none(), "the stream ends without an error");
     }
 
+    /// Sends its calls compressed from now on.
+    pub fn compressing(mut self) -> Self {
+        self.compress = true;
+        self
+    }
+
     /// Another client on the same TCP connection.
     pub fn same_connection(&self) -> Self {
-        Self { channel: self.channel.clone(), stream: None }
+        Self { channel: self.channel.clone(), stream: None, compress: false }
     }
 
     /// Nothing has arrived on the stream that was not taken.

@@ -4,6 +4,7 @@
 //! 1.x. The other files hold the handlers of one generation or one matter.
 
 mod capacity;
+mod clients;
 mod history;
 mod listeners;
 mod metadata;
@@ -55,6 +56,10 @@ pub const ROWS: &[Row] = &[
     Row::new(GET, "/v1/cs/history/configs", V1, Auth::Read, later!(history::v1_configs)),
     Row::new(GET, "/v1/cs/capacity", V1, Auth::Read, later!(capacity::v1_get)),
     Row::new(POST, "/v1/cs/capacity", V1, Auth::Write, later!(capacity::v1_set)),
+    Row::new(GET, "/v1/cs/metrics/current", V1, Auth::Admin, later!(clients::v1)),
+    Row::new(GET, "/v1/cs/metrics/cluster", V1, Auth::Admin, later!(clients::v1)),
+    Row::new(GET, "/v3/admin/cs/metrics/ip", ADMIN, Auth::Admin, later!(clients::v3)),
+    Row::new(GET, "/v3/admin/cs/metrics/cluster", ADMIN, Auth::Admin, later!(clients::v3)),
     Row::new(GET, "/v1/cs/health", V1, Auth::None, now!(ops::v1_health)).checked(Check::Off),
     Row::new(GET, "/v2/cs/config", V2, Auth::Read, now!(v2::get)),
     Row::new(POST, "/v2/cs/config", V2, Auth::Write, later!(v2::publish)),
