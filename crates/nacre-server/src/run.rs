@@ -68,7 +68,7 @@ pub async fn start(props: Properties) -> Result<Arc<App>, RunError> {
     let clock = Clock::start();
     let data = props.data_dir();
     std::fs::create_dir_all(&data).map_err(|error| named(error, &data.display().to_string()))?;
-    let started = crate::http::reply::iso8601(clock.now().wall);
+    let started = crate::http::dates::iso8601(clock.now().wall);
     let lock = DirLock::acquire(&data, &started)?;
 
     // The doors are bound first, so that a port in use is told before minutes of replay; they answer after the replay.

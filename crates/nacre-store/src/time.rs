@@ -1,16 +1,12 @@
 //! Times in the database: `YYYY-MM-DD HH:MM:SS.mmm`, always UTC. Old rows may lack the fraction or hold milliseconds as
 //! a number.
 
+use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use rusqlite::types::ValueRef;
 
-const DAY_MS: i64 = 86_400_000;
-
-/// Milliseconds since the epoch as the database shows them.
+/// Milliseconds since the epoch as the database shows them; times no calendar holds are the epoch.
 pub(crate) fn to_text(ms: i64) -> String {
-    let (year, month, day) = civil(ms.div_euclid(DAY_MS));
-    let rest = ms.rem_euclid(DAY_MS);
-    let (hours, minutes, seconds) = (rest / 3_600_000, rest / 60_000 % 60, rest / 1_000 % 60);
-    format!("{year:04}-{month:02}-{day:02} {hours:02}:{minutes:02}:{seconds:02}.{:03}", rest % 1_000)
+    DateTime::from_timestamp_millis(ms).unwrap_or_default().format("%Y-%m-%d %H:%M:%S%.3f").to_string()
 }
 
 /// Milliseconds of a stored value; 0 for what is no time.
@@ -22,46 +18,14 @@ pub(crate) fn from_value(value: ValueRef<'_>) -> i64 {
     }
 }
 
+/// With `T` or a blank between, with or without fraction and `Z`; a date alone is its midnight.
 fn parse(text: &str) -> Option<i64> {
-    let (date, time) = text.trim().split_at_checked(10)?;
-    let mut date = date.splitn(3, '-').map(str::parse::<i64>);
-    let (year, month, day) = (date.next()?.ok()?, date.next()?.ok()?, date.next()?.ok()?);
-    if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
-        return None;
-    }
-    let mut ms = days(year, month, day) * DAY_MS;
-    let time = time.trim_start_matches([' ', 'T']).trim_end_matches('Z');
-    let (clock, fraction) = time.split_once('.').unwrap_or((time, ""));
-    for (part, unit) in clock.split(':').filter(|part| !part.is_empty()).zip([3_600_000, 60_000, 1_000]) {
-        ms += part.parse::<i64>().ok()? * unit;
-    }
-    // The first three digits of the fraction are milliseconds.
-    for (digit, unit) in fraction.chars().zip([100, 10, 1]) {
-        ms += i64::from(digit.to_digit(10)?) * unit;
-    }
-    Some(ms)
-}
-
-/// Days since the epoch to a date of the Gregorian calendar (eras of 400 years, years from March).
-fn civil(days: i64) -> (i64, i64, i64) {
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
-}
-
-fn days(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let month_from_march = (month + 9) % 12;
-    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
-    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+    let text = text.trim().trim_end_matches('Z');
+    let time = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f"]
+        .iter()
+        .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())
+        .or_else(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().map(NaiveDateTime::from))?;
+    Some(time.and_utc().timestamp_millis())
 }
 
 #[cfg(test)]

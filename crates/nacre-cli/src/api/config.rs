@@ -224,25 +224,7 @@ fn from_headers(response: &Response) -> Config {
 
 /// `Tue, 25 Nov 2025 17:48:02 GMT` as milliseconds.
 fn http_date(text: &str) -> Option<i64> {
-    let mut parts = text.split_ascii_whitespace().skip(1);
-    let day: i64 = parts.next()?.parse().ok()?;
-    let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let name = parts.next()?;
-    let month = i64::try_from(months.iter().position(|month| *month == name)?).ok()? + 1;
-    let year: i64 = parts.next()?.parse().ok().filter(|year| (1970..10_000).contains(year))?;
-    let mut clock = parts.next()?.splitn(3, ':').map(str::parse::<i64>);
-    let (h, m, s) = (clock.next()?.ok()?, clock.next()?.ok()?, clock.next()?.ok()?);
-    let all_small = [day, h, m, s].iter().all(|n| (0..=60).contains(n));
-    all_small.then(|| (days_from_civil(year, month, day) * 86_400 + h * 3600 + m * 60 + s) * 1000)
-}
-
-/// Days from 1970-01-01, by Howard Hinnant's `days_from_civil`.
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
-    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+    chrono::DateTime::parse_from_rfc2822(text).ok().map(|date| date.timestamp_millis())
 }
 
 /// The keys of a long poll's answer.

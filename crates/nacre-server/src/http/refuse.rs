@@ -7,7 +7,8 @@ use nacre_model::{ErrorCode, NacosError};
 use serde_json::json;
 
 use super::{
-    reply::{JSON, JSON_UTF8, Reply, Style, iso8601},
+    dates::iso8601,
+    reply::{JSON, JSON_UTF8, Reply, Style},
     table::{Generation, Row},
 };
 

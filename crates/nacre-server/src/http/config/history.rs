@@ -16,8 +16,9 @@ use crate::{
     http::{
         Ctx,
         bind::{Java, api_missing, page_form, v1_number, v1_number_opt, v2_number, v3_number_required},
+        dates::iso8601,
         refuse::Refusal,
-        reply::{JSON_UTF8, Reply, iso8601},
+        reply::{JSON_UTF8, Reply},
         table::Answer,
     },
 };
