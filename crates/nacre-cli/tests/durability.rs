@@ -122,7 +122,7 @@ fn check(address: &str, all: &[Mutex<Books>]) {
 
 fn has_instance(list: &str, ip: &str, port: &str) -> bool {
     let list: serde_json::Value = serde_json::from_str(list).unwrap();
-    list["hosts"].as_array().unwrap().iter().any(|host| host["ip"] == ip && host["port"].to_string() == port)
+    list["hosts"].as_array().unwrap().iter().any(|host| host["ip"] == ip && host["port"].as_u64() == port.parse().ok())
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The other nodes: how they are reached, and what fails on the way.
 //!
-//! A single node has no peers and no [`Transport`]; the figures exist all the same (and stay at zero), so that
+//! A single node has no peers and no transport; the figures exist all the same (and stay at zero), so that
 //! `leaderSendBeatFailed` is always exported.
 
 use std::{collections::BTreeMap, sync::Arc};

@@ -1,7 +1,7 @@
 //! The flight recorder: what happened, to whom and why, bounded by bytes and age, always on.
 //!
 //! What lives here: [`Journal`] (record, query, live [`Tail`], counters per kind), the English sentence of every cause
-//! ([`describe`]), the JSON form of the events API ([`Record::json`]) and [`Journal::why`], the story of one instance.
+//! ([`describe()`]), the JSON form of the events API ([`Record::json`]) and [`Journal::why`], the story of one instance.
 //!
 //! What does not: rules about what is wrong, sinks (logs, files, metrics read from here), runtimes.
 //!
