@@ -39,6 +39,7 @@ limits! {
     SERVICES_PER_CLIENT = 200_000, "services", "nacre.limit.services-per-client", "Publications and subscriptions of one client.";
     INSTANCES = 5_000_000, "instances", "nacre.limit.instances", "Registered instances of the whole server.";
     UDP_SUBSCRIBERS = 100_000, "subscribers", "nacre.limit.udp-subscribers", "1.x subscribers by UDP of the whole server.";
+    UDP_FILTERS = 10_000, "lists", "", "1.x clients that poll one service by several cluster filters; the rest get pushes of their newest filter.";
     HEALTH_PROBES = 256, "probes", "", "Active checks of persistent instances under way at the same time; each holds a file handle.";
     PUSH_RETRIES_CONFIG = 50, "tries", "nacos.config.push.maxRetryTime", "As Nacos; then the journal names the subscriber and the connection is closed.";
     PUSH_RETRIES_NAMING = 50, "tries", "", "A subscriber that acknowledges nothing for five minutes hears of the next change again; the journal names it.";

@@ -1,7 +1,7 @@
 //! The server: composition root and adapters.
 //!
 //! What lives here: [`app`] (what everything hangs on), [`run`] (start and stop in order), `clock`, `listen` (the doors),
-//! the faces (`http`, `grpc`, `udp`), `state` (what the commands of the log mean), `effects` (who must hear of a change),
+//! the faces (`http`, `grpc`, `udp`), `health` (active checks), `state` (what the commands of the log mean), `effects` (who must hear of a change),
 //! `workers`, `metrics`, `properties`. What does not: rules of the domain; those are in the cores.
 //!
 //! Read first: [`run::run`], [`app::App`], `effects::Face`.

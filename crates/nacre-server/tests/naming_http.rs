@@ -231,6 +231,11 @@ async fn metadata_is_limited_by_the_property() {
             ask(&server, "POST", "/v1/ns/instance", &[base[0], base[1], base[2], ("metadata", &of(refused))]).await;
         let text = format!("Param 'Metadata' is illegal, the param length should not exceed {limit}.\r\n");
         assert_eq!((over.status, over.text), (400, text));
+        // The refusal is on record, with the service, the address and the words.
+        let records = server.app.journal.query(&nacre_journal::Filter { limit: 100, ..Default::default() });
+        let refused = records.iter().find(|record| record.event.cause.kind() == "refused").unwrap();
+        assert_eq!(refused.event.subject.instance.as_deref(), Some("10.0.0.1:80:DEFAULT"));
+        assert!(format!("{:?}", refused.event.cause).contains("Metadata"));
         server.stop().await;
     }
 }

@@ -220,20 +220,43 @@ where
 }
 
 async fn dispatch(app: Arc<App>, row: &'static Row, mut ctx: Ctx) -> table::Answer {
-    read_params(&mut ctx).await?;
+    let watched = naming::refused::is_watched(row);
+    let before = prepare(&app, row, &mut ctx).await;
+    if let Some(answer) = before.transpose() {
+        if watched {
+            naming::refused::note(&app, row, naming::refused::about(&ctx), &answer);
+        }
+        return answer;
+    }
+    match row.handler {
+        Handler::Now(handler) => {
+            let answer = handler(&app, &ctx);
+            if watched && naming::refused::is_refusal(&answer) {
+                naming::refused::note(&app, row, naming::refused::about(&ctx), &answer);
+            }
+            answer
+        }
+        Handler::Later(handler) => {
+            let about = watched.then(|| naming::refused::about(&ctx));
+            let answer = handler(Arc::clone(&app), ctx).await;
+            if let Some(about) = about {
+                naming::refused::note(&app, row, about, &answer);
+            }
+            answer
+        }
+    }
+}
+
+/// Reads the parameters and checks them; an answer here is given instead of the handler's.
+async fn prepare(app: &App, row: &'static Row, ctx: &mut Ctx) -> Result<Option<Reply>, Refusal> {
+    read_params(ctx).await?;
     if row.module == "naming" && row.generation == Generation::V1 {
         naming::gate::group_service_name(&mut ctx.params)?;
     }
-    if row.check != Check::Off
-        && app.settings.param_check
-        && let Some(reply) = checks::check_params(&mut ctx, row, app.settings.metadata_length)?
-    {
-        return Ok(reply);
+    if row.check == Check::Off || !app.settings.param_check {
+        return Ok(None);
     }
-    match row.handler {
-        Handler::Now(handler) => handler(&app, &ctx),
-        Handler::Later(handler) => handler(app, ctx).await,
-    }
+    checks::check_params(ctx, row, app.settings.metadata_length)
 }
 
 async fn read_params(ctx: &mut Ctx) -> Result<(), Refusal> {

@@ -4,7 +4,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use nacre_model::ServiceKey;
+use nacre_model::{ServiceKey, limits::UDP_FILTERS};
 use nacre_naming::ClientId;
 use smallvec::SmallVec;
 
@@ -12,8 +12,8 @@ use smallvec::SmallVec;
 const LAPSE_MS: u64 = 30_000;
 /// Filters of one client and service that are remembered; more are forgotten, the oldest first.
 const FILTERS: usize = 8;
-/// Clients and services with several filters that are remembered; the rest get pushes of their newest filter.
-const LISTS: usize = 10_000;
+/// Clients and services with several filters that are remembered.
+const LISTS: usize = UDP_FILTERS as usize;
 
 type Polled = SmallVec<[(Arc<str>, u64); 2]>;
 

@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `gate` | the filters in front of `/v1/ns` |
+//! | `refused` | refused writes as events |
 //! | `read` | how parameters are read |
 //! | `binding`, `unreadable` | the words for what is missing or cannot be read |
 //! | `bodies` | the JSON of services, clusters, clients, subscribers, metrics |
@@ -14,6 +15,7 @@ pub mod bodies;
 pub mod call;
 pub mod gate;
 pub mod read;
+pub mod refused;
 pub mod unreadable;
 pub mod v1_catalog;
 pub mod v1_instance;
