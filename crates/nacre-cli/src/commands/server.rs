@@ -37,7 +37,9 @@ pub fn run(screen: Screen, server: Server) -> Outcome {
     log_to_stderr(&properties)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("nacre").build()?;
     let listen = properties.addresses("nacre.listen").to_vec();
+    let mut serving = false;
     let outcome = runtime.block_on(nacre_server::run::run(properties, |app| {
+        serving = true;
         // Whoever reads our output may have gone; that is no reason not to serve.
         let _ = std::io::stdout().write_all(welcome(&screen, app, begun).as_bytes());
         if let Some(wide) = listen.iter().find(|ip| is_wide(**ip)) {
@@ -53,7 +55,8 @@ pub fn run(screen: Screen, server: Server) -> Outcome {
         } else {
             ""
         };
-        CliError::Failed(format!("the server stopped: {text}{hint}"))
+        let what = if serving { "the server stopped" } else { "the server did not start" };
+        CliError::Failed(format!("{what}: {text}{hint}"))
     })
 }
 
