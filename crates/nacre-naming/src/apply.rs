@@ -9,7 +9,7 @@ use crate::{
     Switches, check_instance,
     naming::subject,
     publish::{Asked, nothing},
-    rows::{self, Restored},
+    rows,
     slot::SlotState,
 };
 
@@ -294,46 +294,5 @@ impl Naming {
         };
         effects.events.push(Event::new(now, Subject::default(), cause));
         self.switches.store(Arc::new(switches));
-    }
-
-    /// Fills an empty registry from the durable table (rows of all kinds this crate wrote, any order). Answers how many
-    /// rows were taken; a row that cannot be read is an error that names it.
-    pub fn restore(&self, rows: impl IntoIterator<Item = Row>, now: Now) -> Result<usize, String> {
-        let mut services = Vec::new();
-        let mut instances = Vec::new();
-        let mut records = Vec::new();
-        let mut count = 0;
-        for row in rows {
-            count += 1;
-            match rows::read(&row)? {
-                Restored::Service(key, metadata) => services.push((key, metadata)),
-                Restored::Instance(key, instance) => instances.push((key, instance)),
-                Restored::Record(key, at, data) => records.push((key, at, data)),
-                Restored::Switches(switches) => self.switches.store(Arc::from(switches)),
-            }
-        }
-        // Services first: they say what kind they are; then their instances; records last, to see who is there.
-        services.sort_by(|a, b| a.0.cmp(&b.0));
-        instances.sort_by(|a, b| (&a.0, &a.1.ip, a.1.port).cmp(&(&b.0, &b.1.ip, b.1.port)));
-        let mut effects = Effects::default();
-        for (key, metadata) in services {
-            self.with_slot(&key, now, |slot, state| {
-                let ephemeral = metadata.ephemeral;
-                state.metadata = Some(Arc::new(metadata));
-                self.create_service(slot, state, ephemeral, "restart", now, &mut effects);
-            });
-        }
-        for (key, instance) in instances {
-            let asked = Asked { how: "restart", batch: false };
-            let shown = instance.identity();
-            let published = self.publish_address(&key, instance, asked, now);
-            effects.merge(published.map_err(|error| format!("instance {shown} of {key}: {}", error.message))?);
-        }
-        for (key, at, data) in records {
-            self.restore_record(&key, at, data, now);
-        }
-        // Nobody subscribes yet, and what was there before the restart is no news.
-        drop(effects);
-        Ok(count)
     }
 }

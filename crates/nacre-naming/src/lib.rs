@@ -12,7 +12,7 @@
 //! | `slot`, `client`, `table`, `wheel` | the state: services, clients and their publications, deadlines |
 //! | `publish`, `beat`, `subscribe` | what clients do |
 //! | `query`, `view`, `catalog`, `clients` | what consumers and operators see |
-//! | `apply`, `operator`, `command`, `rows` | durable commands, the operator's layer, the durable table |
+//! | `apply`, `operator`, `command`, `rows`, `restore` | durable commands, the operator's layer, the durable table |
 //! | `tick`, `brake` | what happens because time passes |
 //! | `fuzzy` | watched patterns |
 //! | `health` | active checks of persistent instances: whom to probe when, and what an outcome means |
@@ -39,6 +39,7 @@ mod operator;
 mod options;
 mod publish;
 mod query;
+mod restore;
 mod rows;
 mod selector;
 mod slot;

@@ -169,18 +169,33 @@ impl Naming {
     }
 
     /// A record out of the durable table: its instance may take a while to come back.
-    pub(crate) fn restore_record(&self, service: &ServiceKey, instance: InstanceRef, data: InstanceMetadata, now: Now) {
+    pub(crate) fn restore_record(
+        &self,
+        service: &ServiceKey,
+        instance: InstanceRef,
+        data: InstanceMetadata,
+        now: Now,
+        effects: &mut Effects,
+    ) {
         self.with_slot(service, now, |slot, state| {
-            let published = state
+            if state.records.get(&instance).is_some_and(|held| *held.data == data) {
+                return;
+            }
+            let publishers: Vec<_> = state
                 .publishers
                 .iter()
-                .any(|held| held.0.entry.lock().instances.iter().any(|one| is_of(one, &instance)));
+                .filter(|held| held.0.entry.lock().instances.iter().any(|one| is_of(one, &instance)))
+                .map(|held| Arc::clone(&held.0))
+                .collect();
             state.records.insert(instance.clone(), Record { data: Arc::new(data), expires: None });
-            if !published {
+            if publishers.is_empty() {
                 let wait = self.options.expired_metadata_ms.saturating_mul(RESTORED_RECORD_FACTOR);
                 self.age_record(slot, state, &instance, wait, now);
             }
-            self.refresh(slot, state, now);
+            for publication in publishers {
+                self.apply_rules(state, &publication, now);
+            }
+            self.touch(slot, state, now, effects);
         });
     }
 

@@ -99,7 +99,8 @@ impl Machine {
         let changed = self.configs.restore(loaded.config);
         self.effects.config(ConfigEffects { changed, ..ConfigEffects::default() });
         let rows = loaded.kv.into_iter().map(|row| Row { kind: row.kind, key: row.key, value: Some(row.value) });
-        self.naming.restore(rows, self.clock.now()).map_err(MachineError)?;
+        let effects = self.naming.restore(rows, self.clock.now()).map_err(MachineError)?;
+        self.effects.naming(effects);
         let membership = loaded.meta.into_iter().find(|(name, _)| name == MEMBERSHIP).map(|(_, value)| value.into());
         let position = loaded.applied.map(position);
         *self.applied.lock() = Applied { position, membership };

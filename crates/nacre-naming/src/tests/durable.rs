@@ -209,8 +209,9 @@ fn everything_durable_comes_back_after_a_restart() {
 
     let mut again = World::new();
     let rows = table.into_iter().rev().map(|((kind, key), value)| Row { kind, key, value: Some(value) });
-    let taken = again.naming.restore(rows, again.now).expect("restored");
-    assert_eq!(taken, 19 + 1 + 1 + 1 + 1);
+    assert_eq!(rows.len(), 19 + 1 + 1 + 1 + 1);
+    let effects = again.naming.restore(rows, again.now).expect("restored");
+    assert!(effects.is_empty(), "a start is no news");
     let view = again.naming.snapshot(&service).expect("exists");
     assert_eq!((view.instances.len(), view.healthy_count()), (19, 18));
     assert_eq!(again.naming.metrics().instance_count, 20);
@@ -238,11 +239,53 @@ fn an_operators_record_waits_for_its_instance_after_a_restart() {
         metadata: Metadata::new(),
     });
     let mut again = World::new();
-    assert_eq!(again.naming.restore(rows, again.now), Ok(1));
+    assert!(again.naming.restore(rows, again.now).expect("restored").is_empty());
     assert!(!again.naming.service_exists(&service), "a record makes no service");
     assert!(again.pass(120_000).propose.is_empty());
     let _ = again.http(&service, instance("10.0.0.1", 80));
     assert!(again.hosts(&service).is_empty(), "still disabled");
+}
+
+#[test]
+fn an_installed_snapshot_replaces_what_is_durable_and_leaves_the_rest() {
+    let source = World::new();
+    let (kept, moved) = (key("kept"), key("moved"));
+    let mut rows = Vec::new();
+    rows.extend(source.done(persistent(&kept, 1)).1);
+    rows.extend(source.done(persistent(&kept, 2)).1);
+    rows.extend(source.done(persistent(&moved, 9)).1);
+    rows.extend(source.done(update_service(&kept, 0.5)).1);
+
+    let world = World::new();
+    let (client, ephemeral) = (world.connect("1_a_1"), key("ephemeral"));
+    let _ = world.grpc(&client, &ephemeral, instance("10.0.0.1", 80));
+    let _ = world.naming.subscribe(&client, &kept, subscription(""), world.now).expect("ok");
+    for port in [1, 3] {
+        let _ = world.done(persistent(&kept, port));
+    }
+    world.create(&key("unknown there"), false, 0.9);
+    let _ = world.done(NamingCommand::UpdateInstance {
+        service: kept.clone(),
+        instance: InstanceRef::new("10.0.0.1", 1, "DEFAULT"),
+        ephemeral: false,
+        weight: 1.0,
+        enabled: false,
+        metadata: Metadata::new(),
+    });
+    let _ = world.done(NamingCommand::SetSwitch { entry: "healthCheckTimes".into(), value: "9".into() });
+
+    let effects = world.naming.restore(rows.clone(), world.now).expect("installed");
+    assert_eq!(world.hosts(&kept), ["10.0.0.1:1/true", "10.0.0.1:2/true"], "3 is gone, 1 enabled again");
+    assert_eq!(world.hosts(&moved), ["10.0.0.1:9/true"]);
+    assert_eq!(world.hosts(&ephemeral), ["10.0.0.1:80/true"]);
+    assert_eq!(world.naming.service(&kept).expect("exists").protect_threshold, 0.5);
+    assert_eq!(world.naming.service(&key("unknown there")).expect("empty by now").protect_threshold, 0.0);
+    assert_eq!(world.naming.switches().check_times, 3);
+    assert!(effects.changed.contains(&kept) && effects.changed.contains(&moved));
+    assert_eq!(count(&effects, |cause| matches!(cause, Cause::InstanceRemoved { .. })), 1);
+    assert_eq!(world.naming.subscriber_ids(&kept).len(), 1);
+    let again = world.naming.restore(rows, world.now).expect("installed");
+    assert!(again.is_empty(), "{again:?}");
 }
 
 #[test]
