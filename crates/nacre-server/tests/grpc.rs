@@ -288,6 +288,18 @@ async fn a_client_is_asked_about_its_listeners() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_namespace_that_nobody_created_is_refused_where_that_is_wanted() {
+    let server = Server::start(&[("nacos.core.namespace.validation.enabled", "true")]).await;
+    let client = server.client("naming").await;
+    let answer = client.register("s", 1).await;
+    assert_eq!((answer.name.as_str(), &answer.body["errorCode"]), ("InstanceResponse", &json!(22001)));
+    assert_eq!(answer.body["message"], "Namespace 'n' does not exist. Please create the namespace first.");
+    let query = json!({"namespace":"","serviceName":"s","groupName":"G"});
+    assert_eq!(client.call("ServiceQueryRequest", query).await.body["success"], true);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn compressed_requests_are_read() {
     let server = Server::start(&[]).await;
     let client = server.client("config").await.compressing();

@@ -2,10 +2,14 @@
 //! that fails answers, and it matters to clients whether the answer is an `ErrorResponse` (they retry and reconnect) or
 //! of the request's own response type (the caller sees it).
 
-use std::{future::Future, sync::Arc, time::Instant};
+use std::{
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
-use nacre_model::{Cause, Event, NacosError, Subject};
+use nacre_model::{Cause, ErrorCode, Event, NacosError, Subject};
 use nacre_wire::grpc::{
     Envelope, Payload,
     connection::ServerCheckResponse,
@@ -20,6 +24,10 @@ use super::{
     transport::Transport,
 };
 use crate::app::App;
+
+/// Answers of this code wait for [`SLOW_DOWN`], so that clients that try again at once do not make it worse.
+const OVER_THRESHOLD: i32 = 503;
+const SLOW_DOWN: Duration = Duration::from_secs(1);
 
 /// A request on its way to a handler.
 pub struct Call<'a> {
@@ -49,6 +57,11 @@ pub trait Operation: DeserializeOwned + Send {
     const RESPONSE: &'static str;
     /// Fields of the answer besides the envelope.
     type Fields: Serialize + Default;
+
+    /// The namespace it is about, as the client wrote it; `None` when it names none.
+    fn namespace(&self) -> Option<&str> {
+        None
+    }
 
     /// The parameter check of what it says.
     fn check(&self, metadata_length: usize) -> Result<(), String>;
@@ -156,16 +169,24 @@ pub(super) fn run<O: Operation>(call: Call<'_>) -> Answering<'_> {
         };
         let now = call.app.clock.now();
         call.connection.touch(now);
+        if let Some(text) = unknown_namespace(call.app, &operation) {
+            refused(&call, ErrorCode::NAMESPACE_NOT_EXIST.code, &text);
+            return typed::<O>(ErrorCode::NAMESPACE_NOT_EXIST.code, text);
+        }
         if call.app.settings.param_check
             && let Err(text) = operation.check(call.app.settings.metadata_length)
         {
             let message = format!("Param check invalid:{text}");
             refused(&call, 400, &message);
-            let body = json(&Envelope::fail(400, message), &O::Fields::default());
-            return Answered { payload: Payload::answer(O::RESPONSE, body), code: 400 };
+            return typed::<O>(400, message);
         }
         match operation.run(&call).await {
-            Ok(Reply { body, code }) => Answered { payload: Payload::answer(O::RESPONSE, body), code },
+            Ok(Reply { body, code }) => {
+                if code == OVER_THRESHOLD {
+                    tokio::time::sleep(SLOW_DOWN).await;
+                }
+                Answered { payload: Payload::answer(O::RESPONSE, body), code }
+            }
             Err(error) => {
                 let message = error.client_text();
                 refused(&call, error.status, &message);
@@ -173,6 +194,21 @@ pub(super) fn run<O: Operation>(call: Call<'_>) -> Answering<'_> {
             }
         }
     })
+}
+
+/// A failure of the operation's own response type, before it ran.
+fn typed<O: Operation>(code: i32, message: String) -> Answered {
+    let body = json(&Envelope::fail(code, message), &O::Fields::default());
+    Answered { payload: Payload::answer(O::RESPONSE, body), code }
+}
+
+/// With `nacos.core.namespace.validation.enabled`: why a namespace that nobody created is refused (Nacos 3.1).
+fn unknown_namespace<O: Operation>(app: &App, operation: &O) -> Option<String> {
+    if !app.settings.config_rules.namespace_must_exist {
+        return None;
+    }
+    let namespace = operation.namespace().filter(|name| !app.configs.namespace_exists(name))?;
+    Some(format!("Namespace '{namespace}' does not exist. Please create the namespace first."))
 }
 
 /// What was refused, by whom it was asked, and why: for the journal.

@@ -174,8 +174,8 @@ struct Chain {
     sent: Option<u64>,
     /// Services: since when the newest state is owed.
     owed: Option<u64>,
-    /// Services: the client holds a list with hosts.
-    shown: bool,
+    /// Services: the client holds an empty list. Not remembered between pushes, so `false` may also mean that nobody knows.
+    empty: bool,
     /// Services: an empty list may replace one with hosts.
     may_empty: bool,
     /// Questions: who waits.
@@ -321,6 +321,14 @@ impl State {
         }
     }
 
+    /// Forgets a chain that has nothing left to do: what is idle costs nothing.
+    fn settle(&mut self, target: &Target) {
+        let idle = |chain: &Chain| !chain.queued && chain.timer.is_none() && chain.flight.is_none();
+        if self.chains.get(target).is_some_and(idle) {
+            self.chains.remove(target);
+        }
+    }
+
     /// The earliest moment to be woken at, if it is earlier than the one asked for.
     fn rearm(&mut self) -> Option<u64> {
         let (due, _) = self.timers.first_key_value()?.0;
@@ -421,11 +429,11 @@ impl Outbox {
         (answer, state.outcome())
     }
 
-    /// The client was answered with this service's list (`shown`: it had hosts).
-    pub fn answered(&self, service: &ServiceKey, shown: bool) {
+    /// A subscription was answered with this service's list; its first push follows.
+    pub fn answered(&self, service: &ServiceKey, empty: bool) {
         let mut state = self.state.lock();
         if !state.closed {
-            state.chains.entry(Target::Service(service.clone())).or_default().shown = shown;
+            state.chains.entry(Target::Service(service.clone())).or_default().empty = empty;
         }
     }
 
@@ -453,10 +461,11 @@ impl Outbox {
         if state.closed {
             return Marked::Queued;
         }
-        let chain = state.chains.entry(target.clone()).or_default();
-        if empty && chain.shown && !may_empty {
+        let known_empty = state.chains.get(&target).is_some_and(|chain| chain.empty);
+        if empty && !known_empty && !may_empty {
             return Marked::Held;
         }
+        let chain = state.chains.entry(target.clone()).or_default();
         chain.may_empty |= may_empty;
         chain.owed.get_or_insert(now.mono);
         state.queue(&target);
@@ -558,11 +567,12 @@ impl Outbox {
         let mut state = self.state.lock();
         let chain = state.chains.get_mut(target)?;
         if matches!(target, Target::Service(_)) {
-            if empty && chain.shown && !chain.may_empty {
+            if empty && !chain.empty && !chain.may_empty {
                 // It emptied just now; the change that emptied it will come back to this client.
+                state.settle(target);
                 return None;
             }
-            chain.shown = !empty;
+            chain.empty = empty;
             chain.may_empty = false;
         }
         let old = chain.flight.take();
@@ -635,8 +645,7 @@ impl Outbox {
 
     fn succeeded(&self, state: &mut State, target: &Target) {
         match target {
-            // Remembers what the client holds.
-            Target::Service(_) => {}
+            Target::Service(_) | Target::Change(..) => state.settle(target),
             // Remembers when it was sent until the gap is over.
             Target::Config(_) => {
                 let sent = state.chains.get(target).and_then(|chain| chain.sent).unwrap_or(0);
@@ -652,11 +661,6 @@ impl Outbox {
                     if watch.open == 0 {
                         self.finish(state, *domain, pattern);
                     }
-                }
-            }
-            Target::Change(..) => {
-                if state.chains.get(target).is_some_and(|chain| !chain.queued) {
-                    state.drop_chain(target);
                 }
             }
             _ => state.drop_chain(target),
@@ -687,9 +691,7 @@ impl Outbox {
             } else {
                 // The next change starts anew.
                 chain.failed = 0;
-                if !matches!(target, Target::Service(_)) {
-                    state.drop_chain(target);
-                }
+                state.settle(target);
             }
         } else if !chain.queued {
             let due = now.mono + self.rules.retry_after(target, attempt);
@@ -715,10 +717,7 @@ impl Outbox {
                     continue;
                 }
                 Timer::Forget(target) => {
-                    let idle = |chain: &Chain| !chain.queued && chain.timer.is_none() && chain.flight.is_none();
-                    if state.chains.get(&target).is_some_and(idle) {
-                        state.drop_chain(&target);
-                    }
+                    state.settle(&target);
                     continue;
                 }
                 Timer::Ack(id) => {

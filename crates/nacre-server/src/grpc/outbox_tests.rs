@@ -198,22 +198,38 @@ fn a_subscriber_that_never_answers_is_named_and_hears_of_the_next_change() {
 #[test]
 fn an_emptied_list_is_held_until_it_may_go() {
     let mut desk = Desk::new();
-    desk.outbox.answered(&service("s"), true);
     desk.hosts.set(Some(0));
     assert_eq!(desk.outbox.mark(&service("s"), true, false, desk.now()), Marked::Held);
     assert_eq!(desk.take(), []);
     assert_eq!(desk.outbox.mark(&service("s"), true, true, desk.now()), Marked::Queued);
+    let (_, body) = desk.take_one();
+    assert_eq!(count(&body), 0);
+    // Unanswered, it comes again although it is empty.
+    desk.pass(6_000);
     assert_eq!(count(&desk.take_one().1), 0);
-    assert_eq!(desk.outbox.mark(&service("s"), true, false, desk.now()), Marked::Queued, "it is shown empty already");
+}
+
+#[test]
+fn an_empty_list_that_the_client_was_answered_with_is_pushed_without_holding() {
+    let mut desk = Desk::new();
+    desk.hosts.set(Some(0));
+    desk.outbox.answered(&service("s"), true);
+    let outcome = desk.outbox.first_push(&service("s"), 50, desk.now());
+    desk.act(outcome);
+    desk.pass(50);
+    let (id, body) = desk.take_one();
+    assert_eq!(count(&body), 0);
+    desk.ack(id);
+    assert!(desk.outbox.state.lock().chains.is_empty(), "an idle subscription costs nothing");
 }
 
 #[test]
 fn a_list_that_empties_between_mark_and_send_is_not_sent() {
     let mut desk = Desk::new();
-    desk.outbox.answered(&service("s"), true);
     desk.outbox.mark(&service("s"), false, false, desk.now());
     desk.hosts.set(Some(0));
     assert_eq!(desk.take(), []);
+    assert!(desk.outbox.state.lock().chains.is_empty());
 }
 
 #[test]

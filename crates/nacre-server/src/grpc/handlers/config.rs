@@ -35,6 +35,10 @@ impl Operation for ConfigQueryRequest {
     const RESPONSE: &'static str = "ConfigQueryResponse";
     type Fields = ConfigQueryResponse<'static>;
 
+    fn namespace(&self) -> Option<&str> {
+        self.tenant.as_deref()
+    }
+
     fn check(&self, length: usize) -> Result<(), String> {
         check_names(self.data_id.as_deref(), self.group.as_deref(), self.tenant.as_deref(), length)
     }
@@ -91,6 +95,10 @@ impl Operation for ConfigPublishRequest {
     const RESPONSE: &'static str = "ConfigPublishResponse";
     type Fields = Nothing;
 
+    fn namespace(&self) -> Option<&str> {
+        self.tenant.as_deref()
+    }
+
     fn check(&self, length: usize) -> Result<(), String> {
         check_names(self.data_id.as_deref(), self.group.as_deref(), self.tenant.as_deref(), length)
     }
@@ -145,6 +153,10 @@ fn source(call: &Call<'_>, user: Option<&str>) -> Source {
 impl Operation for ConfigRemoveRequest {
     const RESPONSE: &'static str = "ConfigRemoveResponse";
     type Fields = Nothing;
+
+    fn namespace(&self) -> Option<&str> {
+        self.tenant.as_deref()
+    }
 
     fn check(&self, length: usize) -> Result<(), String> {
         check_names(self.data_id.as_deref(), self.group.as_deref(), self.tenant.as_deref(), length)

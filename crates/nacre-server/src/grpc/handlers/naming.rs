@@ -98,6 +98,10 @@ impl Operation for InstanceRequest {
     const RESPONSE: &'static str = "InstanceResponse";
     type Fields = InstanceResponse<'static>;
 
+    fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
     fn check(&self, length: usize) -> Result<(), String> {
         let info = names(&self.namespace, &self.group_name, &self.service_name);
         match &self.instance {
@@ -134,6 +138,10 @@ impl Operation for Persistent {
     const RESPONSE: &'static str = "InstanceResponse";
     type Fields = InstanceResponse<'static>;
 
+    fn namespace(&self) -> Option<&str> {
+        self.0.namespace.as_deref()
+    }
+
     fn check(&self, length: usize) -> Result<(), String> {
         self.0.check(length)
     }
@@ -164,6 +172,10 @@ impl Operation for Persistent {
 impl Operation for BatchInstanceRequest {
     const RESPONSE: &'static str = "BatchInstanceResponse";
     type Fields = InstanceResponse<'static>;
+
+    fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
 
     fn check(&self, length: usize) -> Result<(), String> {
         let info = names(&self.namespace, &self.group_name, &self.service_name);
@@ -203,6 +215,10 @@ impl Operation for ServiceQueryRequest {
     const RESPONSE: &'static str = "QueryServiceResponse";
     type Fields = Nothing;
 
+    fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
     fn check(&self, length: usize) -> Result<(), String> {
         let info = names(&self.namespace, &self.group_name, &self.service_name);
         check::check(&ParamInfo { clusters: self.cluster.as_deref(), ..info }, length)
@@ -226,6 +242,10 @@ impl Operation for ServiceQueryRequest {
 impl Operation for ServiceListRequest {
     const RESPONSE: &'static str = "ServiceListResponse";
     type Fields = Counted;
+
+    fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
 
     fn check(&self, length: usize) -> Result<(), String> {
         check::check(&names(&self.namespace, &self.group_name, &None), length)
@@ -255,6 +275,10 @@ impl Operation for SubscribeServiceRequest {
     const RESPONSE: &'static str = "SubscribeServiceResponse";
     type Fields = Nothing;
 
+    fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
     fn check(&self, length: usize) -> Result<(), String> {
         let info = names(&self.namespace, &self.group_name, &self.service_name);
         check::check(&ParamInfo { clusters: self.clusters.as_deref(), ..info }, length)
@@ -280,7 +304,9 @@ impl Operation for SubscribeServiceRequest {
                 app: app_name,
             };
             let (view, effects) = app.naming.subscribe(&client, &key, subscription, now)?;
-            connection.outbox.answered(&key, !view.hosts.is_empty());
+            if !effects.pushes.is_empty() {
+                connection.outbox.answered(&key, view.hosts.is_empty());
+            }
             (view, effects)
         } else {
             let effects = app.naming.unsubscribe(&client, &key, now)?;
