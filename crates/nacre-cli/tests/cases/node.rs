@@ -5,6 +5,7 @@ use std::{
     net::TcpStream,
     path::Path,
     process::{Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
@@ -159,5 +160,28 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     while !holds() {
         assert!(start.elapsed() < LONG, "{what} never came true");
         std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Tells threads to end when the test goes on or fails.
+#[derive(Default)]
+pub struct Done(AtomicBool);
+
+impl Done {
+    pub fn yet(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// True from the end of the guard's life on.
+    pub fn guard(&self) -> DoneGuard<'_> {
+        DoneGuard(self)
+    }
+}
+
+pub struct DoneGuard<'a>(&'a Done);
+
+impl Drop for DoneGuard<'_> {
+    fn drop(&mut self) {
+        self.0.0.store(true, Ordering::Release);
     }
 }

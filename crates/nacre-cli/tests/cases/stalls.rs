@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::{
     client::Client,
-    node::{self, Node, eventually},
+    node::{self, Done, Node, eventually},
 };
 
 const INSTANCES: u16 = 50;
@@ -53,12 +53,12 @@ fn the_servers_own_pause_takes_nobody_out_c002() {
         id
     });
     let silent = Mutex::new(Vec::<u16>::new());
-    let done = AtomicBool::new(false);
+    let done = Done::default();
     std::thread::scope(|scope| {
         for beater in 0..5 {
             let (silent, done) = (&silent, &done);
             scope.spawn(move || {
-                while !done.load(Ordering::Acquire) {
+                while !done.yet() {
                     for instance in (1..=INSTANCES).filter(|n| n % 5 == beater) {
                         if !silent.lock().unwrap().contains(&instance) {
                             beat(port, instance);
@@ -68,6 +68,7 @@ fn the_servers_own_pause_takes_nobody_out_c002() {
                 }
             });
         }
+        let _end = done.guard();
         eventually("all beat", || server.hosts("s").len() == usize::from(INSTANCES));
         server.signal("STOP");
         std::thread::sleep(PAUSE);
@@ -76,10 +77,9 @@ fn the_servers_own_pause_takes_nobody_out_c002() {
 
         let removed = || server.events("kind=instanceRemoved");
         eventually("the silent one is removed", || !removed().is_empty());
-        done.store(true, Ordering::Release);
         let about = |kind: &str| -> Vec<String> {
             let events = server.events(&format!("kind={kind}"));
-            events.iter().map(|event| event["instance"].to_string() + &event["subject"]["instance"].to_string()).collect()
+            events.iter().map(|event| event["subject"]["instance"].to_string()).collect()
         };
         let silenced = |seen: &[String]| seen.iter().all(|subject| subject.contains("192.0.2.1:7:"));
         let (unhealthy, gone) = (about("instanceUnhealthy"), about("instanceRemoved"));
@@ -87,10 +87,9 @@ fn the_servers_own_pause_takes_nobody_out_c002() {
         assert!(gone.len() == 1 && silenced(&gone), "{gone:?}");
     });
     let stalls = server.events("kind=serverStalled");
-    let event = stalls.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-    assert_eq!(stalls.len(), 1, "{event}");
-    let ms = stalls[0]["cause"]["ms"].as_u64().or_else(|| stalls[0]["ms"].as_u64()).unwrap_or_else(|| panic!("{event}"));
-    assert!((6_500..60_000).contains(&ms), "{event}");
+    // A machine under load makes the process miss a second of its own; the pause is told once.
+    let stalled = |ms: u64| stalls.iter().filter(|event| event["cause"]["ms"].as_u64().unwrap() >= ms).count();
+    assert_eq!(stalled(PAUSE.as_millis() as u64 - 1_500), 1, "{stalls:?}");
     assert!(!lost.load(Ordering::Acquire), "a client that answers was cut off");
     assert!(server.events(&format!("kind=clientDisconnected&client={registered}")).is_empty());
 }
