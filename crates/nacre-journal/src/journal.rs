@@ -152,6 +152,18 @@ impl Journal {
         found
     }
 
+    /// Visits what happened since `from` (wall clock), newest first, and ends at the first older event: of what is
+    /// recent, only that is looked at.
+    pub fn recent(&self, from: i64, mut visit: impl FnMut(&Record)) {
+        self.scan(false, None, None, |record| {
+            let wanted = record.event.at >= from;
+            if wanted {
+                visit(record);
+            }
+            wanted
+        });
+    }
+
     /// Calls `visit` for records with numbers in `(after, before)`, newest or oldest first, until it answers false.
     /// The lock is held for [`BLOCK`] records at a time; records that come or go meanwhile are seen or not.
     pub(crate) fn scan(

@@ -58,6 +58,18 @@ fn concurrent_recorders_get_distinct_numbers_in_ring_order() {
 }
 
 #[test]
+fn what_is_recent_is_visited_newest_first_and_nothing_else() {
+    let journal = Journal::default();
+    for wall in 1..=3_000 {
+        journal.record(plain(wall));
+    }
+    let mut seen = Vec::new();
+    journal.recent(1_500, |record| seen.push(record.seq));
+    assert_eq!(seen, (1_500..=3_000).rev().collect::<Vec<_>>());
+    journal.recent(3_001, |record| panic!("{record:?}"));
+}
+
+#[test]
 fn bytes_bound_the_journal_and_evictions_are_counted() {
     let journal = Journal::new(Limits { bytes: 100_000, age_ms: i64::MAX });
     for wall in 0..5_000 {

@@ -1,5 +1,8 @@
 //! `/actuator`: health and metrics where monitoring of Nacos looks for them.
 
+use std::sync::Arc;
+
+use nacre_model::NacosError;
 use serde_json::json;
 
 use super::{
@@ -8,14 +11,14 @@ use super::{
     state,
     table::{Answer, Auth, Check, GET, Generation, Row},
 };
-use crate::{app::App, metrics, now};
+use crate::{app::App, later, metrics, now};
 
 const AREA: (Generation, &str, Style) = (Generation::Other, "actuator", Style::V1Console);
 
 pub const ROWS: &[Row] = &[
     Row::new(GET, "/actuator", AREA, Auth::None, now!(links)).checked(Check::Off),
     Row::new(GET, "/actuator/health", AREA, Auth::None, now!(health)).checked(Check::Off),
-    Row::new(GET, "/actuator/prometheus", AREA, Auth::None, now!(prometheus)).checked(Check::Off),
+    Row::new(GET, "/actuator/prometheus", AREA, Auth::None, later!(prometheus)).checked(Check::Off),
 ];
 
 const TYPE: &str = "application/vnd.spring-boot.actuator.v3+json";
@@ -41,6 +44,9 @@ fn health(app: &App, _: &Ctx) -> Answer {
     Ok(Reply::json(&json!({ "status": "DOWN", "components": components })).typed(TYPE).status(503))
 }
 
-fn prometheus(app: &App, _: &Ctx) -> Answer {
-    Ok(Reply::new(metrics::CONTENT_TYPE, metrics::exposition(app)))
+/// Off the event loop: it reads files of the kernel and half a minute of the journal.
+async fn prometheus(app: Arc<App>, _: Ctx) -> Answer {
+    let text = tokio::task::spawn_blocking(move || metrics::exposition(&app)).await;
+    let text = text.map_err(|error| NacosError::server(error.to_string()))?;
+    Ok(Reply::new(metrics::CONTENT_TYPE, text))
 }

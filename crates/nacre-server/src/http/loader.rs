@@ -10,7 +10,7 @@ use super::{
     reply::{Reply, Style},
     table::{Answer, Auth, Check, GET, Generation, POST, Row},
 };
-use crate::{app::App, grpc::connections::Connection, metrics::Process, now};
+use crate::{app::App, grpc::connections::Connection, now};
 
 const V2: (Generation, &str, Style) = (Generation::V2, "core", Style::Api);
 const ADMIN: (Generation, &str, Style) = (Generation::V3Admin, "core", Style::Api);
@@ -69,12 +69,11 @@ fn shown(app: &App, connection: &Connection) -> Value {
 /// The load of all members; this node is all of them. 2.x wraps a row's figures in `metric`.
 fn cluster(app: &App, wrapped: bool) -> Value {
     let (sdk, all) = (app.grpc.connections.sdk_count(), app.grpc.connections.len());
-    let process = Process::read();
-    let load = process.load_1m.map_or_else(String::new, |load| load.to_string());
+    let machine = app.machine.read();
     let metric = json!({
-        "load": load,
+        "load": machine.load.to_string(),
         "sdkConCount": sdk.to_string(),
-        "cpu": busy(app, &process).to_string(),
+        "cpu": machine.cpu.to_string(),
         "conCount": all.to_string(),
     });
     let address = format!("{}:{}", core::own_ip(app), app.settings.main_port);
@@ -101,14 +100,6 @@ fn cluster(app: &App, wrapped: bool) -> Value {
         "threshold": if wrapped { json!(threshold) } else { json!(threshold.to_string()) },
         "total": sdk,
     })
-}
-
-/// The share of one processor that this process used since it started, 0.0 to 1.0.
-fn busy(app: &App, process: &Process) -> f64 {
-    let up = app.clock.now().mono.max(1) as f64 / 1e3;
-    let used = process.cpu.map_or(0.0, |cpu| cpu.as_secs_f64());
-    let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
-    (used / up / cores * 1e3).round().min(1e3) / 1e3
 }
 
 /// `ip:port` of the server that clients are told to go to.

@@ -1,6 +1,7 @@
 //! Figures that nobody else keeps: calls, times and failures, counted where they happen. Everything else is read live
 //! from its owner when Prometheus asks (`text`). Nobody keeps second books.
 
+mod changes;
 mod process;
 mod text;
 mod timer;
@@ -11,7 +12,6 @@ use http::Method;
 use nacre_model::{ErrorCode, NacosError};
 use nacre_naming::HealthChecker;
 
-pub use process::Process;
 pub use text::{CONTENT_TYPE, exposition};
 pub use timer::Timer;
 
@@ -24,6 +24,7 @@ pub struct Metrics {
     pub push: PushFigures,
     pub health: HealthFigures,
     pub exceptions: Exceptions,
+    usage: process::Usage,
     http: papaya::HashMap<HttpKey, Timer>,
     grpc: papaya::HashMap<GrpcKey, Timer>,
 }

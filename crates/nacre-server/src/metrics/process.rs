@@ -1,6 +1,12 @@
 //! What the operating system says about this process and machine. Linux only; elsewhere the figures are absent.
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
 
 /// Figures that could be read; the rest is absent.
 #[derive(Debug, Default)]
@@ -12,7 +18,6 @@ pub struct Process {
     pub threads: Option<u64>,
     pub open_files: Option<u64>,
     pub max_files: Option<u64>,
-    pub load_1m: Option<f64>,
 }
 
 /// Ticks a second of `/proc/self/stat`; fixed on all platforms Linux runs on.
@@ -31,9 +36,44 @@ impl Process {
             max_files: fs::read_to_string("/proc/self/limits")
                 .ok()
                 .and_then(|limits| line(&limits, "Max open files").and_then(first_number)),
-            load_1m: fs::read_to_string("/proc/loadavg").ok().and_then(|load| load.split(' ').next()?.parse().ok()),
         }
     }
+}
+
+/// The share of all processors that this process used lately.
+pub struct Usage {
+    last: Mutex<(Instant, Duration)>,
+}
+
+impl Default for Usage {
+    /// The first answer is about the time since this.
+    fn default() -> Self {
+        Self { last: Mutex::new((Instant::now(), Process::read().cpu.unwrap_or_default())) }
+    }
+}
+
+impl Usage {
+    /// 0.0 to 1.0, since the last call; `used` is the processor time so far.
+    pub fn since_last(&self, used: Duration) -> f64 {
+        let mut last = self.last.lock();
+        let now = Instant::now();
+        let (passed, busy) = (now - last.0, used.saturating_sub(last.1));
+        *last = (now, used);
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as f64;
+        (busy.as_secs_f64() / passed.as_secs_f64().max(1e-3) / processors).min(1.0)
+    }
+}
+
+/// Room on the disk that holds `path`: usable and total bytes.
+#[cfg(target_os = "linux")]
+pub fn disk(path: &Path) -> Option<(u64, u64)> {
+    let disk = rustix::fs::statvfs(path).ok()?;
+    Some((disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize))
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn disk(_: &Path) -> Option<(u64, u64)> {
+    None
 }
 
 fn line<'a>(text: &'a str, name: &str) -> Option<&'a str> {
@@ -55,6 +95,15 @@ fn cpu_time(stat: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn usage_is_of_the_time_since_the_last_question() {
+        let usage = Usage { last: Mutex::new((Instant::now() - Duration::from_secs(10), Duration::from_secs(5))) };
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as f64;
+        let share = usage.since_last(Duration::from_secs(6)) * processors;
+        assert!((0.09..=0.101).contains(&share), "{share}");
+        assert_eq!(usage.since_last(Duration::from_secs(6)), 0.0);
+    }
 
     #[test]
     fn a_stat_line_is_read_behind_the_name() {

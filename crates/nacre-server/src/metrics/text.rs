@@ -9,7 +9,11 @@ use std::{
 
 use nacre_cluster::{FSYNC_BUCKETS_US, Status};
 
-use super::{Daily, Metrics, Timer, process::Process};
+use super::{
+    Daily, Metrics, Timer,
+    changes::Changes,
+    process::{self, Process},
+};
 use crate::app::App;
 
 /// As the reference says it.
@@ -21,6 +25,7 @@ pub fn exposition(app: &App) -> String {
     let status = app.consensus.status();
     monitors(&mut text, app, &status);
     naming(&mut text, app);
+    changes(&mut text, app);
     exceptions(&mut text, &app.metrics, &status);
     config_timers(&mut text, app);
     requests(&mut text, app);
@@ -111,7 +116,10 @@ fn monitors(text: &mut Text, app: &App, status: &Status) {
     let health = &app.metrics.health;
     text.monitor("naming", "httpHealthCheck", probes(&health.http));
     text.monitor("naming", "tcpHealthCheck", probes(&health.tcp));
-    text.monitor("naming", "mysqlHealthCheck", probes(&health.mysql));
+    // The second is the spelling of 1.x.
+    for name in ["mysqlHealthCheck", "mysqlhealthCheck"] {
+        text.monitor("naming", name, probes(&health.mysql));
+    }
     // No queues between events and pushes: honest zeros.
     for name in ["serviceSubscribedEventQueueSize", "serviceChangedEventQueueSize", "pushPendingTaskCount"] {
         text.monitor("naming", name, 0.0);
@@ -147,6 +155,18 @@ fn naming(text: &mut Text, app: &App) {
         "Services whose removals are held back because an implausible share would expire at once.",
         naming.braked_services as f64,
     );
+}
+
+fn changes(text: &mut Text, app: &App) {
+    let changes = Changes::lately(app);
+    text.family("service_change_count", "gauge", "Services that changed most in the last 30 seconds.");
+    for (service, count) in changes.services {
+        text.sample("service_change_count", &[("service", &service)], count as f64);
+    }
+    text.family("config_change_count", "gauge", "Configs that changed most in the last 30 seconds.");
+    for (config, count) in changes.configs {
+        text.sample("config_change_count", &[("config", &config)], count as f64);
+    }
 }
 
 fn exceptions(text: &mut Text, metrics: &Metrics, status: &Status) {
@@ -301,6 +321,13 @@ fn own(text: &mut Text, app: &App) {
     for (kind, count) in &counts.recorded {
         text.sample("nacre_journal_events_total", &[("kind", kind)], *count as f64);
     }
+    let dropped = [("bytes", counts.evicted_by_bytes), ("age", counts.evicted_by_age)];
+    text.family("nacre_journal_dropped_total", "counter", "Old events dropped, by the bound that was reached.");
+    for (bound, count) in dropped {
+        text.sample("nacre_journal_dropped_total", &[("bound", bound)], count as f64);
+    }
+    let missed = counts.tail_missed as f64;
+    text.single("nacre_journal_tail_missed_total", "counter", "Events that followers were too slow for.", missed);
     text.single("nacre_journal_records", "gauge", "Events kept.", counts.records as f64);
     text.single("nacre_journal_bytes", "gauge", "Memory of the journal.", counts.bytes as f64);
     text.family("nacre_worker_restarts_total", "counter", "Restarts of the server's own periodic tasks.");
@@ -324,8 +351,8 @@ fn process(text: &mut Text, app: &App) {
             text.single(name, kind, help, value);
         }
     };
-    let usage = seen.cpu.map(|cpu| (cpu.as_secs_f64() / uptime.max(1e-3) / cpus).min(1.0));
-    let help = "The cpu usage of the process since its start.";
+    let usage = seen.cpu.map(|cpu| app.metrics.usage.since_last(cpu));
+    let help = "The cpu usage of the process since this was last asked.";
     optional("process_cpu_usage", "gauge", help, usage);
     let help = "Total user and system CPU time spent.";
     optional("process_cpu_seconds_total", "counter", help, seen.cpu.map(|cpu| cpu.as_secs_f64()));
@@ -335,8 +362,20 @@ fn process(text: &mut Text, app: &App) {
     optional("process_threads", "gauge", "Threads of the process.", number(seen.threads));
     optional("process_files_open_files", "gauge", "The open file descriptor count.", number(seen.open_files));
     optional("process_files_max_files", "gauge", "The maximum file descriptor count.", number(seen.max_files));
+    // -1.0: the kernel does not tell.
+    let machine = app.machine.read();
+    let told = |figure: f32| (figure >= 0.0).then(|| (f64::from(figure) * 1e4).round() / 1e4);
+    optional("system_cpu_usage", "gauge", "The recent cpu usage of the whole machine.", told(machine.cpu));
     let help = "The sum of the number of runnable entities over a minute.";
-    optional("system_load_average_1m", "gauge", help, seen.load_1m);
+    optional("system_load_average_1m", "gauge", help, told(machine.load));
+    let data = app.props.data_dir();
+    if let Some((free, total)) = process::disk(&data) {
+        let path = data.to_string_lossy();
+        text.family("disk_free_bytes", "gauge", "Usable space of the disk with the data.");
+        text.sample("disk_free_bytes", &[("path", &path)], free as f64);
+        text.family("disk_total_bytes", "gauge", "Total space of the disk with the data.");
+        text.sample("disk_total_bytes", &[("path", &path)], total as f64);
+    }
 }
 
 #[cfg(test)]

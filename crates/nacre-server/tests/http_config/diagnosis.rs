@@ -1,5 +1,7 @@
 //! Probes, metrics, login and the events API.
 
+use std::collections::BTreeMap;
+
 use crate::client::Server;
 
 const READY: [&str; 5] = [
@@ -80,6 +82,40 @@ async fn metrics_are_there_by_default_with_nacoss_names_c071() {
     assert!(line("nacos_exception_total{module=\"naming\",name=\"leaderSendBeatFailed\",}").ends_with(" 0.0"));
     let uri = "http_server_requests_seconds_count{exception=\"None\",method=\"GET\",outcome=\"SUCCESS\",status=\"200\",uri=\"/v1/cs/configs\",}";
     assert!(line(uri).ends_with(" 1.0"));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_documentation_lists_all_metrics_and_no_others() {
+    let server = Server::start(&[]).await;
+    let seen = server.get("/actuator/prometheus").send().await;
+    let text = seen.text();
+    // The two big families are listed by module and name.
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    let grouped = ["nacos_monitor", "nacos_exception_total"];
+    let mut shown: BTreeMap<String, &str> =
+        types.clone().filter(|(name, _)| !grouped.contains(name)).map(|(name, kind)| (name.to_owned(), kind)).collect();
+    let types: BTreeMap<&str, &str> = types.collect();
+    for line in text.lines().filter(|line| grouped.iter().any(|name| line.starts_with(name))) {
+        let sample = series(line);
+        shown.insert(sample.replace(",}", "}"), types[sample.split('{').next().unwrap()]);
+    }
+    let page = include_str!("../../../../docs/metrics.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+    let listed: BTreeMap<String, &str> =
+        rows.map(|(name, rest)| (name.to_owned(), rest.split([' ', '|']).next().unwrap())).collect();
+    assert_eq!(shown, listed);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_changed_lately_is_shown() {
+    let server = Server::start(&[]).await;
+    server.publish("d", "1").await;
+    server.publish("d", "2").await;
+    let seen = server.get("/actuator/prometheus").send().await;
+    let text = seen.text();
+    assert!(text.contains("\nconfig_change_count{config=\"public@G@d\",} 2.0\n"), "{text}");
     server.stop().await;
 }
 
