@@ -22,6 +22,8 @@ struct Edge {
     due: Option<u64>,
     /// When something last changed.
     changed: u64,
+    /// Has it changed since the last turn?
+    news: bool,
     /// Since when an emptied list is held back.
     held: Option<u64>,
 }
@@ -40,8 +42,8 @@ pub enum Turn {
     Nothing,
     /// Not yet.
     Wait(u64),
-    /// Send. `may_empty`: lists that became empty may be sent too.
-    Send { may_empty: bool },
+    /// Send. `may_empty`: lists that became empty may be sent too. Without `news` everybody else has been told already.
+    Send { may_empty: bool, news: bool },
 }
 
 impl<K: Eq + Hash + Clone> Coalescer<K> {
@@ -61,10 +63,11 @@ impl<K: Eq + Hash + Clone> Coalescer<K> {
         let mut edges = self.edges.lock();
         let Some(edge) = edges.get_mut(key) else {
             let gap = MIN_GAP.min(self.max_gap);
-            edges.insert(key.clone(), Edge { last: 0, gap, due: Some(now), changed: now, held: None });
+            edges.insert(key.clone(), Edge { last: 0, gap, due: Some(now), changed: now, news: true, held: None });
             return Some(now);
         };
         edge.changed = now;
+        edge.news = true;
         if edge.held.is_some() {
             // Only the hold is owed: what changed now may well be what it waits for.
             edge.due = None;
@@ -97,7 +100,7 @@ impl<K: Eq + Hash + Clone> Coalescer<K> {
                 let hold = self.hold();
                 let quiet = now >= edge.changed + hold;
                 let may_empty = edge.held.is_some_and(|since| quiet || now >= since + self.max_gap);
-                Turn::Send { may_empty }
+                Turn::Send { may_empty, news: std::mem::take(&mut edge.news) }
             }
         }
     }
@@ -142,7 +145,7 @@ mod tests {
     fn the_first_change_leaves_at_once() {
         let edges = coalescer();
         assert_eq!(edges.changed(&"s", START), Some(START));
-        assert_eq!(edges.turn(&"s", START), Turn::Send { may_empty: false });
+        assert_eq!(edges.turn(&"s", START), Turn::Send { may_empty: false, news: true });
         assert_eq!(edges.sent(&"s", false, true, START), None);
         assert_eq!(edges.changed(&"s", START + 600), Some(START + 600), "after a pause too");
     }
@@ -172,10 +175,10 @@ mod tests {
     fn an_emptied_list_waits_and_is_then_sent() {
         let edges = coalescer();
         edges.changed(&"s", START);
-        assert_eq!(edges.turn(&"s", START), Turn::Send { may_empty: false });
+        assert_eq!(edges.turn(&"s", START), Turn::Send { may_empty: false, news: true });
         assert_eq!(edges.sent(&"s", true, false, START), Some(START + 300));
         assert_eq!(edges.turn(&"s", START + 299), Turn::Wait(START + 300));
-        assert_eq!(edges.turn(&"s", START + 300), Turn::Send { may_empty: true });
+        assert_eq!(edges.turn(&"s", START + 300), Turn::Send { may_empty: true, news: false });
     }
 
     #[test]
@@ -185,7 +188,7 @@ mod tests {
         edges.turn(&"s", START);
         edges.sent(&"s", true, false, START);
         assert_eq!(edges.changed(&"s", START + 100), Some(START + 100));
-        assert_eq!(edges.turn(&"s", START + 100), Turn::Send { may_empty: false });
+        assert_eq!(edges.turn(&"s", START + 100), Turn::Send { may_empty: false, news: true });
         assert_eq!(edges.sent(&"s", false, true, START + 100), None);
         assert_eq!(edges.turn(&"s", START + 300), Turn::Nothing, "the hold is over");
     }
@@ -200,8 +203,8 @@ mod tests {
             }
             if due.is_some_and(|at| at <= now) {
                 match edges.turn(&"s", now) {
-                    Turn::Send { may_empty: true } => return,
-                    Turn::Send { may_empty: false } => due = edges.sent(&"s", true, true, now),
+                    Turn::Send { may_empty: true, .. } => return,
+                    Turn::Send { .. } => due = edges.sent(&"s", true, true, now),
                     Turn::Wait(at) => due = Some(at),
                     Turn::Nothing => due = None,
                 }

@@ -174,9 +174,9 @@ struct Chain {
     sent: Option<u64>,
     /// Services: since when the newest state is owed.
     owed: Option<u64>,
-    /// Services: the client holds an empty list. Not remembered between pushes, so `false` may also mean that nobody knows.
+    /// Services: the client holds an empty list. `false` may also mean that nobody knows.
     empty: bool,
-    /// Services: an empty list may replace one with hosts.
+    /// Services: an empty list may replace one with hosts now.
     may_empty: bool,
     /// Questions: who waits.
     reply: Option<oneshot::Sender<Ack>>,
@@ -242,6 +242,8 @@ pub enum Marked {
     Queued,
     /// The list became empty and may not be sent yet.
     Held,
+    /// There is nothing to tell.
+    Idle,
 }
 
 /// A push as it leaves.
@@ -321,9 +323,10 @@ impl State {
         }
     }
 
-    /// Forgets a chain that has nothing left to do: what is idle costs nothing.
+    /// Forgets a chain that has nothing left to do: an idle subscription costs nothing. Only that a client holds an empty
+    /// list is kept.
     fn settle(&mut self, target: &Target) {
-        let idle = |chain: &Chain| !chain.queued && chain.timer.is_none() && chain.flight.is_none();
+        let idle = |chain: &Chain| !chain.queued && chain.timer.is_none() && chain.flight.is_none() && !chain.empty;
         if self.chains.get(target).is_some_and(idle) {
             self.chains.remove(target);
         }
@@ -454,22 +457,38 @@ impl Outbox {
         self.state.lock().drop_chain(&Target::Service(service.clone()));
     }
 
-    /// The service changed; `empty` says what this client would get.
-    pub fn mark(&self, service: &ServiceKey, empty: bool, may_empty: bool, now: Now) -> Marked {
+    /// The service changed, and `empty` says what this client would get: sent unless the list became empty.
+    pub fn mark(&self, service: &ServiceKey, empty: bool, now: Now) -> Marked {
+        self.mark_if(
+            service,
+            now,
+            false,
+            |known_empty| {
+                if empty && !known_empty { Marked::Held } else { Marked::Queued }
+            },
+        )
+    }
+
+    /// The service's list is empty for this client and has been long enough: sent unless the client knows.
+    pub fn mark_empty(&self, service: &ServiceKey, now: Now) -> Marked {
+        self.mark_if(service, now, true, |known_empty| if known_empty { Marked::Idle } else { Marked::Queued })
+    }
+
+    fn mark_if(&self, service: &ServiceKey, now: Now, may_empty: bool, decide: impl FnOnce(bool) -> Marked) -> Marked {
         let target = Target::Service(service.clone());
         let mut state = self.state.lock();
         if state.closed {
-            return Marked::Queued;
+            return Marked::Idle;
         }
         let known_empty = state.chains.get(&target).is_some_and(|chain| chain.empty);
-        if empty && !known_empty && !may_empty {
-            return Marked::Held;
+        let marked = decide(known_empty);
+        if marked == Marked::Queued {
+            let chain = state.chains.entry(target.clone()).or_default();
+            chain.may_empty |= may_empty;
+            chain.owed.get_or_insert(now.mono);
+            state.queue(&target);
         }
-        let chain = state.chains.entry(target.clone()).or_default();
-        chain.may_empty |= may_empty;
-        chain.owed.get_or_insert(now.mono);
-        state.queue(&target);
-        Marked::Queued
+        marked
     }
 
     /// Starts a sync of a fuzzy watch, replacing one that is under way for the same pattern.

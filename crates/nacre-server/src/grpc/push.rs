@@ -204,8 +204,8 @@ impl Hub {
         match self.services.turn(service, now.mono) {
             Turn::Nothing => {}
             Turn::Wait(due) => self.timers.arm(due, Wake::Service(service.clone())),
-            Turn::Send { may_empty } => {
-                let (held, sent) = self.fan_out(service, may_empty);
+            Turn::Send { may_empty, news } => {
+                let (held, sent) = self.fan_out(service, may_empty, news);
                 if let Some(due) = self.services.sent(service, held, sent, now.mono) {
                     self.timers.arm(due, Wake::Service(service.clone()));
                 }
@@ -213,9 +213,9 @@ impl Hub {
         }
     }
 
-    /// Marks the service dirty on every subscriber. Answers whether somebody's emptied list was held back, and whether
-    /// anybody will be sent something.
-    fn fan_out(&self, service: &ServiceKey, may_empty: bool) -> (bool, bool) {
+    /// Marks the service dirty on its subscribers; without `news` only on those whose emptied list was held back. Answers
+    /// whether somebody's emptied list was held back, and whether anybody will be sent something.
+    fn fan_out(&self, service: &ServiceKey, may_empty: bool, news: bool) -> (bool, bool) {
         let now = self.now();
         let (mut held, mut sent) = (false, false);
         // Subscribers ask for one or two different cluster lists.
@@ -232,9 +232,16 @@ impl Hub {
                     empty
                 }
             };
-            match connection.outbox.mark(service, empty, may_empty, now) {
+            let marked = match (empty && may_empty, news) {
+                (true, _) => connection.outbox.mark_empty(service, now),
+                (false, true) => connection.outbox.mark(service, empty, now),
+                (false, false) if empty => Marked::Held,
+                (false, false) => Marked::Idle,
+            };
+            match marked {
                 Marked::Held => held = true,
                 Marked::Queued => sent = true,
+                Marked::Idle => {}
             }
         }
         (held, sent)
