@@ -457,19 +457,15 @@ impl Outbox {
         self.state.lock().drop_chain(&Target::Service(service.clone()));
     }
 
-    /// The service changed, and `empty` says what this client would get: sent unless the list became empty.
-    pub fn mark(&self, service: &ServiceKey, empty: bool, now: Now) -> Marked {
-        self.mark_if(
-            service,
-            now,
-            false,
-            |known_empty| {
-                if empty && !known_empty { Marked::Held } else { Marked::Queued }
-            },
-        )
+    /// The service changed, and `empty` says what this client would get: sent, unless the list became empty and may not be
+    /// sent yet.
+    pub fn mark(&self, service: &ServiceKey, empty: bool, may_empty: bool, now: Now) -> Marked {
+        self.mark_if(service, now, may_empty, |known_empty| {
+            if empty && !known_empty && !may_empty { Marked::Held } else { Marked::Queued }
+        })
     }
 
-    /// The service's list is empty for this client and has been long enough: sent unless the client knows.
+    /// Nothing new, but the list has been empty for this client long enough: sent unless the client knows.
     pub fn mark_empty(&self, service: &ServiceKey, now: Now) -> Marked {
         self.mark_if(service, now, true, |known_empty| if known_empty { Marked::Idle } else { Marked::Queued })
     }

@@ -123,7 +123,7 @@ fn a_dirty_service_is_sent_once_with_its_newest_state() {
     let mut desk = Desk::new();
     for hosts in 1..=100 {
         desk.hosts.set(Some(hosts));
-        assert_eq!(desk.outbox.mark(&service("s"), false, desk.now()), Marked::Queued);
+        assert_eq!(desk.outbox.mark(&service("s"), false, false, desk.now()), Marked::Queued);
     }
     assert_eq!(desk.outbox.backlog(), 1);
     let (id, body) = desk.take_one();
@@ -136,7 +136,7 @@ fn a_dirty_service_is_sent_once_with_its_newest_state() {
 #[test]
 fn an_unanswered_service_push_comes_again_after_six_seconds_with_the_state_of_then() {
     let mut desk = Desk::new();
-    desk.outbox.mark(&service("s"), false, desk.now());
+    desk.outbox.mark(&service("s"), false, false, desk.now());
     desk.take_one();
     desk.pass(5_000);
     assert_eq!(desk.take(), [], "the acknowledgement is late, the retry waits");
@@ -152,10 +152,10 @@ fn an_unanswered_service_push_comes_again_after_six_seconds_with_the_state_of_th
 #[test]
 fn a_change_does_not_wait_for_an_acknowledgement() {
     let mut desk = Desk::new();
-    desk.outbox.mark(&service("s"), false, desk.now());
+    desk.outbox.mark(&service("s"), false, false, desk.now());
     let (first, _) = desk.take_one();
     desk.hosts.set(Some(2));
-    desk.outbox.mark(&service("s"), false, desk.now());
+    desk.outbox.mark(&service("s"), false, false, desk.now());
     let (second, body) = desk.take_one();
     assert_eq!(count(&body), 2);
     desk.ack(first);
@@ -168,7 +168,7 @@ fn a_change_does_not_wait_for_an_acknowledgement() {
 #[test]
 fn a_refused_push_is_retried_like_an_unanswered_one() {
     let mut desk = Desk::new();
-    desk.outbox.mark(&service("s"), false, desk.now());
+    desk.outbox.mark(&service("s"), false, false, desk.now());
     let (id, _) = desk.take_one();
     desk.refuse(id);
     assert!(matches!(desk.events.last(), Some(Cause::PushFailed { attempt: 1, .. })));
@@ -181,7 +181,7 @@ fn a_refused_push_is_retried_like_an_unanswered_one() {
 #[test]
 fn a_subscriber_that_never_answers_is_named_and_hears_of_the_next_change() {
     let mut desk = Desk::new();
-    desk.outbox.mark(&service("s"), false, desk.now());
+    desk.outbox.mark(&service("s"), false, false, desk.now());
     for _ in 0..limits::PUSH_RETRIES_NAMING {
         desk.take_one();
         desk.pass(5_000);
@@ -191,7 +191,7 @@ fn a_subscriber_that_never_answers_is_named_and_hears_of_the_next_change() {
     let attempts = limits::PUSH_RETRIES_NAMING as u32;
     assert!(desk.events.contains(&Cause::PushGaveUp { attempts }));
     assert_eq!(desk.failed, None);
-    desk.outbox.mark(&service("s"), false, desk.now());
+    desk.outbox.mark(&service("s"), false, false, desk.now());
     assert_eq!(desk.take().len(), 1);
 }
 
@@ -199,7 +199,7 @@ fn a_subscriber_that_never_answers_is_named_and_hears_of_the_next_change() {
 fn an_emptied_list_is_held_until_it_may_go() {
     let mut desk = Desk::new();
     desk.hosts.set(Some(0));
-    assert_eq!(desk.outbox.mark(&service("s"), true, desk.now()), Marked::Held);
+    assert_eq!(desk.outbox.mark(&service("s"), true, false, desk.now()), Marked::Held);
     assert_eq!(desk.take(), []);
     assert_eq!(desk.outbox.mark_empty(&service("s"), desk.now()), Marked::Queued);
     let (_, body) = desk.take_one();
@@ -221,7 +221,7 @@ fn an_empty_list_that_the_client_was_answered_with_is_pushed_without_holding() {
     let (id, body) = desk.take_one();
     assert_eq!(count(&body), 0);
     desk.ack(id);
-    assert_eq!(desk.outbox.mark(&service("s"), true, desk.now()), Marked::Queued, "it is known to be empty");
+    assert_eq!(desk.outbox.mark(&service("s"), true, false, desk.now()), Marked::Queued, "it is known to be empty");
     desk.hosts.set(Some(1));
     let (id, _) = desk.take_one();
     desk.ack(id);
@@ -231,7 +231,7 @@ fn an_empty_list_that_the_client_was_answered_with_is_pushed_without_holding() {
 #[test]
 fn a_list_that_empties_between_mark_and_send_is_not_sent() {
     let mut desk = Desk::new();
-    desk.outbox.mark(&service("s"), false, desk.now());
+    desk.outbox.mark(&service("s"), false, false, desk.now());
     desk.hosts.set(Some(0));
     assert_eq!(desk.take(), []);
     assert!(desk.outbox.state.lock().chains.is_empty());
@@ -249,7 +249,7 @@ fn the_first_push_waits_for_its_moment_unless_a_change_comes_first() {
     let mut desk = Desk::new();
     let outcome = desk.outbox.first_push(&service("s"), 50, desk.now());
     desk.act(outcome);
-    desk.outbox.mark(&service("s"), false, desk.now());
+    desk.outbox.mark(&service("s"), false, false, desk.now());
     assert_eq!(desk.take().len(), 1);
     desk.pass(50);
     assert_eq!(desk.take(), []);
@@ -258,12 +258,12 @@ fn the_first_push_waits_for_its_moment_unless_a_change_comes_first() {
 #[test]
 fn an_unsubscribed_service_is_forgotten() {
     let mut desk = Desk::new();
-    desk.outbox.mark(&service("s"), false, desk.now());
-    desk.outbox.mark(&service("t"), false, desk.now());
+    desk.outbox.mark(&service("s"), false, false, desk.now());
+    desk.outbox.mark(&service("t"), false, false, desk.now());
     desk.outbox.unsubscribed(&service("s"));
     assert_eq!(desk.take_one().1["name"], "t");
 
-    desk.outbox.mark(&service("u"), false, desk.now());
+    desk.outbox.mark(&service("u"), false, false, desk.now());
     desk.hosts.set(None);
     assert_eq!(desk.take(), [], "the core says it is not subscribed");
 }
@@ -449,7 +449,7 @@ fn a_question_is_answered_or_times_out() {
 #[test]
 fn the_setup_ack_goes_first_and_has_no_number() {
     let mut desk = Desk::new();
-    desk.outbox.mark(&service("s"), false, desk.now());
+    desk.outbox.mark(&service("s"), false, false, desk.now());
     desk.push(Target::SetupAck, "\"abilityTable\":{}");
     let all = desk.take();
     assert_eq!(all[0].1, json!({"headers":{},"abilityTable":{},"module":"m"}));
@@ -462,13 +462,13 @@ fn a_second_stream_takes_over_and_a_lost_one_keeps_what_is_owed() {
     let second = Arc::new(Slot::default());
     assert!(desk.outbox.has_other_stream(&second));
     desk.outbox.attach(&second);
-    desk.outbox.mark(&service("s"), false, desk.now());
+    desk.outbox.mark(&service("s"), false, false, desk.now());
     assert_eq!(desk.take(), [], "the first stream gets nothing any more");
     desk.outbox.detach(&desk.stream.clone());
     desk.stream = second;
     assert_eq!(desk.take().len(), 1);
     desk.outbox.detach(&desk.stream.clone());
-    desk.outbox.mark(&service("t"), false, desk.now());
+    desk.outbox.mark(&service("t"), false, false, desk.now());
     assert_eq!(desk.outbox.backlog(), 1);
 }
 
@@ -477,7 +477,7 @@ fn a_closed_outbox_takes_nothing_and_ends_its_stream() {
     let mut desk = Desk::new();
     desk.outbox.close();
     assert!(desk.stream.ended());
-    desk.outbox.mark(&service("s"), false, desk.now());
+    desk.outbox.mark(&service("s"), false, false, desk.now());
     desk.push(config(), "");
     assert_eq!((desk.take().len(), desk.outbox.backlog()), (0, 0));
 }
@@ -485,7 +485,7 @@ fn a_closed_outbox_takes_nothing_and_ends_its_stream() {
 #[test]
 fn the_connection_asks_to_be_woken_at_its_earliest_deadline_only() {
     let desk = Desk::new();
-    desk.outbox.mark(&service("s"), false, desk.now());
+    desk.outbox.mark(&service("s"), false, false, desk.now());
     let (_, outcome) =
         desk.outbox.next(&desk.stream, desk.now(), || 1, |_| Some(View { members: Bytes::new(), empty: false }));
     assert_eq!(outcome.arm, Some(15_000));

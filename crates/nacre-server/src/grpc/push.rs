@@ -232,10 +232,10 @@ impl Hub {
                     empty
                 }
             };
-            let marked = match (empty && may_empty, news) {
-                (true, _) => connection.outbox.mark_empty(service, now),
-                (false, true) => connection.outbox.mark(service, empty, now),
-                (false, false) if empty => Marked::Held,
+            let marked = match (news, empty) {
+                (true, _) => connection.outbox.mark(service, empty, may_empty, now),
+                (false, true) if may_empty => connection.outbox.mark_empty(service, now),
+                (false, true) => Marked::Held,
                 (false, false) => Marked::Idle,
             };
             match marked {
