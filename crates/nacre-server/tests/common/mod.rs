@@ -6,6 +6,7 @@ mod client;
 
 use std::{sync::Arc, time::Duration};
 
+#[allow(unused_imports, reason = "each test file uses its part")]
 pub use client::{Client, LONG, Seen, instance, ports};
 use nacre_server::{
     app::App,
