@@ -34,10 +34,14 @@ suite() { # NAME PATTERN COMMAND...
 unit() {
     suite unit '^test result: ' cargo test --workspace --locked --no-fail-fast
     suite tools '^[0-9]+ passed, ' "$python" tools/pytests.py
+    # The commands' own tests needed the binary; another build would only choose other features and start over.
+    built=1
 }
 
 # Suites drive target/debug/nacre; without it there is nothing to ask.
+built=''
 binary() {
+    [ -n "$built" ] && return
     cargo build --locked -p nacre-cli && return
     failed=$((failed + 1))
     return 1
