@@ -40,7 +40,12 @@ impl Sentence {
 /// What an event says, with its subject in front: "instance 10.0.0.1:8080:DEFAULT of DEFAULT_GROUP@@orders removed: …".
 pub fn describe(event: &Event) -> String {
     let subject = subject(&event.subject);
-    let text = sentence(&event.cause).text();
+    let mut text = sentence(&event.cause).text();
+    if let Cause::InstanceRemoved { removal: Removal::ReplacedBy { .. } } = &event.cause
+        && !event.subject.client.as_deref().is_some_and(|client| client.contains('#'))
+    {
+        text.push_str("; a connection has one address of a service, several are registered as a batch");
+    }
     if subject.is_empty() { text } else { format!("{subject}: {text}") }
 }
 

@@ -2,7 +2,11 @@
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
-use nacre_model::{Cause, ErrorCode, Event, Instance, NacosError, Now, ServiceKey, Subject, event::Removal};
+use nacre_model::{
+    Cause, ErrorCode, Event, Instance, Metadata, NacosError, Now, ServiceKey, Subject,
+    event::Removal,
+    instance::{metadata_ms, preserved},
+};
 
 use crate::{
     ClientId, Effects, HealthChecker, Naming, check_instance,
@@ -330,6 +334,8 @@ impl Naming {
     ) {
         let client = &publication.client.id;
         let was_batch = publication.entry.lock().batch;
+        // Connections do not beat: their timers mean nothing.
+        let ephemeral = client.is_ephemeral() && !client.is_connection();
         for old in before.iter().filter(|old| !after.iter().any(|new| same_address(old, new))) {
             let removal = match after.first() {
                 Some(new) if !(asked.batch && was_batch) => Removal::ReplacedBy { instance: new.identity() },
@@ -345,7 +351,15 @@ impl Naming {
                 effects.events.push(Event::new(now, subject(&slot.key, new, &other.client.id), by));
             }
             let cause = Cause::InstanceRegistered { how: asked.how.to_owned(), replaced };
-            effects.events.push(Event::new(now, about, cause));
+            effects.events.push(Event::new(now, about.clone(), cause));
+            let known = before.iter().any(|old| old.metadata == new.metadata);
+            if ephemeral
+                && !known
+                && let Some(reason) = look_like_seconds(&new.metadata)
+            {
+                let cause = Cause::Suspicious { call: asked.how.to_owned(), reason };
+                effects.events.push(Event::new(now, about, cause));
+            }
             // Its operator's record is in use again.
             if let Some(record) = state.records.get_mut(&reference(new)) {
                 record.expires = None;
@@ -492,4 +506,21 @@ fn over_limit(limit: &str, value: u64) -> NacosError {
 pub(crate) fn nothing(service: &ServiceKey, client: &ClientId, call: &str, reason: &str, now: Now) -> Event {
     let about = Subject::service(service).with_client(&client.to_string());
     Event::new(now, about, Cause::NothingChanged { call: call.to_owned(), reason: reason.to_owned() })
+}
+
+/// Timers of 2, 5 or 15 milliseconds are seconds that somebody wrote without the three zeros (case C005). They are taken as
+/// they stand, and told.
+fn look_like_seconds(metadata: &Metadata) -> Option<String> {
+    /// No client beats in earnest every tenth of a second.
+    const TOO_SHORT_MS: u64 = 100;
+    if metadata.is_empty() {
+        return None;
+    }
+    let keys = [preserved::HEART_BEAT_INTERVAL, preserved::HEART_BEAT_TIMEOUT, preserved::IP_DELETE_TIMEOUT];
+    let given: Vec<(&str, u64)> = keys.iter().filter_map(|key| Some((*key, metadata_ms(metadata, key)?))).collect();
+    if !given.iter().any(|(_, value)| (1..TOO_SHORT_MS).contains(value)) {
+        return None;
+    }
+    let named: Vec<String> = given.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    Some(format!("{} are milliseconds, but the values look like seconds", named.join(", ")))
 }

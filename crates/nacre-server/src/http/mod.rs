@@ -280,6 +280,9 @@ async fn read_params(ctx: &mut Ctx) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// The field that imports expect their archive in.
+const UPLOAD: &str = "file";
+
 async fn read_multipart(ctx: &mut Ctx, content_type: &str) -> Result<(), Refusal> {
     let bad = |error: multer::Error| NacosError::invalid(format!("the multipart body cannot be read: {error}"));
     let boundary = multer::parse_boundary(content_type).map_err(bad)?;
@@ -291,6 +294,12 @@ async fn read_multipart(ctx: &mut Ctx, content_type: &str) -> Result<(), Refusal
         match field.file_name().map(str::to_owned) {
             Some(file_name) => {
                 let data = field.bytes().await.map_err(bad)?;
+                // `curl -F content=@flow.xml` means the parameter `content`; only imports mean a file (case C089).
+                if name != UPLOAD
+                    && let Ok(text) = std::str::from_utf8(&data)
+                {
+                    ctx.params.push(&name, text);
+                }
                 ctx.params.uploads.push(Upload { name, file_name, data });
             }
             None => {

@@ -129,7 +129,8 @@ fn beta_info(item: &ConfigItem) -> Option<Value> {
         encrypted_data_key: Some(&*gray.encrypted_data_key).filter(|key| !key.is_empty()),
         tenant: names::shown_2x(&item.key.namespace),
         app_name: &gray.app_name,
-        config_type: None,
+        // The reference shows none, and who saves the form again loses it (case C045).
+        config_type: item.formal.as_ref().and_then(|formal| formal.meta.config_type.as_deref()),
     };
     serde_json::to_value(ConfigInfo4Beta { info, beta_ips: gray.rule.expr() }).ok()
 }

@@ -132,10 +132,12 @@ pub(super) fn beta(app: &App, ctx: &Ctx) -> Answer {
 
 fn found_beta(app: &App, key: &ConfigKey) -> Option<Value> {
     let item: Arc<ConfigItem> = app.configs.get(KeyRef::from(key))?;
-    item.gray(nacre_config::gray::BETA).map(|gray| gray_body(key, gray))
+    let config_type = item.formal.as_ref().and_then(|formal| formal.meta.config_type.as_deref());
+    item.gray(nacre_config::gray::BETA).map(|gray| gray_body(key, gray, config_type))
 }
 
-fn gray_body(key: &ConfigKey, gray: &GrayConfig) -> Value {
+/// A beta has the type of its config, which is what its readers are told; a form that shows none would lose it (case C045).
+fn gray_body(key: &ConfigKey, gray: &GrayConfig, config_type: Option<&str>) -> Value {
     json!(ConfigGrayInfo {
         detail: ConfigDetailInfo {
             basic: ConfigBasicInfo {
@@ -144,7 +146,7 @@ fn gray_body(key: &ConfigKey, gray: &GrayConfig) -> Value {
                 group_name: &key.group,
                 data_id: &key.data_id,
                 md5: Some(&gray.md5),
-                config_type: None,
+                config_type,
                 app_name: &gray.app_name,
                 create_time: 0,
                 modify_time: gray.modified,
