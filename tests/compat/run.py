@@ -3,146 +3,15 @@
 
     tests/compat/run.py                          all SDKs against target/debug/nacre
     tests/compat/run.py --client go --client rust
-    CLIENT=java-2.x tests/compat/run.py          a name or a generation (java-2.x = java-2.5)
+    CLIENT=java-2.x tests/compat/run.py          a name, or what several begin with (java-2.2 and java-2.5)
     tests/compat/run.py --write-docs             the table of docs/compatibility.md from the last result
 
 The result is target/compat/result.json, one row per SDK and behaviour. A missing toolchain is a failure, never a skip.
 """
 
-import argparse
-import os
-import re
-import shutil
 import sys
-import time
-from concurrent.futures import ThreadPoolExecutor
 
-from suite import behaviours, lifecycle, mixed  # noqa: F401 - lifecycle adds its flows to those of behaviours
-from suite.clients import CLIENTS, HERE, BuildError
-from suite.driver import Driver
-from suite.report import Report, load, write_docs
-from suite.server import Server, ServerError
-
-ROOT = os.path.dirname(os.path.dirname(HERE))
-
-
-def main():
-    args = arguments()
-    target = os.path.abspath(args.target)
-    result = os.path.join(target, "result.json")
-    if args.write_docs:
-        write_docs(os.path.join(ROOT, "docs", "compatibility.md"), load(result), CLIENTS, behaviours.BEHAVIOURS)
-        return 0
-    clients = chosen(args.client)
-    binary = os.path.abspath(args.binary)
-    if not os.access(binary, os.X_OK):
-        raise SystemExit(f"{binary} is not there: build it first (cargo build -p nacre-cli)")
-
-    report = Report()
-    run_dir = os.path.join(target, "run")
-    shutil.rmtree(run_dir, ignore_errors=True)
-    start = time.monotonic()
-    built = build(clients, target, report)
-    print(f"built in {time.monotonic() - start:.0f} s", flush=True)
-    if args.build_only:
-        return 1 if report.failed() else 0
-    with ThreadPoolExecutor(args.jobs) as pool:
-        list(pool.map(lambda client: alone(client, binary, run_dir, report), built))
-    if len(built) > 1:
-        together(built, binary, run_dir, report)
-    report.write(result)
-    failed = len(report.failed())
-    print(f"took {time.monotonic() - start:.0f} s; rows in {result}, logs in {run_dir}")
-    print(f"{len(report.rows) - failed} passed, {failed} failed", flush=True)
-    return 1 if failed or not report.rows else 0
-
-
-def arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--binary", default=os.path.join(ROOT, "target", "debug", "nacre"), help="the nacre to test")
-    parser.add_argument("--target", default=os.path.join(ROOT, "target", "compat"), help="where everything built goes")
-    parser.add_argument("--client", action="append", default=[], help="run this SDK only; may be repeated")
-    parser.add_argument("--jobs", type=int, default=3, help="SDKs at a time; they mostly wait")
-    parser.add_argument("--build-only", action="store_true", help="install and build the drivers, run nothing")
-    parser.add_argument("--write-docs", action="store_true", help="write the table of docs/compatibility.md and end")
-    return parser.parse_args()
-
-
-def chosen(names):
-    names = names or [name for name in os.environ.get("CLIENT", "").split(",") if name]
-    if not names:
-        return CLIENTS
-    picked = []
-    for name in names:
-        # `java-2.x` and `java` name all that begin like them.
-        wanted = re.compile(re.escape(name).replace(r"\.x", r"\.\d+") + r"(-.*)?")
-        found = [client for client in CLIENTS if wanted.fullmatch(client.name)]
-        if not found:
-            raise SystemExit(f"no SDK named {name}: there are {', '.join(client.name for client in CLIENTS)}")
-        picked.extend(client for client in found if client not in picked)
-    return picked
-
-
-def build(clients, target, report):
-    def attempt(client):
-        start = time.monotonic()
-        try:
-            client.build(target)
-            return client
-        except BuildError as failure:
-            report.add(client, "install", False, str(failure), (time.monotonic() - start) * 1000)
-            return None
-
-    with ThreadPoolExecutor(2) as pool:
-        return [client for client in pool.map(attempt, clients) if client is not None]
-
-
-def alone(client, binary, run_dir, report):
-    """The whole scenario of one SDK on a server of its own, so that one may restart without hurting another."""
-    home = os.path.join(run_dir, client.name)
-    os.makedirs(home)
-    server = Server(binary, os.path.join(home, "nacre"), os.path.join(home, "server.log"))
-    drivers = []
-
-    def start_driver(role, **target):
-        drivers.append(Driver(client, os.path.join(home, role), server, **target))
-        return drivers[-1]
-
-    session = behaviours.Session(client, server, report, start_driver)
-    try:
-        server.start()
-        session.run()
-        session.judge_log()
-    except behaviours.FlowBroken:
-        pass  # recorded: without its client objects there is nothing to run
-    except ServerError as failure:
-        report.add(client, "install", False, f"the server: {failure}")
-    finally:
-        for driver in drivers:
-            driver.kill()
-        server.kill()
-
-
-def together(clients, binary, run_dir, report):
-    home = os.path.join(run_dir, "mixed")
-    os.makedirs(home)
-    server = Server(binary, os.path.join(home, "nacre"), os.path.join(home, "server.log"))
-    cast = {}
-    try:
-        server.start()
-        for client in clients:
-            cast[client] = Driver(client, os.path.join(home, client.name), server)
-        for driver in cast.values():
-            driver.ready()
-        mixed.run(cast, server, report, f"{os.getpid():x}")
-    except Exception as failure:
-        for client in clients:
-            report.add(client, "mixed_naming", False, f"{type(failure).__name__}: {failure}")
-    finally:
-        for driver in cast.values():
-            driver.kill()
-        server.kill()
-
+from suite.main import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(__doc__))

@@ -137,7 +137,10 @@ class Driver:
         return "UP" if await self.naming.server_health() else "DOWN"
 
     async def shutdown(self, _c):
-        await self.naming.shutdown()
+        try:
+            await self.naming.shutdown()
+        except TypeError:
+            pass  # 2.0.11 closes its connection and then awaits what is nothing
         await self.config.shutdown()
 
 

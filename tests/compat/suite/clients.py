@@ -28,7 +28,7 @@ class Client:
     """One SDK in one version. `beats` tells the HTTP generation (known by beats) from the gRPC one (known by connection)."""
 
     def __init__(self, name, title, version, tools, beats=False, lacks=None, all_clusters=(), zero_weight=True,
-                 relisten_within=45, ordered=True):
+                 redo_within=45, ordered=True):
         self.name = name
         self.title = title
         self.version = version
@@ -37,7 +37,7 @@ class Client:
         self.lacks = dict(lacks or {})
         self.all_clusters = list(all_clusters)
         self.zero_weight = zero_weight
-        self.relisten_within = relisten_within
+        self.redo_within = redo_within
         self.ordered = ordered
         self.out = None
 
@@ -94,26 +94,34 @@ class JavaClient(Client):
 
 
 class GoClient(Client):
+    def __init__(self, name, version, package, **traits):
+        super().__init__(name, "Go", version, {"go": "Go 1.24 or newer"}, **traits)
+        self.package = package
+
     def _inputs(self):
         return _files(os.path.join(HERE, "go"))
 
     def _build(self):
-        self._run(["go", "build", "-o", os.path.join(self.out, "driver"), "."], os.path.join(HERE, "go"),
-                  GOFLAGS="-mod=readonly")
+        self._run(["go", "build", "-o", os.path.join(self.out, "driver"), f"./{self.package}"],
+                  os.path.join(HERE, "go"), GOFLAGS="-mod=readonly")
 
     def command(self):
         return [os.path.join(self.out, "driver")]
 
 
 class PythonClient(Client):
+    def __init__(self, name, version, **traits):
+        super().__init__(name, "Python", version, {}, **traits)
+        self.requirements = os.path.join(HERE, "python", name.replace("python", "requirements") + ".txt")
+
     def _inputs(self):
-        return [os.path.join(HERE, "python", "requirements.txt")]
+        return [self.requirements]
 
     def _build(self):
         venv = os.path.join(self.out, "venv")
         self._run([sys.executable, "-m", "venv", "--clear", venv], HERE)
         self._run([os.path.join(venv, "bin", "pip"), "install", "--disable-pip-version-check", "-r",
-                   os.path.join(HERE, "python", "requirements.txt")], HERE)
+                   self.requirements], HERE)
 
     def command(self):
         return [os.path.join(self.out, "venv", "bin", "python"), os.path.join(HERE, "python", "driver.py")]
@@ -181,27 +189,35 @@ CAS = ("cas_absent", "cas_wrong", "cas_right")
 FUZZY = ("fuzzy_naming", "fuzzy_config", "redo_fuzzy")
 ADMIN = ("service_admin", "instance_admin")
 
+# The slow ones first: they mostly wait.
 CLIENTS = [
     # It asks for changed configs once a minute only, and runs each callback in a task of its own, the newest first.
-    RustClient("rust", "Rust", "0.8.3", {"cargo": "Rust 1.85 or newer"}, relisten_within=80, ordered=False, lacks={
+    RustClient("rust", "Rust", "0.8.3", {"cargo": "Rust 1.85 or newer"}, redo_within=80, ordered=False, lacks={
         **_without(NO_BATCH_DEREGISTER, "batch_deregister"), **_without(NO_FUZZY, *FUZZY), **_without(NO_ADMIN, *ADMIN),
         "server_status": "this SDK has no call that asks",
         "remove_event": "this SDK tells its listeners nothing when a config is removed"}),
-    PythonClient("python", "Python", "3.2.0", {}, lacks={
+    # It learns from its second failed health check that its connection is gone, and redoes every half minute.
+    PythonClient("python-2.0", "2.0.11", redo_within=80, lacks={
         **_without(NO_FUZZY, *FUZZY), **_without(NO_ADMIN, *ADMIN)}),
+    PythonClient("python-3.2", "3.2.0", lacks={**_without(NO_FUZZY, *FUZZY), **_without(NO_ADMIN, *ADMIN)}),
     JavaClient("java-1.4", "1.4.8", beats=True, lacks={
         **_without(NO_BATCH, *BATCH), **_without(NO_CAS, *CAS), **_without(NO_FUZZY, *FUZZY),
-        "killed": BEATS_ONLY, "main_port": HTTP_ONLY}),
+        **_without(HTTP_ONLY, "main_port"), **_without(BEATS_ONLY, "killed")}),
+    JavaClient("java-2.2", "2.2.0", lacks=_without(NO_FUZZY, *FUZZY)),
     JavaClient("java-2.5", "2.5.1", lacks=_without(NO_FUZZY, *FUZZY)),
     JavaClient("java-3.1", "3.1.1"),
     JavaClient("java-3.2", "3.2.1-2026.03.30"),
-    GoClient("go", "Go", "2.3.5", {"go": "Go 1.24 or newer"}, lacks={
+    GoClient("go-1.1", "1.1.6", "v1", beats=True, lacks={
+        **_without(NO_BATCH, *BATCH), **_without(NO_CAS, *CAS), **_without(NO_FUZZY, *FUZZY),
+        **_without(NO_ADMIN, "service_admin"), **_without(HTTP_ONLY, "main_port"), **_without(BEATS_ONLY, "killed"),
+        "server_status": "this SDK has no call that asks"}),
+    GoClient("go-2.3", "2.3.5", "v2", lacks={
         **_without(NO_BATCH_DEREGISTER, "batch_deregister"), **_without(NO_FUZZY, *FUZZY),
         **_without(NO_ADMIN, *ADMIN)}),
+    # Its subscriptions without a cluster ask for DEFAULT, and a weight of 0 becomes 1 inside the SDK.
     NodeClient("node", "Node", "2.6.3", {"node": "Node 18 or newer", "npm": "npm 8 or newer"}, beats=True,
-               # Its subscriptions without a cluster ask for DEFAULT, and a weight of 0 becomes 1 inside the SDK.
                all_clusters=("DEFAULT", "C2"), zero_weight=False, lacks={
                    **_without(NO_BATCH, *BATCH), **_without(NO_CAS, *CAS), **_without(NO_FUZZY, *FUZZY),
-                   **_without(NO_ADMIN, *ADMIN), "killed": BEATS_ONLY, "main_port": HTTP_ONLY,
+                   **_without(NO_ADMIN, *ADMIN), **_without(HTTP_ONLY, "main_port"), **_without(BEATS_ONLY, "killed"),
                    "empty_push": "this SDK ignores empty lists by design"}),
 ]

@@ -1,11 +1,12 @@
 """The rows about time and failure: the server goes away and comes back, a client freezes, thaws, leaves."""
 
-from .behaviours import (AT_ONCE, BEAT_TIMERS, GROUP, REDO_WITHIN, SILENCE_WITHIN, UTF8, addresses, among, equal,
+from .behaviours import (AT_ONCE, BEAT_TIMERS, GROUP, SILENCE_WITHIN, UTF8, addresses, among, equal,
                          exactly, flow, instance)
 from .server import HOST
 
 
-@flow("restart_data", "restart_redo", "restart_push", "crash_data", "crash_redo", "crash_push", "redo_listen", "redo_fuzzy")
+@flow("restart_data", "restart_redo", "restart_push", "crash_data", "crash_redo", "crash_push", "redo_listen",
+      "redo_fuzzy")
 def restarts(s):
     scene = Scene(s)
     scene.set()
@@ -24,7 +25,7 @@ def restarts(s):
     with s.row("redo_listen"):
         scene.publish("after the crash")
         s.consumer.last("scene", lambda e: e.get("content") == scene.content, "the content published after the crash",
-                        within=s.client.relisten_within)
+                        within=s.client.redo_within)
     if s.offers("redo_fuzzy"):
         with s.row("redo_fuzzy"):
             scene.fuzzy_after_restart()
@@ -79,18 +80,20 @@ class Scene:
             s.eventually(lambda: addresses(s.server.hosts(self.service["service"], GROUP)) == ["10.9.6.1", "10.9.6.2"],
                          "provider and consumer registered again")
             if s.offers("batch_register"):
-                s.eventually(lambda: len(s.server.hosts(self.batch["service"], GROUP)) == 3, "the batch registered again")
+                s.eventually(lambda: len(s.server.hosts(self.batch["service"], GROUP)) == 3,
+                             "the batch registered again")
         with s.row(f"{after}_push"):
             self.here = dict(self.here, metadata={"after": after})
             s.accepted(lambda: s.provider.call("register", instance=self.here, **self.service), "registering again")
-            s.consumer.last("scene-hosts", exactly(self.here, self.there), "a change after the restart", within=REDO_WITHIN)
+            s.consumer.last("scene-hosts", exactly(self.here, self.there), "a change after the restart",
+                            within=s.client.redo_within)
 
     def fuzzy_after_restart(self):
         s = self.s
         late = {"service": s.name("redo.late"), "group": GROUP}
         s.provider.call("register", instance=self.here, **late)
         s.consumer.some("scene-fuzzy", lambda e: e["change"] == ["ADD_SERVICE", late["service"]], "the new service",
-                        within=REDO_WITHIN)
+                        within=s.client.redo_within)
         s.provider.call("deregister", instance=self.here, **late)
 
     def strike(self):

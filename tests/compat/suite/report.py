@@ -82,7 +82,7 @@ def _table(rows, clients, behaviours):
         cells = [_cell(client, behaviour, results, notes) for client in clients]
         lines.append(f"| {behaviour.title} | " + " | ".join(cells) + " |")
     lines.append("")
-    lines.extend(f"{number}. Not offered: {note}." for number, note in enumerate(notes, 1))
+    lines.extend(f"{number}. {note[0].upper()}{note[1:]}." for number, note in enumerate(notes, 1))
     return "\n".join(lines) + "\n"
 
 
