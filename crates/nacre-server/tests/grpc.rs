@@ -7,7 +7,7 @@ mod common;
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::{Client, LONG, Server, ports};
+use common::{Client, LONG, Server, instance, ports};
 use nacre_wire::grpc::Payload;
 use serde_json::json;
 use tokio::{
@@ -284,6 +284,20 @@ async fn a_client_is_asked_about_its_listeners() {
         json!({"resultCode":200,"requestId":push.body["requestId"],"metrics":{"me":"{\"listenConfigSize\":1}"}});
     client.say("ClientConfigMetricResponse", answer).await;
     assert_eq!(asking.await.unwrap()["me"], "{\"listenConfigSize\":1}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refusals_are_on_record() {
+    let server = Server::start(&[]).await;
+    let client = server.client("naming").await;
+    let mut body = instance("registerInstance", "s", 1);
+    body["instance"]["metadata"] = json!({"k": "v".repeat(1024)});
+    let answer = client.call("InstanceRequest", body).await;
+    let text = "Param check invalid:Param 'Metadata' is illegal, the param length should not exceed 1024.";
+    assert_eq!((&answer.body["errorCode"], &answer.body["message"]), (&json!(400), &json!(text)));
+    client.call("ConfigPublishRequest", json!({"dataId":"d","group":"G","content":" "})).await;
+    assert_eq!(server.kinds(&client.id().await), ["clientConnected", "refused", "refused"]);
     server.stop().await;
 }
 

@@ -52,7 +52,7 @@ impl Call<'_> {
 }
 
 /// What a request type does. [`run`] puts it behind the steps that depend on its body.
-pub trait Operation: DeserializeOwned + Send {
+pub trait Operation: DeserializeOwned + Send + Sync {
     /// Type name of the answer.
     const RESPONSE: &'static str;
     /// Fields of the answer besides the envelope.
@@ -63,11 +63,16 @@ pub trait Operation: DeserializeOwned + Send {
         None
     }
 
+    /// What it is about, for the journal when it is refused.
+    fn subject(&self) -> Subject {
+        Subject::default()
+    }
+
     /// The parameter check of what it says.
     fn check(&self, metadata_length: usize) -> Result<(), String>;
 
     /// Does it. An error is answered as the reference answers a thrown exception.
-    fn run(self, call: &Call<'_>) -> impl Future<Output = Result<Reply, NacosError>> + Send;
+    fn run(&self, call: &Call<'_>) -> impl Future<Output = Result<Reply, NacosError>> + Send;
 }
 
 /// A handler's answer: envelope and fields as JSON.
@@ -76,16 +81,18 @@ pub struct Reply {
     body: Bytes,
     /// `errorCode`, for the metrics.
     code: i32,
+    /// Why a write was refused.
+    reason: Option<String>,
 }
 
 impl Reply {
     pub fn new<T: Serialize>(envelope: &Envelope, fields: &T) -> Self {
-        Self { body: json(envelope, fields), code: envelope.error_code }
+        Self { body: json(envelope, fields), code: envelope.error_code, reason: None }
     }
 
     /// Of fields that are JSON text already.
     pub fn ready_made(envelope: &Envelope, members: &[u8]) -> Self {
-        Self { body: answer_members(envelope, members), code: envelope.error_code }
+        Self { body: answer_members(envelope, members), code: envelope.error_code, reason: None }
     }
 
     pub fn ok<T: Serialize>(fields: &T) -> Self {
@@ -94,7 +101,8 @@ impl Reply {
 
     /// A failure of the request's own response type; other fields have their defaults.
     pub fn typed<T: Serialize + Default>(code: i32, message: impl Into<String>) -> Self {
-        Self::new(&Envelope::fail(code, message), &T::default())
+        let message = message.into();
+        Self { reason: Some(message.clone()), ..Self::new(&Envelope::fail(code, message), &T::default()) }
     }
 }
 
@@ -170,18 +178,21 @@ pub(super) fn run<O: Operation>(call: Call<'_>) -> Answering<'_> {
         let now = call.app.clock.now();
         call.connection.touch(now);
         if let Some(text) = unknown_namespace(call.app, &operation) {
-            refused(&call, ErrorCode::NAMESPACE_NOT_EXIST.code, &text);
+            refused(&call, operation.subject(), ErrorCode::NAMESPACE_NOT_EXIST.code, &text);
             return typed::<O>(ErrorCode::NAMESPACE_NOT_EXIST.code, text);
         }
         if call.app.settings.param_check
             && let Err(text) = operation.check(call.app.settings.metadata_length)
         {
             let message = format!("Param check invalid:{text}");
-            refused(&call, 400, &message);
+            refused(&call, operation.subject(), 400, &message);
             return typed::<O>(400, message);
         }
         match operation.run(&call).await {
-            Ok(Reply { body, code }) => {
+            Ok(Reply { body, code, reason }) => {
+                if let Some(reason) = reason {
+                    refused(&call, operation.subject(), code, &reason);
+                }
                 if code == OVER_THRESHOLD {
                     tokio::time::sleep(SLOW_DOWN).await;
                 }
@@ -189,7 +200,7 @@ pub(super) fn run<O: Operation>(call: Call<'_>) -> Answering<'_> {
             }
             Err(error) => {
                 let message = error.client_text();
-                refused(&call, error.status, &message);
+                refused(&call, operation.subject(), error.status, &message);
                 error_response(&Envelope::thrown(error.status, message))
             }
         }
@@ -211,11 +222,19 @@ fn unknown_namespace<O: Operation>(app: &App, operation: &O) -> Option<String> {
     Some(format!("Namespace '{namespace}' does not exist. Please create the namespace first."))
 }
 
+/// Longest text of a client's that the journal keeps.
+const KEPT: usize = 300;
+
+/// As much of a text as the journal keeps.
+pub fn short(text: &str) -> String {
+    text.chars().take(KEPT).collect()
+}
+
 /// What was refused, by whom it was asked, and why: for the journal.
-pub(super) fn refused(call: &Call<'_>, code: i32, reason: &str) {
-    let cause = Cause::Refused { call: call.payload.type_name().to_owned(), code, reason: reason.to_owned() };
-    let subject = Subject::client(call.connection.id());
-    call.app.journal.record(Event::new(call.app.clock.now(), subject, cause));
+fn refused(call: &Call<'_>, subject: Subject, code: i32, reason: &str) {
+    let cause = Cause::Refused { call: call.payload.type_name().to_owned(), code, reason: short(reason) };
+    let subject = subject.with_client(call.connection.id());
+    call.app.effects.event(Event::new(call.app.clock.now(), subject, cause));
 }
 
 /// The default limit, for tests.

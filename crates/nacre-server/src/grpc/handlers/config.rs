@@ -19,7 +19,13 @@ use nacre_wire::grpc::{
     envelope::Nothing,
 };
 
-use super::super::dispatch::{Call, Operation, Reply};
+use super::super::dispatch::{Call, Operation, Reply, short};
+
+/// The config a request names, for the journal.
+fn about(data_id: &Option<String>, group: &Option<String>, tenant: &Option<String>) -> Subject {
+    let text = |part: &Option<String>| short(part.as_deref().unwrap_or_default());
+    Subject::config(&ConfigKey::new(&text(tenant), &text(group), &text(data_id)))
+}
 
 /// The parameter check of a config's names.
 fn check_names(
@@ -39,11 +45,15 @@ impl Operation for ConfigQueryRequest {
         self.tenant.as_deref()
     }
 
+    fn subject(&self) -> Subject {
+        about(&self.data_id, &self.group, &self.tenant)
+    }
+
     fn check(&self, length: usize) -> Result<(), String> {
         check_names(self.data_id.as_deref(), self.group.as_deref(), self.tenant.as_deref(), length)
     }
 
-    async fn run(self, call: &Call<'_>) -> Result<Reply, NacosError> {
+    async fn run(&self, call: &Call<'_>) -> Result<Reply, NacosError> {
         let (Some(data_id), Some(group)) = (&self.data_id, &self.group) else {
             let name = if self.data_id.is_none() { "dataId" } else { "group" };
             return Ok(Reply::typed::<Self::Fields>(500, format!("invalid {name} : null")));
@@ -99,11 +109,15 @@ impl Operation for ConfigPublishRequest {
         self.tenant.as_deref()
     }
 
+    fn subject(&self) -> Subject {
+        about(&self.data_id, &self.group, &self.tenant)
+    }
+
     fn check(&self, length: usize) -> Result<(), String> {
         check_names(self.data_id.as_deref(), self.group.as_deref(), self.tenant.as_deref(), length)
     }
 
-    async fn run(self, call: &Call<'_>) -> Result<Reply, NacosError> {
+    async fn run(&self, call: &Call<'_>) -> Result<Reply, NacosError> {
         if let Err(error) = config_check::key(self.data_id.as_deref(), self.group.as_deref())
             .and_then(|()| config_check::content(self.content.as_deref(), call.app.settings.max_content))
         {
@@ -137,7 +151,7 @@ impl Operation for ConfigPublishRequest {
             rules: call.app.settings.config_rules.clone(),
             cas_md5: self.cas_md5.clone().filter(|md5| !md5.trim().is_empty()),
             meta,
-            ..Publish::new(key, self.content.unwrap_or_default())
+            ..Publish::new(key, self.content.as_deref().unwrap_or_default())
         };
         match call.app.write_config(ConfigCommand::Publish(Box::new(publish))).await {
             Ok(_) => Ok(Reply::ok(&Nothing {})),
@@ -158,12 +172,16 @@ impl Operation for ConfigRemoveRequest {
         self.tenant.as_deref()
     }
 
+    fn subject(&self) -> Subject {
+        about(&self.data_id, &self.group, &self.tenant)
+    }
+
     fn check(&self, length: usize) -> Result<(), String> {
         check_names(self.data_id.as_deref(), self.group.as_deref(), self.tenant.as_deref(), length)
     }
 
     /// Failures have code 0, as recorded.
-    async fn run(self, call: &Call<'_>) -> Result<Reply, NacosError> {
+    async fn run(&self, call: &Call<'_>) -> Result<Reply, NacosError> {
         if let Err(error) = config_check::key(self.data_id.as_deref(), self.group.as_deref())
             .and_then(|()| config_check::tag(self.tag.as_deref()))
         {
@@ -205,7 +223,7 @@ impl Operation for ConfigBatchListenRequest {
         Ok(())
     }
 
-    async fn run(self, call: &Call<'_>) -> Result<Reply, NacosError> {
+    async fn run(&self, call: &Call<'_>) -> Result<Reply, NacosError> {
         let Some(contexts) = self.contexts.as_deref() else {
             return Err(NacosError::server("configListenContexts is null"));
         };

@@ -48,8 +48,8 @@ impl Operation for ConfigWatch {
         Ok(())
     }
 
-    async fn run(self, call: &Call<'_>) -> Result<Reply, NacosError> {
-        let Self(request) = self;
+    async fn run(&self, call: &Call<'_>) -> Result<Reply, NacosError> {
+        let request = &self.0;
         let Some(pattern) = request.pattern.as_deref() else {
             return Err(NacosError::server("groupKeyPattern is null"));
         };
@@ -66,7 +66,7 @@ impl Operation for ConfigWatch {
             _ => return Ok(Reply::ok(&Nothing {})),
         }
         let configs = &call.app.configs;
-        let received = received(&request);
+        let received = received(request);
         let watched = call.app.config_fuzzy.watch(connection.id(), pattern, &received, request.initializing, configs);
         if is_gone(call) {
             call.app.config_fuzzy.cancel(connection.id(), pattern);
@@ -122,8 +122,8 @@ impl Operation for NamingWatch {
         Ok(())
     }
 
-    async fn run(self, call: &Call<'_>) -> Result<Reply, NacosError> {
-        let Self(request) = self;
+    async fn run(&self, call: &Call<'_>) -> Result<Reply, NacosError> {
+        let request = &self.0;
         let Some(pattern) = request.pattern.as_deref() else {
             return Err(NacosError::server("groupKeyPattern is null"));
         };
@@ -140,7 +140,7 @@ impl Operation for NamingWatch {
             Some(other) => return Err(NacosError::invalid(format!("Unsupported request type {other}"))),
             None => return Err(NacosError::server("the watch type is null")),
         }
-        let received = received(&request);
+        let received = received(request);
         let watched = call.app.naming.fuzzy_watch(&client, pattern, &received, request.initializing);
         if is_gone(call) {
             call.app.naming.fuzzy_cancel(&client, pattern);

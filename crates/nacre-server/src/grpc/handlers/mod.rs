@@ -26,7 +26,7 @@ impl Operation for HealthCheck {
         Ok(())
     }
 
-    async fn run(self, _call: &Call<'_>) -> Result<Reply, NacosError> {
+    async fn run(&self, _call: &Call<'_>) -> Result<Reply, NacosError> {
         Ok(Reply::ok(&Nothing {}))
     }
 }

@@ -1,7 +1,7 @@
 //! Module `naming`: instances, queries, subscriptions.
 
 use nacre_model::{
-    Instance, InstanceId, NacosError, ServiceKey,
+    Instance, InstanceId, NacosError, ServiceKey, Subject,
     check::{self, ParamInfo},
 };
 use nacre_naming::{NamingCommand, Page, Query, ServiceView, Subscription, check_instance};
@@ -16,7 +16,7 @@ use nacre_wire::grpc::{
 use serde::Deserialize;
 
 use super::super::{
-    dispatch::{Call, Operation, Reply},
+    dispatch::{Call, Operation, Reply, short},
     push::service_info,
 };
 
@@ -43,6 +43,25 @@ fn names<'a>(namespace: &'a Option<String>, group: &'a Option<String>, name: &'a
         group: group.as_deref(),
         service: name.as_deref(),
         ..ParamInfo::default()
+    }
+}
+
+/// The service and instance a request names, for the journal.
+fn about(
+    namespace: &Option<String>,
+    group: &Option<String>,
+    name: &Option<String>,
+    instance: Option<&InstanceBody>,
+) -> Subject {
+    let text = |part: &Option<String>| short(part.as_deref().unwrap_or_default());
+    let subject = Subject::service(&ServiceKey::new(&text(namespace), &text(group), &text(name)));
+    match instance {
+        Some(instance) => {
+            let cluster = instance.cluster_name.as_deref().filter(|name| !name.trim().is_empty());
+            let cluster = cluster.unwrap_or(nacre_model::DEFAULT_CLUSTER);
+            subject.with_instance(&short(&format!("{}:{}:{cluster}", text(&instance.ip), instance.port)))
+        }
+        None => subject,
     }
 }
 
@@ -102,6 +121,10 @@ impl Operation for InstanceRequest {
         self.namespace.as_deref()
     }
 
+    fn subject(&self) -> Subject {
+        about(&self.namespace, &self.group_name, &self.service_name, self.instance.as_ref())
+    }
+
     fn check(&self, length: usize) -> Result<(), String> {
         let info = names(&self.namespace, &self.group_name, &self.service_name);
         match &self.instance {
@@ -110,7 +133,7 @@ impl Operation for InstanceRequest {
         }
     }
 
-    async fn run(self, call: &Call<'_>) -> Result<Reply, NacosError> {
+    async fn run(&self, call: &Call<'_>) -> Result<Reply, NacosError> {
         let (namespace, group) = (self.namespace.as_deref(), self.group_name.as_deref());
         let key = service(namespace, group, self.service_name.as_deref())?;
         let client = call.connection.client_id();
@@ -142,12 +165,16 @@ impl Operation for Persistent {
         self.0.namespace.as_deref()
     }
 
+    fn subject(&self) -> Subject {
+        self.0.subject()
+    }
+
     fn check(&self, length: usize) -> Result<(), String> {
         self.0.check(length)
     }
 
-    async fn run(self, call: &Call<'_>) -> Result<Reply, NacosError> {
-        let Self(request) = self;
+    async fn run(&self, call: &Call<'_>) -> Result<Reply, NacosError> {
+        let request = &self.0;
         let (namespace, group) = (request.namespace.as_deref(), request.group_name.as_deref());
         let key = service(namespace, group, request.service_name.as_deref())?;
         let body = || request.instance.as_ref().ok_or_else(|| NacosError::server("the instance is null"));
@@ -177,6 +204,10 @@ impl Operation for BatchInstanceRequest {
         self.namespace.as_deref()
     }
 
+    fn subject(&self) -> Subject {
+        about(&self.namespace, &self.group_name, &self.service_name, None)
+    }
+
     fn check(&self, length: usize) -> Result<(), String> {
         let info = names(&self.namespace, &self.group_name, &self.service_name);
         check::check(&info, length)?;
@@ -189,7 +220,7 @@ impl Operation for BatchInstanceRequest {
         Ok(())
     }
 
-    async fn run(self, call: &Call<'_>) -> Result<Reply, NacosError> {
+    async fn run(&self, call: &Call<'_>) -> Result<Reply, NacosError> {
         let (namespace, group) = (self.namespace.as_deref(), self.group_name.as_deref());
         let key = service(namespace, group, self.service_name.as_deref())?;
         match self.kind.as_deref() {
@@ -219,13 +250,17 @@ impl Operation for ServiceQueryRequest {
         self.namespace.as_deref()
     }
 
+    fn subject(&self) -> Subject {
+        about(&self.namespace, &self.group_name, &self.service_name, None)
+    }
+
     fn check(&self, length: usize) -> Result<(), String> {
         let info = names(&self.namespace, &self.group_name, &self.service_name);
         check::check(&ParamInfo { clusters: self.cluster.as_deref(), ..info }, length)
     }
 
     /// Missing names are the names of nothing.
-    async fn run(self, call: &Call<'_>) -> Result<Reply, NacosError> {
+    async fn run(&self, call: &Call<'_>) -> Result<Reply, NacosError> {
         let namespace = given(self.namespace.as_deref())?;
         let (group, name) = (self.group_name.as_deref(), self.service_name.as_deref());
         let key = ServiceKey::new(namespace, group.unwrap_or_default(), name.unwrap_or_default());
@@ -252,7 +287,7 @@ impl Operation for ServiceListRequest {
     }
 
     /// `serviceName` and `selector` are ignored, as in the reference.
-    async fn run(self, call: &Call<'_>) -> Result<Reply, NacosError> {
+    async fn run(&self, call: &Call<'_>) -> Result<Reply, NacosError> {
         let namespace = given(self.namespace.as_deref())?;
         if self.page_size < 0 {
             return Err(NacosError::server(format!("pageSize {} is negative", self.page_size)));
@@ -279,12 +314,16 @@ impl Operation for SubscribeServiceRequest {
         self.namespace.as_deref()
     }
 
+    fn subject(&self) -> Subject {
+        about(&self.namespace, &self.group_name, &self.service_name, None)
+    }
+
     fn check(&self, length: usize) -> Result<(), String> {
         let info = names(&self.namespace, &self.group_name, &self.service_name);
         check::check(&ParamInfo { clusters: self.clusters.as_deref(), ..info }, length)
     }
 
-    async fn run(self, call: &Call<'_>) -> Result<Reply, NacosError> {
+    async fn run(&self, call: &Call<'_>) -> Result<Reply, NacosError> {
         let (namespace, group) = (self.namespace.as_deref(), self.group_name.as_deref());
         let key = service(namespace, group, self.service_name.as_deref())?;
         let connection = call.connection;
