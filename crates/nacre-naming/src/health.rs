@@ -55,6 +55,8 @@ pub enum ProbeOutcome {
     SqlError(String),
     /// Anything else that went wrong.
     Failed(String),
+    /// This server could not ask (out of file handles): says nothing about the instance.
+    NotMade,
 }
 
 /// A persistent instance and how its cluster is checked, as the registry has it.
@@ -104,6 +106,7 @@ enum Verdict {
 }
 
 /// What an outcome says about the pace of checks.
+#[derive(Clone, Copy)]
 enum Pace {
     RoundTrip,
     /// The other side is slow or busy: as if the round trip had taken twice the interval.
@@ -161,12 +164,15 @@ impl HealthChecks {
         target.in_flight = false;
         let switches = naming.switches();
         let checker = target.cluster.health_checker.clone();
-        let (verdict, pace, reason) = judge(&checker, outcome);
-        adapt(&mut target.state, &checker, &switches, pace, round_trip_ms);
+        let judged = (*outcome != ProbeOutcome::NotMade).then(|| judge(&checker, outcome));
+        if let Some((_, pace, _)) = &judged {
+            adapt(&mut target.state, &checker, &switches, *pace, round_trip_ms);
+        }
         // The next probe follows one interval after this one ended.
         self.queue.remove(&(target.due, id.clone()));
         target.due = now.mono + target.state.interval_ms;
         self.queue.insert((target.due, id.clone()));
+        let (verdict, _, reason) = judged?;
 
         let state = &mut target.state;
         state.last_rt_ms = round_trip_ms;

@@ -14,7 +14,6 @@ use nacre_journal::Journal;
 use nacre_model::{Cause, ErrorCode, Event, NacosError, Subject};
 use nacre_naming::{Naming, NamingCommand, NamingReply};
 use nacre_store::{DirLock, Store, StoreError};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -26,6 +25,7 @@ use crate::{
     machine::MachineReader,
     metrics::Metrics,
     properties::Properties,
+    room::Room,
     state::{Command, Reply},
     udp::Udp,
     workers::Workers,
@@ -81,7 +81,7 @@ pub struct App {
     /// Set once the log is replayed and the doors are open.
     pub started: AtomicBool,
     /// Places for connections of all doors.
-    pub room: Arc<Semaphore>,
+    pub room: Arc<Room>,
     /// Held for as long as this process owns the data directory.
     pub lock: DirLock,
 }

@@ -18,6 +18,7 @@ pub mod machine;
 pub mod metrics;
 pub mod properties;
 pub mod retention;
+pub mod room;
 pub mod run;
 pub mod state;
 pub mod udp;

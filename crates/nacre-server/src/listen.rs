@@ -15,7 +15,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{app::App, grpc, http, long_line::LongLine};
+use crate::{app::App, grpc, http, long_line::LongLine, room::Seat};
 
 /// The start of every HTTP/2 connection.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -55,31 +55,34 @@ pub async fn accept(app: Arc<App>, listener: TcpListener, door: Door) {
             Err(error) => {
                 // Out of file handles, or a connection that died in the queue: the listener itself is fine.
                 tracing::warn!(%error, "accept failed");
-                if error.raw_os_error().is_some_and(|code| code == 24 || code == 23) {
-                    let cause = Cause::LimitHit { limit: "file handles".into(), value: 0 };
-                    app.journal.record(Event::new(app.clock.now(), Subject::default(), cause));
+                if is_out_of_files(&error) {
+                    app.room.out_of_files(&app.clock, &app.journal);
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
                 continue;
             }
         };
-        let Ok(permit) = app.room.clone().try_acquire_owned() else {
-            let cause = Cause::LimitHit { limit: "CONNECTIONS".into(), value: app.settings.max_connections as u64 };
-            app.journal.record(Event::new(app.clock.now(), Subject::client(&peer.to_string()), cause));
-            continue;
-        };
+        let Some(seat) = app.room.seat(&app.clock, &app.journal).await else { continue };
         let app = app.clone();
         tokio::spawn(async move {
             let _ = stream.set_nodelay(true);
-            serve(app, stream, peer, door).await;
-            drop(permit);
+            serve(app, stream, peer, door, seat).await;
         });
     }
 }
 
-async fn serve(app: Arc<App>, stream: TcpStream, peer: SocketAddr, door: Door) {
+/// The process or the machine has no file handle left.
+pub fn is_out_of_files(error: &io::Error) -> bool {
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
+}
+
+/// Serves a connection to its end; its seat is free then.
+async fn serve(app: Arc<App>, stream: TcpStream, peer: SocketAddr, door: Door, seat: Seat) {
     let mut first = [0u8; PREFACE.len()];
-    let Ok(Ok(seen)) = timeout(FIRST_BYTE, peek_enough(&stream, &mut first)).await else { return };
+    let speaks = timeout(FIRST_BYTE, peek_enough(&stream, &mut first));
+    let Some(Ok(Ok(seen))) = seat.silent(speaks).await else { return };
     let first = &first[..seen];
     if first.is_empty() {
         return;

@@ -14,7 +14,6 @@ use nacre_model::{Cause, Event, Subject};
 use nacre_naming::Naming;
 use nacre_store::{DirLock, Store, StoreError, StoreEvent, StoreOptions};
 use thiserror::Error;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -29,6 +28,7 @@ use crate::{
     metrics::Metrics,
     properties::Properties,
     retention,
+    room::Room,
     state::Machine,
     udp::Udp,
     workers::Workers,
@@ -110,7 +110,7 @@ pub async fn start(props: Properties) -> Result<Arc<App>, RunError> {
         router: Router::new(&settings.context),
         workers: Workers::new(clock.clone(), journal.clone(), draining.clone()),
         started: AtomicBool::new(false),
-        room: Arc::new(Semaphore::new(settings.max_connections)),
+        room: Arc::new(Room::new(settings.max_connections)),
         lock,
         props,
         settings,

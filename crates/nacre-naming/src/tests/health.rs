@@ -120,6 +120,18 @@ fn hard_failures_and_time_outs_slow_checks_down() {
 }
 
 #[test]
+fn a_probe_that_this_server_could_not_make_says_nothing() {
+    // C087: out of file handles ourselves.
+    let mut bench = Bench::new("TCP");
+    for _ in 0..20 {
+        bench.probe(&ProbeOutcome::NotMade, 1);
+    }
+    assert!(bench.healthy());
+    bench.probe(&ProbeOutcome::Unreachable("refused".into()), 1);
+    assert!(!bench.healthy());
+}
+
+#[test]
 fn a_probe_that_does_not_come_back_is_not_repeated() {
     let mut bench = Bench::new("TCP");
     assert_eq!(bench.due().len(), 1);

@@ -19,7 +19,7 @@ use nacre_naming::{HealthChecker, HealthChecks, NamingCommand, Probe, ProbeOutco
 use parking_lot::Mutex;
 use tokio::{net::TcpStream, time::timeout};
 
-use crate::{app::App, workers::Pulse};
+use crate::{app::App, listen::is_out_of_files, workers::Pulse};
 
 /// How often the core is asked for probes that are due.
 const ROUND: Duration = Duration::from_millis(100);
@@ -112,6 +112,7 @@ async fn connect(probe: &Probe) -> Result<TcpStream, ProbeOutcome> {
     };
     match timeout(Duration::from_millis(probe.connect_timeout_ms), connecting).await {
         Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(error)) if is_out_of_files(&error) => Err(ProbeOutcome::NotMade),
         Ok(Err(error)) => Err(ProbeOutcome::Unreachable(error.to_string())),
         Err(_) => Err(ProbeOutcome::TimedOut),
     }
