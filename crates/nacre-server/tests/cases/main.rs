@@ -9,6 +9,7 @@ mod common;
 mod configs;
 mod identity;
 mod listing;
+mod polls;
 mod protection;
 mod pushes;
 mod robust;
