@@ -1,3 +1,4 @@
+use nacre_model::ConfigKey;
 use nacre_wire::grpc::lenient::parse;
 use serde_json::{Value, json};
 

@@ -8,210 +8,19 @@
 //!
 //! Nothing here reads a clock or sends: what follows from a call is an [`Outcome`].
 
-use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+mod state;
+mod target;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::task::AtomicWaker;
-use nacre_model::{Cause, ConfigKey, Event, Now, ServiceKey, Subject, limits};
+use nacre_model::{Cause, Event, Now, ServiceKey, Subject, limits};
 use nacre_wire::grpc::{Ack, envelope};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-/// Which module's fuzzy watch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Domain {
-    Config,
-    Naming,
-}
-
-/// Something a connection can be told.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Target {
-    /// Nobody acknowledges it.
-    SetupAck,
-    Detection,
-    /// A question of ours with an answer somebody waits for.
-    Ask(u64),
-    Service(ServiceKey),
-    Config(ConfigKey),
-    /// Batch of a fuzzy watch's sync; 0 is the finish message.
-    Sync(Domain, Arc<str>, usize),
-    /// A key that came or went under a fuzzy watch.
-    Change(Domain, Arc<str>),
-}
-
-/// The text of a push but for its `requestId`.
-#[derive(Clone, Debug)]
-pub struct Load {
-    pub type_name: &'static str,
-    pub module: &'static str,
-    /// Made by [`envelope::members`].
-    pub members: Bytes,
-}
-
-/// A service as it is now for this connection.
-#[derive(Clone, Debug)]
-pub struct View {
-    pub members: Bytes,
-    pub empty: bool,
-}
-
-/// Times and limits of retries; milliseconds.
-#[derive(Clone, Copy, Debug)]
-pub struct Rules {
-    /// `nacos.naming.push.pushTaskTimeout`.
-    pub naming_ack: u64,
-    /// `nacos.naming.push.pushTaskRetryDelay`.
-    pub naming_retry: u64,
-    /// `nacos.config.push.timeout`.
-    pub config_ack: u64,
-    /// `nacos.config.push.maxRetryTime`.
-    pub config_tries: u32,
-    /// Time for the answer to a detection.
-    pub detection_ack: u64,
-    /// Shortest time between two notifications of one config to one client.
-    pub config_gap: u64,
-}
-
-impl Default for Rules {
-    fn default() -> Self {
-        Self {
-            naming_ack: 5_000,
-            naming_retry: 1_000,
-            config_ack: 3_000,
-            config_tries: limits::PUSH_RETRIES_CONFIG as u32,
-            detection_ack: 5_000,
-            config_gap: 50,
-        }
-    }
-}
-
-impl Rules {
-    fn is_config(target: &Target) -> bool {
-        matches!(target, Target::Config(_) | Target::Sync(Domain::Config, ..) | Target::Change(Domain::Config, _))
-    }
-
-    /// How long an acknowledgement may take; `None`: none is expected, or the wait began when it was asked for.
-    fn ack_limit(&self, target: &Target) -> Option<u64> {
-        match target {
-            Target::SetupAck | Target::Detection | Target::Ask(_) => None,
-            target if Self::is_config(target) => Some(self.config_ack),
-            _ => Some(self.naming_ack),
-        }
-    }
-
-    fn retry_after(&self, target: &Target, failed: u32) -> u64 {
-        if Self::is_config(target) { 2_000 * u64::from(failed) } else { self.naming_retry }
-    }
-
-    fn tries(&self, target: &Target) -> u32 {
-        if Self::is_config(target) { self.config_tries } else { limits::PUSH_RETRIES_NAMING as u32 }
-    }
-}
-
-/// The stream that carries the pushes of a connection.
-#[derive(Debug, Default)]
-pub struct Slot {
-    pub waker: AtomicWaker,
-    ended: AtomicBool,
-    /// The server ended it, not the client.
-    cut: AtomicBool,
-}
-
-impl Slot {
-    /// Completes the stream.
-    pub fn end(&self) {
-        self.ended.store(true, Ordering::Release);
-        self.waker.wake();
-    }
-
-    pub fn ended(&self) -> bool {
-        self.ended.load(Ordering::Acquire)
-    }
-
-    /// Ends the stream in an error. A stream that completes is no sign of trouble to every client: the Python SDK then
-    /// waits on its dead connection for ever, told "unregistered" by each health check and taking it for good news.
-    fn cut(&self) {
-        self.cut.store(true, Ordering::Release);
-        self.end();
-    }
-
-    pub fn was_cut(&self) -> bool {
-        self.cut.load(Ordering::Acquire)
-    }
-}
-
-type TimerKey = (u64, u64);
-
-#[derive(Debug)]
-enum Timer {
-    /// An acknowledgement did not come.
-    Ack(u64),
-    /// A delayed or repeated send.
-    Send(Target),
-    /// Forget when a config was sent, if nothing came after it.
-    Forget(Target),
-    /// The answer to a question did not come.
-    Answer(Target),
-}
-
-#[derive(Debug, Default)]
-struct Chain {
-    /// `None` for services: made when sent.
-    load: Option<Load>,
-    queued: bool,
-    /// `requestId` of what was sent last, while unacknowledged.
-    flight: Option<u64>,
-    timer: Option<TimerKey>,
-    /// Sends that failed since the last success.
-    failed: u32,
-    sent: Option<u64>,
-    /// Services: since when the newest state is owed.
-    owed: Option<u64>,
-    /// Services: the client holds an empty list. `false` may also mean that nobody knows.
-    empty: bool,
-    /// Services: an empty list may replace one with hosts now.
-    may_empty: bool,
-    /// Questions: who waits.
-    reply: Option<oneshot::Sender<Ack>>,
-}
-
-#[derive(Debug)]
-struct Flight {
-    target: Target,
-    sent: u64,
-    /// When what it tells became owed.
-    owed: u64,
-    timer: Option<TimerKey>,
-}
-
-/// A fuzzy watch whose batches are being acknowledged.
-#[derive(Debug)]
-struct Watch {
-    open: usize,
-    batches: usize,
-    finish: Option<Load>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    stream: Option<Arc<Slot>>,
-    closed: bool,
-    ready: VecDeque<Target>,
-    chains: HashMap<Target, Chain>,
-    flights: HashMap<u64, Flight>,
-    timers: BTreeMap<TimerKey, Timer>,
-    watches: HashMap<(Domain, Arc<str>), Watch>,
-    number: u64,
-    /// The moment the connection has asked to be woken at.
-    armed: Option<u64>,
-}
+use self::state::{Chain, Flight, State, Timer, Watch};
+pub use self::target::{Domain, Load, Rules, Slot, Target, View};
 
 /// What follows from a call.
 #[derive(Debug, Default)]
@@ -263,88 +72,6 @@ pub struct Outbox {
     id: Arc<str>,
     rules: Rules,
     state: Mutex<State>,
-}
-
-impl State {
-    fn timer(&mut self, due: u64, timer: Timer) -> TimerKey {
-        let key = (due, self.number);
-        self.number += 1;
-        self.timers.insert(key, timer);
-        key
-    }
-
-    fn stop(&mut self, timer: Option<TimerKey>) {
-        if let Some(key) = timer {
-            self.timers.remove(&key);
-        }
-    }
-
-    /// Puts a target among those to be sent.
-    fn queue(&mut self, target: &Target) {
-        let Some(chain) = self.chains.get_mut(target) else { return };
-        let timer = if matches!(target, Target::Detection | Target::Ask(_)) { None } else { chain.timer.take() };
-        if !chain.queued {
-            chain.queued = true;
-            if *target == Target::SetupAck {
-                self.ready.push_front(Target::SetupAck);
-            } else {
-                self.ready.push_back(target.clone());
-            }
-        }
-        self.stop(timer);
-        if let Some(stream) = &self.stream {
-            stream.waker.wake();
-        }
-    }
-
-    /// Sends `target` at `due` unless something does so earlier.
-    fn later(&mut self, target: &Target, due: u64) {
-        let Some(chain) = self.chains.get(target) else { return };
-        if chain.queued || chain.timer.is_some_and(|(at, _)| at <= due) {
-            return;
-        }
-        let old = chain.timer;
-        self.stop(old);
-        let key = self.timer(due, Timer::Send(target.clone()));
-        if let Some(chain) = self.chains.get_mut(target) {
-            chain.timer = Some(key);
-        }
-    }
-
-    fn drop_chain(&mut self, target: &Target) {
-        if let Some(chain) = self.chains.remove(target) {
-            self.stop(chain.timer);
-            if let Some(flight) = chain.flight.and_then(|id| self.flights.remove(&id)) {
-                self.stop(flight.timer);
-            }
-            if chain.queued {
-                self.ready.retain(|queued| queued != target);
-            }
-        }
-    }
-
-    /// Forgets a chain that has nothing left to do: an idle subscription costs nothing. Only that a client holds an empty
-    /// list is kept.
-    fn settle(&mut self, target: &Target) {
-        let idle = |chain: &Chain| !chain.queued && chain.timer.is_none() && chain.flight.is_none() && !chain.empty;
-        if self.chains.get(target).is_some_and(idle) {
-            self.chains.remove(target);
-        }
-    }
-
-    /// The earliest moment to be woken at, if it is earlier than the one asked for.
-    fn rearm(&mut self) -> Option<u64> {
-        let (due, _) = self.timers.first_key_value()?.0;
-        if self.armed.is_some_and(|armed| armed <= *due) {
-            return None;
-        }
-        self.armed = Some(*due);
-        self.armed
-    }
-
-    fn outcome(&mut self) -> Outcome {
-        Outcome { arm: self.rearm(), ..Outcome::default() }
-    }
 }
 
 impl Outbox {
@@ -767,5 +494,4 @@ impl Outbox {
 }
 
 #[cfg(test)]
-#[path = "outbox_tests.rs"]
 mod tests;
