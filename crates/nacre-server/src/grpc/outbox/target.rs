@@ -37,7 +37,7 @@ pub enum Target {
 pub struct Load {
     pub type_name: &'static str,
     pub module: &'static str,
-    /// Made by [`envelope::members`].
+    /// Made by [`nacre_wire::grpc::envelope::members`].
     pub members: Bytes,
 }
 
