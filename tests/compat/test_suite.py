@@ -9,7 +9,7 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from suite import behaviours, lifecycle, main, report
+from suite import applications, behaviours, lifecycle, main, report
 from suite.clients import CLIENTS, BuildError, Client, GoClient
 
 
@@ -77,9 +77,18 @@ class Table(Quiet):
         self.assertTrue(lifecycle.restarts)
         self.assertEqual(produced, {behaviour.name for behaviour in behaviours.BEHAVIOURS})
 
-    def test_what_sdks_lack_are_behaviours(self):
-        known = {behaviour.name for behaviour in behaviours.BEHAVIOURS}
+    def test_each_application_produces_every_row_of_its_table_or_says_why_not(self):
+        wanted = {behaviour.name for behaviour in applications.BEHAVIOURS}
         for client in CLIENTS:
+            if client.kind == "sdk":
+                continue
+            produced = {row for _, rows in main.FLOWS[client.kind] for row in rows} | {"install", "server_log"}
+            self.assertEqual(produced - set(client.lacks) | set(client.lacks), wanted, client.name)
+
+    def test_what_sdks_lack_are_behaviours(self):
+        for client in CLIENTS:
+            rows = behaviours.BEHAVIOURS if client.kind == "sdk" else applications.BEHAVIOURS
+            known = {behaviour.name for behaviour in rows}
             self.assertLessEqual(set(client.lacks), known, client.name)
 
     def test_the_table_says_yes_no_and_why_not(self):
@@ -88,9 +97,10 @@ class Table(Quiet):
         with tempfile.TemporaryDirectory() as folder:
             page = os.path.join(folder, "page.md")
             with open(page, "w", encoding="utf-8") as out:
-                out.write(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+                begin, end = report.marks("some")
+                out.write(f"before\n{begin}\nold\n{end}\nafter\n")
             known = [behaviours.Behaviour(name, name) for name in ("list", "deregister", "killed", "publish")]
-            report.write_docs(page, self.report.rows, [self.client], known)
+            report.write_docs(page, self.report.rows, [("some", [self.client], known)])
             with open(page, encoding="utf-8") as text:
                 lines = text.read().splitlines()
         self.assertEqual(lines[0], "before")

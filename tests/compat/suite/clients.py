@@ -25,7 +25,10 @@ class BuildError(Exception):
 
 
 class Client:
-    """One SDK in one version. `beats` tells the HTTP generation (known by beats) from the gRPC one (known by connection)."""
+    """One SDK or application in one version. `beats` tells the HTTP generation (known by beats) from the gRPC one (known by connection)."""
+
+    # Which scenario it runs and which table its rows are in.
+    kind = "sdk"
 
     def __init__(self, name, title, version, tools, beats=False, lacks=None, all_clusters=(), zero_weight=True,
                  redo_within=45, ordered=True):
@@ -84,13 +87,40 @@ class JavaClient(Client):
         return [os.path.join(HERE, "java", "pom.xml")] + _files(os.path.join(HERE, "java", "src"))
 
     def _build(self):
-        with _maven:
-            self._run(["mvn", "-q", "-B", "-P", self.name, f"-Dbuild.root={os.path.dirname(self.out)}",
-                       "process-classes"], os.path.join(HERE, "java"))
+        self._maven(os.path.join(HERE, "java"))
 
     def command(self):
+        return self._java("compat.Driver")
+
+    def _maven(self, folder):
+        with _maven:
+            self._run(["mvn", "-q", "-B", "-P", self.name, f"-Dbuild.root={os.path.dirname(self.out)}",
+                       "process-classes"], folder)
+
+    def _java(self, main):
         path = os.pathsep.join([os.path.join(self.out, "classes"), os.path.join(self.out, "lib", "*")])
-        return JVM + ["-cp", path, "compat.Driver"]
+        return JVM + ["-cp", path, main]
+
+
+class Application(JavaClient):
+    """A real application: one Maven project under `apps` per framework, one profile per version of it."""
+
+    def __init__(self, name, title, version, kind, main, **traits):
+        super().__init__(name, version, **traits)
+        self.title = title
+        self.kind = kind
+        self.main = main
+        self.folder = os.path.join(HERE, "apps", kind)
+
+    def _inputs(self):
+        return [path for folder in (self.folder, os.path.join(HERE, "apps", "common"),
+                                    os.path.join(HERE, "java", "src", "protocol")) for path in _files(folder)]
+
+    def _build(self):
+        self._maven(self.folder)
+
+    def command(self):
+        return self._java(self.main)
 
 
 class GoClient(Client):
@@ -220,4 +250,7 @@ CLIENTS = [
                    **_without(NO_BATCH, *BATCH), **_without(NO_CAS, *CAS), **_without(NO_FUZZY, *FUZZY),
                    **_without(NO_ADMIN, *ADMIN), **_without(HTTP_ONLY, "main_port"), **_without(BEATS_ONLY, "killed"),
                    "empty_push": "this SDK ignores empty lists by design"}),
+    Application("java-spring-2021", "Spring Cloud Alibaba", "2021.0.6.2", "spring", "compat.spring.Shop"),
+    Application("java-spring-2025.0", "Spring Cloud Alibaba", "2025.0.0.0", "spring", "compat.spring.Shop"),
+    Application("java-spring-2025.1", "Spring Cloud Alibaba", "2025.1.0.0", "spring", "compat.spring.Shop"),
 ]

@@ -9,7 +9,7 @@ import time
 
 from .server import HOST
 
-HELLO_WITHIN = 40
+HELLO_WITHIN = 60
 REPLY_WITHIN = 30
 # What an SDK may take to bring a change to its listener. Every wait ends as soon as its predicate holds.
 SEEN_WITHIN = 20
@@ -68,7 +68,7 @@ class Driver:
             self._ended = True
             self._changed.notify_all()
 
-    def call(self, op, **args):
+    def call(self, op, within=REPLY_WITHIN, **args):
         self._next += 1
         number = self._next
         try:
@@ -76,10 +76,10 @@ class Driver:
             self.process.stdin.flush()
         except OSError as gone:
             raise DriverError(f"{op}: the process is gone ({gone}); see {self._errors.name}")
-        self._until(lambda: number in self._replies or self._ended, REPLY_WITHIN)
+        self._until(lambda: number in self._replies or self._ended, within)
         reply = self._replies.pop(number, None)
         if reply is None:
-            raise DriverError(f"{op}: no answer within {REPLY_WITHIN} s; see {self._errors.name}")
+            raise DriverError(f"{op}: no answer within {within} s; see {self._errors.name}")
         if not reply["ok"]:
             raise DriverError(f"{op}: {reply['error']}")
         return reply["value"]

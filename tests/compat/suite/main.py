@@ -7,12 +7,14 @@ import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from . import behaviours, lifecycle, mixed  # noqa: F401 - lifecycle adds its flows to those of behaviours
+from . import applications, behaviours, lifecycle, mixed, spring  # noqa: F401 - lifecycle adds to the flows of behaviours
 from .clients import CLIENTS, HERE, BuildError
 from .driver import Driver
 from .report import Report, load, write_docs
 from .server import Server, ServerError
 
+# What each kind of client runs.
+FLOWS = {"sdk": behaviours.FLOWS, "spring": spring.FLOWS}
 ROOT = os.path.dirname(os.path.dirname(HERE))
 
 
@@ -21,7 +23,7 @@ def main(description):
     target = os.path.abspath(args.target)
     result = os.path.join(target, "result.json")
     if args.write_docs:
-        write_docs(os.path.join(ROOT, "docs", "compatibility.md"), load(result), CLIENTS, behaviours.BEHAVIOURS)
+        write_docs(os.path.join(ROOT, "docs", "compatibility.md"), load(result), tables())
         return 0
     clients = chosen(args.client)
     binary = os.path.abspath(args.binary)
@@ -38,13 +40,20 @@ def main(description):
         return 1 if report.failed() else 0
     with ThreadPoolExecutor(args.jobs) as pool:
         list(pool.map(lambda client: alone(client, binary, run_dir, report), built))
-    if len(built) > 1:
-        together(built, binary, run_dir, report)
+    sdks = [client for client in built if client.kind == "sdk"]
+    if len(sdks) > 1:
+        together(sdks, binary, run_dir, report)
     report.write(result)
     failed = len(report.failed())
     print(f"took {time.monotonic() - start:.0f} s; rows in {result}, logs in {run_dir}")
     print(f"{len(report.rows) - failed} passed, {failed} failed", flush=True)
     return 1 if failed or not report.rows else 0
+
+
+def tables():
+    sdks = [client for client in CLIENTS if client.kind == "sdk"]
+    return [("compat", sdks, behaviours.BEHAVIOURS),
+            ("applications", [client for client in CLIENTS if client not in sdks], applications.BEHAVIOURS)]
 
 
 def arguments(description):
@@ -102,7 +111,7 @@ def alone(client, binary, run_dir, report):
     session = behaviours.Session(client, server, report, start_driver)
     try:
         server.start()
-        session.run()
+        session.run(FLOWS[client.kind])
         session.judge_log()
     except behaviours.FlowBroken:
         pass  # recorded: without its client objects there is nothing to run

@@ -6,10 +6,6 @@ import threading
 import time
 from contextlib import contextmanager
 
-BEGIN = "<!-- compat:begin -->"
-END = "<!-- compat:end -->"
-
-
 class FlowBroken(Exception):
     """A row failed and the rows after it in the same flow have nothing to stand on."""
 
@@ -25,7 +21,7 @@ class Report:
         with self._lock:
             self.rows.append(row)
             mark = "ok  " if ok else "FAIL"
-            print(f"{mark} {client.name:<9} {behaviour:<24} {row['ms']:>6} ms  {detail}".rstrip(), flush=True)
+            print(f"{mark} {client.name:<18} {behaviour:<24} {row['ms']:>6} ms  {detail}".rstrip(), flush=True)
 
     @contextmanager
     def row(self, client, behaviour):
@@ -56,16 +52,23 @@ def load(path):
         raise SystemExit(f"{path} is not there: run the suite first")
 
 
-def write_docs(path, rows, clients, behaviours):
-    """Replaces what stands between the markers of the page with the table of the result."""
+def marks(name):
+    """What stands around the table of this name in the page."""
+    return f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+
+
+def write_docs(path, rows, tables):
+    """Replaces what stands between the marks of each table (name, clients, behaviours) with what the result says."""
     with open(path, encoding="utf-8") as page:
         text = page.read()
-    if BEGIN not in text or END not in text:
-        raise SystemExit(f"{path} lacks the markers {BEGIN} and {END}")
-    head, rest = text.split(BEGIN, 1)
-    tail = rest.split(END, 1)[1]
+    for name, clients, behaviours in tables:
+        begin, end = marks(name)
+        if begin not in text or end not in text:
+            raise SystemExit(f"{path} lacks the marks {begin} and {end}")
+        head, rest = text.split(begin, 1)
+        text = head + begin + "\n" + _table(rows, clients, behaviours) + end + rest.split(end, 1)[1]
     with open(path + ".new", "w", encoding="utf-8") as out:
-        out.write(head + BEGIN + "\n" + _table(rows, clients, behaviours) + END + tail)
+        out.write(text)
     os.replace(path + ".new", path)
 
 

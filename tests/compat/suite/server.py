@@ -23,6 +23,19 @@ _taken = set()
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
+def ask(url, method="GET", document=None):
+    """Status and text of one request, past any proxy."""
+    request = urllib.request.Request(url, method=method, data=document and document.encode())
+    if document:
+        request.add_header("Content-Type", "application/json")
+    try:
+        with _direct.open(request, timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as answer:
+        with answer:
+            return answer.code, answer.read().decode()
+
+
 class ServerError(Exception):
     """The server did not do what a server must do before any SDK can be judged."""
 
@@ -102,15 +115,13 @@ class Server:
 
     def get(self, path, **query):
         """Status and text of a GET: what the server says without any SDK, its caches and its snapshots in between."""
+        return self.request("GET", path, **query)
+
+    def request(self, method, path, **query):
         url = f"http://{HOST}:{self.port}{path}"
         if query:
             url += "?" + urllib.parse.urlencode(query)
-        try:
-            with _direct.open(url, timeout=10) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as answer:
-            with answer:
-                return answer.code, answer.read().decode()
+        return ask(url, method)
 
     def hosts(self, service, group, namespace="public"):
         status, text = self.get("/nacos/v1/ns/instance/list", serviceName=service, groupName=group,
@@ -118,6 +129,19 @@ class Server:
         if status != 200:
             raise ServerError(f"GET instance/list answered {status}: {text}")
         return json.loads(text)["hosts"]
+
+    def publish(self, data_id, group, content, kind="text"):
+        """What an operator does in a console: no SDK of the applications has its hand in it."""
+        status, text = self.request("POST", "/nacos/v3/admin/cs/config", dataId=data_id, groupName=group,
+                                    content=content, type=kind)
+        if status != 200:
+            raise ServerError(f"publishing {data_id} answered {status}: {text}")
+
+    def operate(self, path, service, group, port, **values):
+        """An operator changes weight or enabled of the instance at HOST:port."""
+        status, text = self.request("PUT", path, serviceName=service, groupName=group, ip=HOST, port=port, **values)
+        if status != 200:
+            raise ServerError(f"PUT {path} of {HOST}:{port} with {values} answered {status}: {text}")
 
     def config(self, data_id, group, namespace=""):
         status, text = self.get("/nacos/v1/cs/configs", dataId=data_id, group=group, tenant=namespace)

@@ -80,7 +80,7 @@ final class Clients {
         });
         ops.put("subscribe", a -> {
             String tag = text(a, "tag");
-            EventListener listener = event -> Driver.event("hosts", tag, "hosts", hosts(((NamingEvent) event).getInstances()));
+            EventListener listener = event -> Protocol.event("hosts", tag, "hosts", hosts(((NamingEvent) event).getInstances()));
             subscriptions.put(tag, listener);
             naming.subscribe(text(a, "service"), text(a, "group"), strings(a.get("clusters")), listener);
             return null;
@@ -132,7 +132,7 @@ final class Clients {
 
                 @Override
                 public void receiveConfigInfo(String content) {
-                    Driver.event("config", tag, "content", content);
+                    Protocol.event("config", tag, "content", content);
                 }
             };
             listeners.put(tag, listener);

@@ -25,7 +25,7 @@ final class Generation {
                 new AbstractFuzzyWatchEventWatcher() {
                     @Override
                     public void onEvent(FuzzyWatchChangeEvent event) {
-                        Driver.event("fuzzy", tag, "change", new String[] {event.getChangeType(), event.getServiceName()});
+                        Protocol.event("fuzzy", tag, "change", new String[] {event.getChangeType(), event.getServiceName()});
                     }
                 }).get(INITIAL_SYNC_SECONDS, TimeUnit.SECONDS).getData();
         });
@@ -35,7 +35,7 @@ final class Generation {
                 new com.alibaba.nacos.api.config.listener.AbstractFuzzyWatchEventWatcher() {
                     @Override
                     public void onEvent(ConfigFuzzyWatchChangeEvent event) {
-                        Driver.event("fuzzy", tag, "change", new String[] {event.getChangedType(), event.getDataId()});
+                        Protocol.event("fuzzy", tag, "change", new String[] {event.getChangedType(), event.getDataId()});
                     }
                 }).get(INITIAL_SYNC_SECONDS, TimeUnit.SECONDS));
         });
