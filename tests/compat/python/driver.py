@@ -1,11 +1,12 @@
-"""Driver of the compatibility suite for nacos-sdk-python: obeys the runner's JSON commands on standard input and reports
-replies and events on standard output. What the operations mean stands in tests/compat/README.md."""
+"""Driver of the compatibility suite for nacos-sdk-python 2 and 3: obeys the runner's JSON commands on standard input and
+reports replies and events on standard output. What the operations mean stands in tests/compat/README.md."""
 
 import asyncio
 import json
 import os
 import sys
-import traceback
+
+from protocol import failed, send
 
 from v2.nacos import (
     BatchRegisterInstanceParam,
@@ -23,13 +24,6 @@ from v2.nacos import (
 )
 
 LINE_LIMIT = 16 * 1024 * 1024
-OUT = os.fdopen(os.dup(1), "w", encoding="utf-8")
-os.dup2(2, 1)
-
-
-def send(message):
-    OUT.write(json.dumps(message, ensure_ascii=False) + "\n")
-    OUT.flush()
 
 
 def registration(c, i):
@@ -153,10 +147,8 @@ async def obey(ops, c):
     reply = {"id": c["id"], "ok": True}
     try:
         reply["value"] = await ops[c["op"]](c)
-    except Exception as failure:  # the runner judges what went wrong
-        traceback.print_exc()
-        reply["ok"] = False
-        reply["error"] = f"{type(failure).__name__}: {failure}"
+    except Exception as failure:
+        failed(reply, failure)
     send(reply)
 
 

@@ -140,8 +140,9 @@ class GoClient(Client):
 
 
 class PythonClient(Client):
-    def __init__(self, name, version, **traits):
+    def __init__(self, name, version, driver="driver.py", **traits):
         super().__init__(name, "Python", version, {}, **traits)
+        self.driver = driver
         self.requirements = os.path.join(HERE, "python", name.replace("python", "requirements") + ".txt")
 
     def _inputs(self):
@@ -154,7 +155,7 @@ class PythonClient(Client):
                    self.requirements], HERE)
 
     def command(self):
-        return [os.path.join(self.out, "venv", "bin", "python"), os.path.join(HERE, "python", "driver.py")]
+        return [os.path.join(self.out, "venv", "bin", "python"), os.path.join(HERE, "python", self.driver)]
 
 
 class NodeClient(Client):
@@ -206,8 +207,8 @@ NO_FUZZY = "fuzzy watch is an API of the Java client since 3.0"
 NO_ADMIN = "this SDK administers no services"
 NO_BATCH_DEREGISTER = "this SDK registers batches but does not deregister parts of them"
 BEATS_ONLY = "this SDK is known by its beats, so that only silence tells; see the frozen process"
-
 HTTP_ONLY = "this SDK speaks HTTP only"
+NO_STATUS = "this SDK has no call that asks"
 
 
 def _without(reason, *behaviours):
@@ -219,28 +220,40 @@ CAS = ("cas_absent", "cas_wrong", "cas_right")
 FUZZY = ("fuzzy_naming", "fuzzy_config", "redo_fuzzy")
 ADMIN = ("service_admin", "instance_admin")
 
+# The SDK that only Python had before gRPC. Its healthy ones are those of the server, which shows a weight of 0, and a key
+# that is listened to beside others waits for the end of their long poll.
+PYTHON_HTTP = {
+    **_without(NO_BATCH, *BATCH), **_without(NO_CAS, *CAS), **_without(NO_FUZZY, *FUZZY),
+    **_without(NO_ADMIN, "service_admin"), **_without(HTTP_ONLY, "main_port"), **_without(BEATS_ONLY, "killed"),
+    "server_status": NO_STATUS, "service_list": "this SDK has no call that lists services"}
+
 # The slow ones first: they mostly wait.
 CLIENTS = [
     # It asks for changed configs once a minute only, and runs each callback in a task of its own, the newest first.
     RustClient("rust", "Rust", "0.8.3", {"cargo": "Rust 1.85 or newer"}, redo_within=80, ordered=False, lacks={
         **_without(NO_BATCH_DEREGISTER, "batch_deregister"), **_without(NO_FUZZY, *FUZZY), **_without(NO_ADMIN, *ADMIN),
-        "server_status": "this SDK has no call that asks",
+        "server_status": NO_STATUS,
         "remove_event": "this SDK tells its listeners nothing when a config is removed"}),
     # It learns from its second failed health check that its connection is gone, and redoes every half minute.
     PythonClient("python-2.0", "2.0.11", redo_within=80, lacks={
         **_without(NO_FUZZY, *FUZZY), **_without(NO_ADMIN, *ADMIN)}),
     PythonClient("python-3.2", "3.2.0", lacks={**_without(NO_FUZZY, *FUZZY), **_without(NO_ADMIN, *ADMIN)}),
+    *(PythonClient(name, version, "driver1.py", beats=True, zero_weight=False, lacks=PYTHON_HTTP)
+      for name, version in (("python-0.1", "0.1.17"), ("python-1.0", "1.0.0"))),
     JavaClient("java-1.4", "1.4.8", beats=True, lacks={
         **_without(NO_BATCH, *BATCH), **_without(NO_CAS, *CAS), **_without(NO_FUZZY, *FUZZY),
         **_without(HTTP_ONLY, "main_port"), **_without(BEATS_ONLY, "killed")}),
+    JavaClient("java-2.1", "2.1.0", lacks={
+        **_without("batches came with a later version of this SDK", *BATCH), **_without(NO_FUZZY, *FUZZY)}),
     JavaClient("java-2.2", "2.2.0", lacks=_without(NO_FUZZY, *FUZZY)),
     JavaClient("java-2.5", "2.5.1", lacks=_without(NO_FUZZY, *FUZZY)),
+    JavaClient("java-3.0", "3.0.3"),
     JavaClient("java-3.1", "3.1.1"),
     JavaClient("java-3.2", "3.2.1-2026.03.30"),
     GoClient("go-1.1", "1.1.6", "v1", beats=True, lacks={
         **_without(NO_BATCH, *BATCH), **_without(NO_CAS, *CAS), **_without(NO_FUZZY, *FUZZY),
         **_without(NO_ADMIN, "service_admin"), **_without(HTTP_ONLY, "main_port"), **_without(BEATS_ONLY, "killed"),
-        "server_status": "this SDK has no call that asks"}),
+        "server_status": NO_STATUS}),
     GoClient("go-2.3", "2.3.5", "v2", lacks={
         **_without(NO_BATCH_DEREGISTER, "batch_deregister"), **_without(NO_FUZZY, *FUZZY),
         **_without(NO_ADMIN, *ADMIN)}),

@@ -37,7 +37,7 @@ class Driver:
         self.process = subprocess.Popen(
             [part.replace("{home}", home) for part in client.command()] + [json.dumps(target)],
             cwd=home, env=dict(client.env(), HOME=home), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=self._errors)
+            stderr=self._errors, start_new_session=True)
         threading.Thread(target=self._read, daemon=True).start()
 
     def ready(self):
@@ -121,8 +121,9 @@ class Driver:
         self.process.send_signal(signal.SIGCONT)
 
     def kill(self):
+        """With the helpers that some SDKs start: they would outlive a process that is killed."""
         if self.process.poll() is None:
-            self.process.kill()
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self._errors.close()
 

@@ -39,6 +39,8 @@ final class Clients {
         System.setProperty("nacos.server.grpc.port.offset", String.valueOf(to.get("grpcPort").asInt() - port));
         Properties properties = new Properties();
         properties.setProperty("serverAddr", text(to, "host") + ":" + port);
+        // On two cores 3.0 makes two threads, which its two endless loops take: a fuzzy watch of configs would never be sent.
+        properties.setProperty("clientWorkerThreadCount", "4");
         for (String name : new String[] {"namespace", "username", "password"}) {
             if (!text(to, name).isEmpty()) {
                 properties.setProperty(name, text(to, name));

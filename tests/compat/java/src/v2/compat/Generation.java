@@ -9,5 +9,6 @@ final class Generation {
 
     static void addTo(Map<String, Op> ops, Clients clients) {
         Grpc.addTo(ops, clients);
+        Batch.addTo(ops, clients);
     }
 }

@@ -19,6 +19,7 @@ final class Generation {
 
     static void addTo(Map<String, Op> ops, Clients clients) {
         Grpc.addTo(ops, clients);
+        Batch.addTo(ops, clients);
         ops.put("fuzzy_naming", a -> {
             String tag = text(a, "tag");
             return clients.naming.fuzzyWatchWithServiceKeys(text(a, "pattern"), text(a, "group"),
