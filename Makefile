@@ -5,7 +5,7 @@ PYTHON ?= python3
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run build check fmt clippy doc deny test unit golden compat clean
+.PHONY: help run build check fmt clippy doc deny test unit golden compat torture clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,8 +31,8 @@ doc:
 deny:
 	$(PYTHON) tools/deny.py
 
-test: ## Install what the tests need and run all of them: unit, golden, compat
-	PYTHON='$(PYTHON)' tools/tests.sh unit golden compat
+test: ## Install what the tests need and run all of them: unit, golden, compat, a short torture
+	PYTHON='$(PYTHON)' tools/tests.sh unit golden torture compat
 
 unit: ## Tests of the crates and of the tools
 	PYTHON='$(PYTHON)' tools/tests.sh unit
@@ -42,6 +42,9 @@ golden: ## Replay the recorded answers of real Nacos servers
 
 compat: ## Drive unmodified SDKs against the built binary (CLIENT=go for one of them)
 	PYTHON='$(PYTHON)' tools/tests.sh compat
+
+torture: build ## Kill -9 under load a thousand times, damage files, lose nothing (CYCLES=200 SEED=7)
+	$(PYTHON) tests/torture/run.py torture --cycles $(or $(CYCLES),1000) $(if $(SEED),--seed $(SEED))
 
 clean: ## Remove everything that was built or installed
 	cargo clean

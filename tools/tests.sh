@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the suites named (unit, golden, compat), each to its end whatever the others say, and sums up.
+# Runs the suites named (unit, golden, compat, torture), each to its end whatever the others say, and sums up.
 # Last line: "N passed, N failed". Exit code 1 when something failed or nothing ran. Logs: target/tests/SUITE.log.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -50,10 +50,15 @@ binary() {
 golden() { binary && suite golden '^[0-9]+ passed, [0-9]+ failed' "$python" tests/golden/run.py --quiet; }
 compat() { binary && suite compat '^[0-9]+ passed, [0-9]+ failed' "$python" tests/compat/run.py; }
 
+torture() {
+    binary && suite torture '^[0-9]+ passed, [0-9]+ failed' \
+        "$python" tests/torture/run.py torture --cycles 12 --damage-every 6 --damages 5
+}
+
 for name in "$@"; do
     case $name in
-        unit | golden | compat) "$name" ;;
-        *) echo "no suite named $name: unit, golden, compat" >&2; exit 2 ;;
+        unit | golden | compat | torture) "$name" ;;
+        *) echo "no suite named $name: unit, golden, compat, torture" >&2; exit 2 ;;
     esac
 done
 echo "$passed passed, $failed failed"

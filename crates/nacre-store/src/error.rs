@@ -29,6 +29,17 @@ pub enum StoreError {
     TooNew { path: String, found: i64, known: i64 },
     #[error("the database {path} is damaged ({detail}): move it away and start from a snapshot or a backup")]
     Damaged { path: String, detail: String },
+    #[error(
+        "the database {path} is damaged ({detail}): restore the data directory from a backup. If another program changed \
+         this database while nacre was down, delete {sums}, which holds the checksums of its pages: it is then taken as \
+         it is"
+    )]
+    PagesDiffer { path: String, detail: String, sums: String },
+    #[error(
+        "{path}, which holds the checksums of the database's pages, is damaged: restore the data directory from a backup, \
+         or delete this file: the database {database} is then taken as it is"
+    )]
+    SumsDamaged { path: String, database: String },
     #[error("the database {path} cannot be opened: {reason}")]
     Open { path: String, reason: String },
     #[error("the database could not be checkpointed: a reader did not finish in time")]

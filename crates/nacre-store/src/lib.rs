@@ -12,6 +12,7 @@
 //! How durable this is: the log is the durable record; SQLite runs in WAL mode with `synchronous = NORMAL` and may lose
 //! its last transactions in a power cut, but never their order, and each carries the position it was applied at, so the
 //! log is replayed from [`Loaded::applied`]. Before the log is purged, [`Store::checkpoint`] makes the database durable.
+//! Every page has a checksum in a file beside the database (`sums.rs`); a database whose pages differ is not opened.
 
 pub mod error;
 mod load;
@@ -23,6 +24,7 @@ pub mod read;
 mod rows;
 mod schema;
 pub mod store;
+mod sums;
 mod time;
 pub mod write;
 mod writer;

@@ -14,7 +14,8 @@ use crate::{
     Applied, KvRow, Poison, StoreError, WriteBatch, load,
     pool::{Readers, open_read_only},
     schema,
-    writer::{Writer, Writing, checkpoint},
+    sums::Sums,
+    writer::{BUSY_TIMEOUT, Writer, Writing, checkpoint},
 };
 
 /// What became of the writer, for the journal.
@@ -155,7 +156,7 @@ impl Store {
     /// Barrier, then makes the database durable on disk. Tells the position up to which the log may go.
     pub fn checkpoint(&self) -> Result<Option<Applied>, StoreError> {
         self.writer.run(|writing| {
-            checkpoint(&writing.connection)?;
+            checkpoint(writing)?;
             Ok(writing.applied)
         })
     }
@@ -185,7 +186,7 @@ impl Store {
         self.writer.barrier()?;
         // SQLite takes VACUUM INTO for a write, though the source is only read.
         let source = Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        source.busy_timeout(Duration::from_secs(5))?;
+        source.busy_timeout(BUSY_TIMEOUT)?;
         source.execute("VACUUM INTO ?1", [file.to_string_lossy()])?;
         File::open(file).and_then(|copy| copy.sync_all()).map_err(|error| StoreError::io(file, error))?;
         sync_directory_of(file)?;
@@ -207,7 +208,7 @@ impl Store {
             writing.connection.flush_prepared_statement_cache();
             prepare(&mut writing.connection, &writing.path)?;
             writing.reread_applied()?;
-            checkpoint(&writing.connection)
+            checkpoint(writing)
         })
     }
 
@@ -232,8 +233,9 @@ impl Store {
 fn open_writing(path: &Path) -> Result<Writing, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let fresh = !path.exists();
+    let mut sums = Sums::verify(path)?;
     let mut connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(64);
     // The format is looked at before anything is changed, the journal mode included.
     if let Some(found) = schema::format(&connection)?.filter(|found| *found > schema::FORMAT) {
@@ -242,14 +244,15 @@ fn open_writing(path: &Path) -> Result<Writing, StoreError> {
     }
     connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
-    // 16 MiB of WAL before SQLite moves it on its own.
-    connection.pragma_update(None, "wal_autocheckpoint", 4_096)?;
+    // The writer moves the WAL itself, with checksums.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     prepare(&mut connection, path)?;
     if fresh {
         sync_directory_of(path)?;
     }
     let applied = load::applied(&connection)?;
-    Ok(Writing { connection, applied, path: path.to_owned() })
+    sums.begin()?;
+    Ok(Writing { connection, applied, path: path.to_owned(), sums })
 }
 
 /// Brings the content of an opened database to what this version reads.
@@ -277,7 +280,7 @@ fn check_snapshot(source: &Connection, file: &Path) -> Result<(), StoreError> {
 }
 
 /// A new file survives a power cut only with its directory entry.
-fn sync_directory_of(file: &Path) -> Result<(), StoreError> {
+pub(crate) fn sync_directory_of(file: &Path) -> Result<(), StoreError> {
     let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(directory).and_then(|dir| dir.sync_all()).map_err(|error| StoreError::io(directory, error))
 }

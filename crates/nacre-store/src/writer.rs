@@ -11,7 +11,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -20,10 +20,16 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::{
     Applied, Poison, StoreError, WriteBatch, load, rows,
     store::{OnEvent, StoreEvent},
+    sums::Sums,
 };
 
 /// Rows that share one transaction at most; bounds how long a commit takes.
 const GROUP_ROWS: usize = 4_096;
+/// A WAL longer than this is moved into the database; after a try that readers were in the way of, this much later.
+const WAL_BYTES: u64 = 16 * 1024 * 1024;
+const MOVE_AGAIN: Duration = Duration::from_secs(1);
+/// How long another connection is waited for.
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Work on the writer's connection that is no batch.
 pub(crate) type Task = Box<dyn FnOnce(&mut Writing) + Send>;
@@ -62,6 +68,7 @@ pub(crate) struct Writing {
     pub connection: Connection,
     pub applied: Option<Applied>,
     pub path: PathBuf,
+    pub sums: Sums,
 }
 
 pub(crate) struct Writer {
@@ -225,6 +232,7 @@ impl Drop for Ended<'_> {
 
 fn run(shared: &Shared, mut writing: Writing) {
     let _ended = Ended(shared);
+    let mut moved_at = None;
     while let Some(work) = next(shared) {
         match work {
             Work::Group(batches) => {
@@ -237,6 +245,9 @@ fn run(shared: &Shared, mut writing: Writing) {
                 state.poison = state.poison.take().filter(|poison| !poison.retrying);
                 state.done += count;
                 state.batches_written += count;
+                drop(state);
+                shared.progress.notify_all();
+                move_long_wal(&mut writing, &mut moved_at);
             }
             Work::Task(task) => {
                 task(&mut writing);
@@ -246,8 +257,30 @@ fn run(shared: &Shared, mut writing: Writing) {
         shared.progress.notify_all();
     }
     // The last connection's orderly end leaves one file without a WAL.
-    if let Err(error) = checkpoint(&writing.connection) {
+    if let Err(error) = checkpoint(&mut writing) {
         tracing::warn!(%error, "the database was closed without a checkpoint; the next start replays its WAL");
+    }
+    let Writing { connection, mut sums, .. } = writing;
+    drop(connection);
+    if let Err(error) = sums.end() {
+        tracing::warn!(%error, "the database's checksums were not closed");
+    }
+}
+
+/// Keeps the WAL short. A failure leaves it long, which the next try or a checkpoint that somebody waits for will tell.
+fn move_long_wal(writing: &mut Writing, moved_at: &mut Option<Instant>) {
+    if moved_at.is_some_and(|at| at.elapsed() < MOVE_AGAIN) || writing.sums.wal_bytes() < WAL_BYTES {
+        return;
+    }
+    *moved_at = Some(Instant::now());
+    let waits = |timeout| writing.connection.busy_timeout(timeout);
+    let moved = waits(Duration::ZERO).map_err(StoreError::from).and_then(|()| {
+        let moved = writing.sums.checkpoint(&writing.connection, false);
+        waits(BUSY_TIMEOUT)?;
+        moved
+    });
+    if let Err(error) = moved {
+        tracing::warn!(%error, "the database's WAL was not moved");
     }
 }
 
@@ -348,14 +381,14 @@ fn write_group(writing: &mut Writing, batches: &[WriteBatch]) -> Result<(), Stor
         rows::write(&transaction, batch)?;
     }
     transaction.commit()?;
+    writing.sums.committed();
     writing.applied = applied;
     Ok(())
 }
 
 /// Moves the WAL into the database file and makes both durable.
-pub(crate) fn checkpoint(connection: &Connection) -> Result<(), StoreError> {
-    let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-    if busy != 0 { Err(StoreError::CheckpointBusy) } else { Ok(()) }
+pub(crate) fn checkpoint(writing: &mut Writing) -> Result<(), StoreError> {
+    if writing.sums.checkpoint(&writing.connection, true)? { Ok(()) } else { Err(StoreError::CheckpointBusy) }
 }
 
 impl Writing {

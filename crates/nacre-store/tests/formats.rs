@@ -113,6 +113,8 @@ fn double_rows_of_the_default_namespace_are_reported() {
              UPDATE config_info SET md5 = '' WHERE 1;",
         )
         .unwrap();
+    // The word that the change was wanted.
+    std::fs::remove_file(dir.path().join("nacre.db-sums")).unwrap();
     let store = Store::open(StoreOptions::new(&path)).unwrap();
     let loaded = store.load().unwrap();
     let doubles: Vec<&String> = loaded.remarks.iter().filter(|remark| remark.contains("two rows")).collect();
