@@ -207,6 +207,7 @@ NO_FUZZY = "fuzzy watch is an API of the Java client since 3.0"
 NO_ADMIN = "this SDK administers no services"
 NO_BATCH_DEREGISTER = "this SDK registers batches but does not deregister parts of them"
 BEATS_ONLY = "this SDK is known by its beats, so that only silence tells; see the frozen process"
+NO_METADATA = "a notion of Dubbo"
 HTTP_ONLY = "this SDK speaks HTTP only"
 NO_STATUS = "this SDK has no call that asks"
 
@@ -263,7 +264,12 @@ CLIENTS = [
                    **_without(NO_BATCH, *BATCH), **_without(NO_CAS, *CAS), **_without(NO_FUZZY, *FUZZY),
                    **_without(NO_ADMIN, *ADMIN), **_without(HTTP_ONLY, "main_port"), **_without(BEATS_ONLY, "killed"),
                    "empty_push": "this SDK ignores empty lists by design"}),
-    Application("java-spring-2021", "Spring Cloud Alibaba", "2021.0.6.2", "spring", "compat.spring.Shop"),
-    Application("java-spring-2025.0", "Spring Cloud Alibaba", "2025.0.0.0", "spring", "compat.spring.Shop"),
-    Application("java-spring-2025.1", "Spring Cloud Alibaba", "2025.1.0.0", "spring", "compat.spring.Shop"),
+    *(Application(f"java-spring-{line}", "Spring Cloud Alibaba", version, "spring", "compat.spring.Shop",
+                  lacks=_without(NO_METADATA, "metadata", "mapping"))
+      for line, version in (("2021", "2021.0.6.2"), ("2025.0", "2025.0.0.0"), ("2025.1", "2025.1.0.0"))),
+    *(Application(f"java-dubbo-{version[:3]}", "Dubbo", f"3.3.6 on client {version}", "dubbo", "compat.dubbo.Shop", lacks={
+        "app_drained": "Dubbo pays no heed to the registry's weight",
+        **_without("an endpoint of Spring Boot", "health", "self_drained"),
+        **_without("a call of Spring", "discovery_list", "config_fixed")})
+      for version in ("2.5.1", "3.1.1")),
 ]

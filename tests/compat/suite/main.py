@@ -7,14 +7,14 @@ import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from . import applications, behaviours, lifecycle, mixed, spring  # noqa: F401 - lifecycle adds to the flows of behaviours
+from . import applications, behaviours, dubbo, lifecycle, mixed, spring  # noqa: F401 - lifecycle adds to the flows of behaviours
 from .clients import CLIENTS, HERE, BuildError
 from .driver import Driver
 from .report import Report, load, write_docs
 from .server import Server, ServerError
 
 # What each kind of client runs.
-FLOWS = {"sdk": behaviours.FLOWS, "spring": spring.FLOWS}
+FLOWS = {"sdk": behaviours.FLOWS, "spring": spring.FLOWS, "dubbo": dubbo.FLOWS}
 ROOT = os.path.dirname(os.path.dirname(HERE))
 
 

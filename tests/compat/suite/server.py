@@ -137,11 +137,16 @@ class Server:
         if status != 200:
             raise ServerError(f"publishing {data_id} answered {status}: {text}")
 
-    def operate(self, path, service, group, port, **values):
-        """An operator changes weight or enabled of the instance at HOST:port."""
-        status, text = self.request("PUT", path, serviceName=service, groupName=group, ip=HOST, port=port, **values)
+    def remove(self, data_id, group):
+        status, text = self.request("DELETE", "/nacos/v3/admin/cs/config", dataId=data_id, groupName=group)
         if status != 200:
-            raise ServerError(f"PUT {path} of {HOST}:{port} with {values} answered {status}: {text}")
+            raise ServerError(f"removing {data_id} answered {status}: {text}")
+
+    def operate(self, path, service, group, ip, port, **values):
+        """An operator changes weight or enabled of an instance."""
+        status, text = self.request("PUT", path, serviceName=service, groupName=group, ip=ip, port=port, **values)
+        if status != 200:
+            raise ServerError(f"PUT {path} of {ip}:{port} with {values} answered {status}: {text}")
 
     def config(self, data_id, group, namespace=""):
         status, text = self.get("/nacos/v1/cs/configs", dataId=data_id, group=group, tenant=namespace)

@@ -3,13 +3,11 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 
-from .applications import GROUP, Stage, mark
+from .applications import ADMIN, GROUP, V1, Stage, mark
 from .behaviours import AT_ONCE, equal
 from .server import HOST, ask
 
 FLOWS = []
-V1 = "/nacos/v1/ns/instance"
-ADMIN = "/nacos/v3/admin/ns/instance"
 UTF8 = "kék 🦪 = a&b %41+c"
 
 
@@ -95,7 +93,7 @@ def everything(s):
         for name in ("victim", "steady", "consumer"):
             spring.judge(name)
     with s.row("app_registers"):
-        equal(stage.listed(), stage.ports_of("victim", "steady"), "the server's own list")
+        equal(stage.listed(), {stage.ports["victim"], stage.ports["steady"]}, "the server's own list")
         for host in s.server.hosts(stage.service, GROUP):
             equal(host["metadata"].get("preserved.register.source"), "SPRING_CLOUD", "metadata")
     with s.row("app_calls"):
@@ -147,7 +145,7 @@ def everything(s):
             stage.calls_reach("steady")
     with s.row("app_return"):
         s.server.start()
-        s.eventually(lambda: stage.listed() == stage.ports_of("steady"), "the provider registered again")
+        s.eventually(lambda: stage.listed() == {stage.ports["steady"]}, "the provider registered again")
         spring.start(s.consumer, "late")
         # A consumer that reconnects before its providers do is told, rightly, that there are none yet.
         stage.calls_reach("steady", "late", within=s.client.redo_within, may_fail=True)
