@@ -138,9 +138,12 @@ pub enum Command {
     Service(Service),
     /// Show what a server says about itself; exits with 1 when it is not ready.
     Status,
+    Bench(Box<nacre_bench::Bench>),
     /// Print a completion script for a shell.
     #[command(after_help = "Example:\n  nacre completions bash > ~/.local/share/bash-completion/completions/nacre")]
-    Completions { shell: clap_complete::Shell },
+    Completions {
+        shell: clap_complete::Shell,
+    },
 }
 
 const SERVER_HELP: &str = "\

@@ -45,6 +45,7 @@ fn dispatch(screen: Screen, global: Global, command: Command) -> Outcome {
     match command {
         Command::Server(server) => commands::server::run(screen, server),
         Command::Config(Config::Show { settings }) => commands::server::show(&screen, settings),
+        Command::Bench(bench) => commands::bench::run(screen, &global, &bench),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "nacre", &mut script);
@@ -73,7 +74,7 @@ async fn talk(screen: Screen, global: Global, command: Command) -> Outcome {
             Command::Instance(instance) => commands::instance::run(&session, instance).await,
             Command::Service(service) => commands::service::run(&session, service).await,
             Command::Status => commands::status::run(&session).await,
-            Command::Server(_) | Command::Completions { .. } => Ok(()),
+            Command::Server(_) | Command::Bench(_) | Command::Completions { .. } => Ok(()),
         }
     };
     if ends_itself {

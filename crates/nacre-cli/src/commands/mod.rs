@@ -1,5 +1,6 @@
 //! One file for each noun of the command line.
 
+pub mod bench;
 pub mod config;
 pub mod instance;
 pub mod server;

@@ -1,0 +1,152 @@
+//! The command line of `nacre bench`.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand, builder::RangedU64ValueParser};
+
+use crate::{
+    http::operations::{Api, Operation as HttpOperation},
+    span,
+    target::Endpoint,
+};
+
+const ABOUT: &str = "\
+Measures any server that speaks Nacos: this one, Java Nacos, others. Everything it writes is called nacre-bench-… in the group \
+NACRE_BENCH and is removed afterwards. Only servers on this machine are loaded unless you say --i-own-this-server.
+
+A rate alone says little: it depends on the machine, on what else runs there, on the tool. So a bare server (hyper for HTTP, \
+tonic for gRPC) that answers the very same bytes is measured in turns with yours when you say --baseline, and other servers \
+with --against. The ratio is what you can carry elsewhere; the CPU time of an operation tells what it costs even when the \
+tool and the server share the cores.";
+
+const EXAMPLES: &str = "\
+Examples:
+  nacre bench http config-get --baseline
+  nacre bench http config-publish -c 64 -d 10s --against r-nacos=127.0.0.1:8948
+  nacre bench http list --rate 20000 -d 30s      what callers see at 20,000 a second, stalls included
+  nacre bench http beat --baseline --json > result.json";
+
+/// Measure a server: throughput, latency, CPU, memory.
+#[derive(Debug, Args)]
+#[command(long_about = ABOUT, after_help = EXAMPLES)]
+pub struct Bench {
+    #[command(subcommand)]
+    pub what: What,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum What {
+    /// One operation over HTTP, from many connections.
+    ///
+    /// Connections keep alive and send one request at a time, as clients do. The requests are prepared before; the tool takes
+    /// a fraction of what a server takes for the same request.
+    #[command(
+        after_help = "Examples:\n  nacre bench http config-get --baseline\n  nacre bench http beat --api v1 --keys 1000 -c 128\n  nacre bench http register --rate 5000 -d 30s"
+    )]
+    Http {
+        #[arg(value_name = "OPERATION")]
+        operation: HttpOperation,
+        /// Generation of the API.
+        #[arg(long, value_enum, default_value_t = Api::V1)]
+        api: Api,
+        #[command(flatten)]
+        load: Load,
+    },
+    #[command(hide = true)]
+    BaselineHttp,
+}
+
+/// Which bare server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bare {
+    Http,
+}
+
+impl Bare {
+    pub const fn command(self) -> &'static str {
+        match self {
+            Self::Http => "baseline-http",
+        }
+    }
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Http => "bare hyper",
+        }
+    }
+}
+
+/// How much load, for how long.
+#[derive(Clone, Debug, Args)]
+pub struct Load {
+    /// Connections that send at the same time.
+    #[arg(long, short = 'c', value_name = "N", default_value_t = 64, value_parser = RangedU64ValueParser::<u32>::new().range(1..=20_000))]
+    pub connections: u32,
+    /// How long each server is measured, all rounds together.
+    #[arg(long, short = 'd', value_name = "SPAN", default_value = "10s", value_parser = span::run_span)]
+    pub duration: Duration,
+    /// Do exactly so many operations instead, without a warm-up.
+    #[arg(long, value_name = "N", conflicts_with_all = ["duration", "rate"], value_parser = count)]
+    pub count: Option<u64>,
+    /// Load before each round that is not counted.
+    #[arg(long, short = 'w', value_name = "SPAN", default_value = "500ms", value_parser = span::span)]
+    pub warm_up: Duration,
+    /// Open loop: so many operations a second are due, and latency counts from the moment each was due.
+    #[arg(long, short = 'r', value_name = "PER_SECOND", value_parser = rate)]
+    pub rate: Option<f64>,
+    /// Threads of this tool.
+    #[arg(long, short = 't', value_name = "N", default_value_t = 1, value_parser = RangedU64ValueParser::<u32>::new().range(1..=64))]
+    pub threads: u32,
+    /// Rounds, in turns with what is compared [default: 5 with a comparison, else 1].
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<u32>::new().range(1..=100))]
+    pub rounds: Option<u32>,
+    /// Configs or services that take part [default: 1000 configs, 100 services].
+    #[arg(long, value_name = "N", value_parser = count, help_heading = "What")]
+    pub keys: Option<u64>,
+    /// Instances of each service [default: 10].
+    #[arg(long, value_name = "N", value_parser = count, help_heading = "What")]
+    pub instances: Option<u64>,
+    /// Bytes of a config's content.
+    #[arg(long, value_name = "BYTES", default_value_t = 200, value_parser = RangedU64ValueParser::<u32>::new().range(17..=30_000), help_heading = "What")]
+    pub size: u32,
+    /// Leave what was written where it is.
+    #[arg(long, help_heading = "What")]
+    pub keep: bool,
+    /// Measure a bare server that answers the same bytes as well, in turns.
+    #[arg(long, help_heading = "Compare")]
+    pub baseline: bool,
+    /// Measure another server as well, in turns; may be given many times.
+    #[arg(long, value_name = "NAME=URL", value_parser = named, help_heading = "Compare")]
+    pub against: Vec<(String, Endpoint)>,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// What every run has.
+#[derive(Clone, Debug, Args)]
+pub struct Common {
+    /// Process of the server, for its CPU time and memory [default: whoever listens on the port of this machine].
+    #[arg(long, value_name = "PID", help_heading = "Which server")]
+    pub pid: Option<u32>,
+    /// The server is not on this machine, but it is yours and serves nobody else.
+    #[arg(long, help_heading = "Which server")]
+    pub i_own_this_server: bool,
+    /// Write the result as JSON (as `--output json`).
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+}
+
+fn count(text: &str) -> Result<u64, String> {
+    let number = span::number(text)?;
+    if (1..=10_000_000).contains(&number) { Ok(number) } else { Err(format!("{text}: from 1 to 10m")) }
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| format!("{text}: write a number"))?;
+    if (0.1..=1_000_000.0).contains(&number) { Ok(number) } else { Err(format!("{text}: from 0.1 to 1000000")) }
+}
+
+fn named(text: &str) -> Result<(String, Endpoint), String> {
+    let (name, url) = text.split_once('=').ok_or_else(|| "write NAME=URL".to_owned())?;
+    Ok((name.to_owned(), Endpoint::parse(url)?))
+}
