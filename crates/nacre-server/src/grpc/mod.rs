@@ -64,7 +64,7 @@ impl Default for Options {
             push_delay: 500,
             max_message: limits::GRPC_MESSAGE as usize,
             max_connections: limits::CONNECTIONS as usize,
-            idle: 20_000,
+            idle: 13_000,
             abilities: ABILITIES.iter().map(|name| (*name, true)).collect(),
         }
     }
