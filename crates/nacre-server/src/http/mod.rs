@@ -29,7 +29,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use nacre_model::NacosError;
 
@@ -125,7 +125,7 @@ where
     let method = request.method().clone();
     let (begun, mut row) = (Instant::now(), None);
     let accept = request.headers().get(header::ACCEPT).cloned();
-    let reply = answer(&app, peer, request, &mut row).await.negotiated(accept.as_ref());
+    let reply = answer(&app, peer, request, accept.as_ref(), &mut row).await.negotiated(accept.as_ref());
     count(&app, row, &method, reply.status, begun);
     let mut response = reply.into_response();
     cors(response.headers_mut(), origin);
@@ -155,16 +155,22 @@ fn count(app: &App, row: Option<&'static Row>, method: &Method, status: u16, beg
 }
 
 /// `met` becomes the row that was found, whatever it answers.
-async fn answer<B>(app: &Arc<App>, peer: SocketAddr, request: Request<B>, met: &mut Option<&'static Row>) -> Reply
+async fn answer<B>(
+    app: &Arc<App>,
+    peer: SocketAddr,
+    request: Request<B>,
+    accept: Option<&HeaderValue>,
+    met: &mut Option<&'static Row>,
+) -> Reply
 where
     B: http_body::Body<Data = Bytes> + Send,
     B::Error: std::error::Error + Send + Sync + 'static,
 {
     let (parts, body) = request.into_parts();
-    let accept = parts.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let accept = accept.and_then(|value| value.to_str().ok());
     let wall_ms = app.clock.now().wall;
     let uri = parts.uri.clone();
-    let mut site = Site { uri: &uri, accept: accept.as_deref(), wall_ms, charset_preset: false };
+    let mut site = Site { uri: &uri, accept, wall_ms, charset_preset: false };
     let Some(inner) = app.router.below_context(uri.path()) else { return refuse::web_server_page(404) };
     if inner.is_empty() {
         return to_context(&parts.headers, &uri);
@@ -334,14 +340,14 @@ fn preflight(method: &Method, headers: &HeaderMap, site: &Site<'_>) -> Option<Re
         reply = reply.typed(reply::JSON_UTF8);
     }
     reply.protected = false;
-    Some(reply.header("access-control-max-age", "18000"))
+    Some(reply.fixed("access-control-max-age", "18000"))
 }
 
-fn cors(headers: &mut HeaderMap, origin: Option<http::HeaderValue>) {
+fn cors(headers: &mut HeaderMap, origin: Option<HeaderValue>) {
     const VARY: &str = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers";
-    headers.insert(header::VARY, http::HeaderValue::from_static(VARY));
+    headers.insert(header::VARY, HeaderValue::from_static(VARY));
     if let Some(origin) = origin {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, http::HeaderValue::from_static("true"));
+        headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
     }
 }

@@ -162,7 +162,7 @@ pub fn web_server_page(status: u16) -> Reply {
 pub fn firewall(method: &Method, site: &Site<'_>) -> Option<Reply> {
     let path = site.uri.path();
     if method == Method::TRACE {
-        return Some(web_server_page(405).header("allow", "HEAD, DELETE, POST, GET, OPTIONS, PUT"));
+        return Some(web_server_page(405).fixed("allow", "HEAD, DELETE, POST, GET, OPTIONS, PUT"));
     }
     let lower_escapes = |escape: &str| path.as_bytes().windows(3).any(|w| w.eq_ignore_ascii_case(escape.as_bytes()));
     if lower_escapes("%2f") || lower_escapes("%5c") || path.contains('\\') {
@@ -271,7 +271,7 @@ pub fn html_escape(text: &str) -> String {
 
 /// The answer of the parameter check: one line, no `Content-Type`.
 pub fn param_check(text: &str) -> Reply {
-    let mut reply = Reply::empty(400).header("pragma", "no-cache").header("cache-control", "no-cache,no-store");
+    let mut reply = Reply::empty(400).fixed("pragma", "no-cache").fixed("cache-control", "no-cache,no-store");
     reply.body = Bytes::from(format!("{text}\r\n"));
     reply
 }

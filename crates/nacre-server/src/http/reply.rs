@@ -29,11 +29,11 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// 200 with a body of any type. An illegal type is left out.
-    pub fn new(content_type: &str, body: impl Into<Bytes>) -> Self {
+    /// 200 with a body of any type.
+    pub fn new(content_type: &'static str, body: impl Into<Bytes>) -> Self {
         Self {
             status: 200,
-            content_type: HeaderValue::from_str(content_type).ok(),
+            content_type: Some(HeaderValue::from_static(content_type)),
             headers: Vec::new(),
             body: body.into(),
             negotiable: false,
@@ -106,10 +106,24 @@ impl Reply {
     }
 
     /// Adds a header; a value that HTTP does not allow is left out.
-    pub fn header(mut self, name: &'static str, value: &str) -> Self {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            self.headers.push((HeaderName::from_static(name), value));
+    pub fn header(self, name: &'static str, value: &str) -> Self {
+        match HeaderValue::from_str(value) {
+            Ok(value) => self.with(name, value),
+            Err(_) => self,
         }
+    }
+
+    /// Adds a header whose value is always the same: nothing is copied.
+    pub fn fixed(self, name: &'static str, value: &'static str) -> Self {
+        self.with(name, HeaderValue::from_static(value))
+    }
+
+    fn with(mut self, name: &'static str, value: HeaderValue) -> Self {
+        if self.headers.capacity() == 0 {
+            // A config has six to nine.
+            self.headers.reserve(9);
+        }
+        self.headers.push((HeaderName::from_static(name), value));
         self
     }
 

@@ -21,7 +21,7 @@ pub(super) fn headed(mut reply: Reply, answer: &Answer) -> Reply {
         reply = reply.header("encrypted-data-key", key);
     }
     if answer.is_beta() {
-        reply = reply.header("isbeta", "true");
+        reply = reply.fixed("isbeta", "true");
     }
     if let Some(tag) = answer.tag() {
         reply = reply.header("tag", &utf8_percent_encode(tag, KEEP).to_string());
@@ -32,7 +32,7 @@ pub(super) fn headed(mut reply: Reply, answer: &Answer) -> Reply {
 /// Nobody between us and the client may keep this answer.
 pub(super) fn uncached(reply: Reply) -> Reply {
     reply
-        .header("pragma", "no-cache")
-        .header("expires", "Thu, 01 Jan 1970 00:00:00 GMT")
-        .header("cache-control", "no-cache,no-store")
+        .fixed("pragma", "no-cache")
+        .fixed("expires", "Thu, 01 Jan 1970 00:00:00 GMT")
+        .fixed("cache-control", "no-cache,no-store")
 }
