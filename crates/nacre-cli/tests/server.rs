@@ -286,3 +286,42 @@ fn a_wide_listener_is_warned_about() {
         BufReader::new(process.0.stderr.take().unwrap()).lines().map(Result::unwrap).find(|l| l.contains("warning:"));
     assert!(warning.unwrap().contains("everybody who can reach 0.0.0.0 may read and write"));
 }
+
+/// Changes the level of one of Nacos's logs while the server runs.
+fn log_level(server: &Server, name: &str, level: &str) {
+    let url = format!("{}/v1/ns/operator/log?logName={name}&logLevel={level}", server.url);
+    assert_eq!(common::curl(&format!("-X PUT {url}")), (200, "ok".to_owned()));
+}
+
+#[test]
+fn a_raised_log_level_shows_what_happens_and_a_lowered_one_hides_it_again() {
+    let home = tempfile::tempdir().unwrap();
+    let log = home.path().join("stderr");
+    let mut command = nacre(&["server", "--home", home.path().to_str().unwrap(), "-D", "server.port=0"]);
+    let stderr = std::fs::File::create(&log).unwrap();
+    let mut process = Running(command.stdout(Stdio::piped()).stderr(stderr).spawn().unwrap());
+    let greeting = BufReader::new(process.0.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let url = greeting.flat_map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+    let url = url.into_iter().find(|word| word.starts_with("http://")).unwrap();
+    let server = Server { process, url, home };
+    let register = |service: &str| {
+        assert_eq!(server.run(&["instance", "register", service, "192.0.2.7:8080"]).0, 0);
+    };
+    register("quiet");
+    log_level(&server, "naming-main", "DEBUG");
+    register("loud");
+    log_level(&server, "no-such-log", "ERROR");
+    register("still-loud");
+    log_level(&server, "naming-main", "INFO");
+    register("quiet-again");
+    // A stop writes out what there is to write.
+    let (code, _home) = server.stop();
+    assert_eq!(code, 0);
+    let log = std::fs::read_to_string(log).unwrap();
+    for (service, shown) in
+        [("@@quiet in", false), ("@@loud in", true), ("@@still-loud in", true), ("quiet-again", false)]
+    {
+        assert_eq!(log.contains(service), shown, "{service}: {log}");
+    }
+    assert!(log.contains("DEBUG nacre::naming: instance 192.0.2.7:8080:DEFAULT"), "{log}");
+}

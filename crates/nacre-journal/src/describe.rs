@@ -216,6 +216,17 @@ fn server(cause: &Cause) -> Sentence {
         C::ServerStopping { reason } => Sentence::new("server stopping", reason),
         C::WorkerRestarted { worker, reason } => Sentence::new(format!("worker {worker} restarted"), reason),
         C::SwitchChanged { entry, value } => Sentence::new(format!("switch {entry} changed"), format!("now {value}")),
+        C::SettingChanged { key, value, by } => {
+            Sentence::new(format!("{key} changed"), format!("now {value}, by {by}"))
+        }
+        C::SettingRefused { key, reason } => Sentence::new(format!("a change of {key} was refused"), reason),
+        C::ConfigsReloaded { changed: 0 } => {
+            Sentence::new("configurations read anew from the database", "nothing differed from what was served")
+        }
+        C::ConfigsReloaded { changed } => Sentence::new(
+            "configurations read anew from the database",
+            format!("{changed} differed from what was served"),
+        ),
         C::UnknownProtocol { first_bytes } => {
             Sentence::new("unknown protocol", format!("the connection began with {first_bytes}"))
         }

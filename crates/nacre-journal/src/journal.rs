@@ -66,7 +66,11 @@ pub struct Counts {
 pub struct Journal {
     limits: Limits,
     ring: Mutex<Ring>,
+    witness: Option<Witness>,
 }
+
+/// Sees every event before it is kept; must not block.
+pub type Witness = Box<dyn Fn(&Event) + Send + Sync>;
 
 struct Ring {
     /// Numbers are consecutive: `records[i].seq == records[0].seq + i`.
@@ -108,11 +112,21 @@ impl Journal {
                 tails: Vec::new(),
                 missed_before: 0,
             }),
+            witness: None,
         }
+    }
+
+    /// Shows every event to `witness` as well: how the log hears of them.
+    pub fn witnessed(mut self, witness: Witness) -> Self {
+        self.witness = Some(witness);
+        self
     }
 
     /// Appends an event and returns its number.
     pub fn record(&self, event: Event) -> u64 {
+        if let Some(witness) = &self.witness {
+            witness(&event);
+        }
         let kind = event.cause.ordinal();
         let at = event.at;
         let bytes = weight::of(&event);

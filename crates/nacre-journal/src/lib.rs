@@ -17,6 +17,6 @@ mod why;
 
 pub use describe::{Sentence, describe, duration};
 pub use filter::Filter;
-pub use journal::{Counts, Journal, Limits, Record};
+pub use journal::{Counts, Journal, Limits, Record, Witness};
 pub use tail::{Elapsed, Received, Tail};
 pub use why::Line;

@@ -52,6 +52,8 @@ fn cause(cause: &Cause) -> usize {
         Cause::ServerStarted { version } => version.len(),
         Cause::WorkerRestarted { worker, reason } => worker.len() + reason.len(),
         Cause::SwitchChanged { entry, value } => entry.len() + value.len(),
+        Cause::SettingChanged { key, value, by } => key.len() + value.len() + by.len(),
+        Cause::SettingRefused { key, reason } => key.len() + reason.len(),
         Cause::UnknownProtocol { first_bytes } => first_bytes.len(),
         // No strings inside, or (a disconnect's detail inside a removal) short ones.
         _ => 0,

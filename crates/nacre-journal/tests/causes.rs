@@ -68,6 +68,9 @@ fn samples() -> Vec<Cause> {
         Cause::ServerStopping { reason: "SIGTERM".into() },
         Cause::WorkerRestarted { worker: "expiry".into(), reason: text() },
         Cause::SwitchChanged { entry: "pushEnabled".into(), value: "false".into() },
+        Cause::SettingChanged { key: "nacre.logging".into(), value: "debug".into(), by: text() },
+        Cause::SettingRefused { key: "nacre.logging".into(), reason: text() },
+        Cause::ConfigsReloaded { changed: 2 },
         Cause::UnknownProtocol { first_bytes: "16 03 01".into() },
     ]
 }

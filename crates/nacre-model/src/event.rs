@@ -322,6 +322,21 @@ pub enum Cause {
         entry: String,
         value: String,
     },
+    /// A property or the level of a log, changed while the server runs. `by` says where from.
+    SettingChanged {
+        key: String,
+        value: String,
+        by: String,
+    },
+    /// What the file of properties says now cannot be, so the values before it stay in force.
+    SettingRefused {
+        key: String,
+        reason: String,
+    },
+    /// The configurations were read anew from the database; `changed` versions differed from what was served.
+    ConfigsReloaded {
+        changed: u64,
+    },
     /// Bytes on a port that are no protocol of ours.
     UnknownProtocol {
         first_bytes: String,
@@ -407,5 +422,8 @@ kinds! {
     ServerStopping = "serverStopping";
     WorkerRestarted = "workerRestarted";
     SwitchChanged = "switchChanged";
+    SettingChanged = "settingChanged";
+    SettingRefused = "settingRefused";
+    ConfigsReloaded = "configsReloaded";
     UnknownProtocol = "unknownProtocol";
 }

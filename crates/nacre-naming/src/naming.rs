@@ -25,6 +25,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Naming {
     pub(crate) options: Options,
+    /// `nacos.naming.client.expired.time`, which may change while the server runs.
+    client_expired_ms: AtomicU64,
     pub(crate) switches: ArcSwap<Switches>,
     pub(crate) slots: papaya::HashMap<ServiceKey, Arc<Slot>>,
     pub(crate) clients: Clients,
@@ -97,6 +99,7 @@ impl Naming {
     pub fn new(options: Options) -> Self {
         Self {
             fuzzy: Mutex::new(FuzzyWatches::new(options.fuzzy_max_patterns, options.fuzzy_max_matches)),
+            client_expired_ms: AtomicU64::new(options.client_expired_ms),
             options,
             switches: ArcSwap::default(),
             slots: papaya::HashMap::new(),
@@ -111,6 +114,16 @@ impl Naming {
         }
     }
 
+    /// Silent `ip:port` clients are removed after another time from now on; all of them are looked at within half a minute.
+    pub fn set_client_expired(&self, ms: u64) {
+        self.client_expired_ms.store(ms, Relaxed);
+    }
+
+    pub(crate) fn client_expired_ms(&self) -> u64 {
+        self.client_expired_ms.load(Relaxed)
+    }
+
+    /// As they were at the start.
     pub fn options(&self) -> &Options {
         &self.options
     }

@@ -69,7 +69,7 @@ impl Naming {
     /// When an entry must be looked at next if no beat comes.
     pub(crate) fn next_look(&self, rules: &BeatRules, healthy: bool, publication: &Publication, now: Now) -> u64 {
         let last = publication.last_beat.load(Relaxed);
-        let client = publication.client.last_updated.load(Relaxed).saturating_add(self.options.client_expired_ms);
+        let client = publication.client.last_updated.load(Relaxed).saturating_add(self.client_expired_ms());
         let mut next = client;
         if rules.unchecked || !self.switches.load().health_check_enabled {
             next = next.min(now.mono + RECHECK_MS);
@@ -91,7 +91,7 @@ impl Naming {
         }
         let client = &publication.client;
         let idle = now.mono.saturating_sub(client.last_updated.load(Relaxed));
-        if idle > self.options.client_expired_ms {
+        if idle > self.client_expired_ms() {
             self.expire_client(client, idle, now, effects);
             return;
         }
@@ -178,11 +178,11 @@ impl Naming {
                 (true, true) => IDLE_CLIENT_MS.max(push_idle),
                 (true, false) => IDLE_CLIENT_MS,
                 // Its publications' own timers look after it; a subscriber among them is looked at again.
-                (false, true) => self.options.client_expired_ms,
+                (false, true) => self.client_expired_ms(),
                 (false, false) => return,
             }
         }
-        .min(self.options.client_expired_ms);
+        .min(self.client_expired_ms());
         if idle > wait {
             self.expire_client(client, idle, now, effects);
         } else {

@@ -8,8 +8,9 @@ use std::{
     },
 };
 
+use arc_swap::ArcSwap;
 use nacre_cluster::{Consensus, Readiness, WriteError};
-use nacre_config::{ConfigCommand, ConfigReply, Configs, FuzzyWatch, Listeners, Rules, StaleAnswers};
+use nacre_config::{ConfigCommand, ConfigReply, Configs, FuzzyWatch, Listeners, StaleAnswers};
 use nacre_journal::Journal;
 use nacre_model::{Cause, ErrorCode, Event, NacosError, Subject};
 use nacre_naming::{Naming, NamingCommand, NamingReply};
@@ -22,11 +23,13 @@ use crate::{
     grpc::Hub,
     health::Health,
     http::router::Router,
+    live::Live,
+    logging::Logging,
     machine::MachineReader,
     metrics::Metrics,
     properties::Properties,
     room::Room,
-    state::{Command, Reply},
+    state::{Command, Machine, Reply},
     udp::Udp,
     workers::Workers,
 };
@@ -39,14 +42,10 @@ pub struct Settings {
     /// `/nacos`, or empty.
     pub context: String,
     pub listen: Vec<IpAddr>,
-    /// `nacos.core.param.check.enabled`.
-    pub param_check: bool,
     /// `nacos.naming.service.metadata.length`.
     pub metadata_length: usize,
     /// `maxContent`: UTF-16 units of a config's content.
     pub max_content: u64,
-    /// What publishes are decided by.
-    pub config_rules: Rules,
     /// `nacre.http.max-body` and `nacre.http.max-head`, bytes.
     pub max_body: usize,
     pub max_head: usize,
@@ -56,7 +55,9 @@ pub struct Settings {
 
 /// Everything a handler may need. Shared behind one `Arc`.
 pub struct App {
+    /// As they were at the start; what may change meanwhile is in [`App::live`].
     pub props: Properties,
+    pub live: ArcSwap<Live>,
     pub settings: Settings,
     pub clock: Clock,
     pub router: Router,
@@ -69,6 +70,8 @@ pub struct App {
     pub stale: StaleAnswers,
     pub store: Arc<Store>,
     pub consensus: Consensus,
+    /// What the write road applies to; writes go over the road, never here.
+    pub state: Arc<Machine>,
     pub effects: Arc<Effector>,
     pub grpc: Arc<Hub>,
     pub workers: Workers,
@@ -76,6 +79,8 @@ pub struct App {
     pub udp: Arc<Udp>,
     pub health: Health,
     pub machine: MachineReader,
+    /// Levels of the log.
+    pub logging: Logging,
     /// Cancelled when the server begins to stop.
     pub draining: CancellationToken,
     /// Set once the log is replayed and the doors are open.
@@ -87,6 +92,11 @@ pub struct App {
 }
 
 impl App {
+    /// Settings that follow the file of properties. Not to be held across an await.
+    pub fn live(&self) -> arc_swap::Guard<Arc<Live>> {
+        self.live.load()
+    }
+
     /// Is the server still replaying its log? Then gRPC answers 300 and readiness says no.
     pub fn is_starting(&self) -> bool {
         !self.started.load(Ordering::Acquire)

@@ -13,6 +13,8 @@ pub mod grpc;
 pub mod health;
 pub mod http;
 pub mod listen;
+pub mod live;
+pub mod logging;
 pub mod long_line;
 pub mod machine;
 pub mod metrics;

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use nacre_cluster::{Consensus, StartError};
 use nacre_config::{FuzzyWatch, Listeners, StaleAnswers};
 use nacre_journal::Journal;
@@ -24,6 +25,8 @@ use crate::{
     health::{self, Health},
     http::router::Router,
     listen::{self, Door},
+    live::{self, Live},
+    logging::{self, Logging},
     machine::MachineReader,
     metrics::Metrics,
     properties::Properties,
@@ -53,8 +56,8 @@ pub enum RunError {
 }
 
 /// Runs until SIGTERM or SIGINT. `greet` is called once everything is served, with the addresses.
-pub async fn run(props: Properties, greet: impl FnOnce(&App)) -> Result<(), RunError> {
-    let app = start(props).await?;
+pub async fn run(props: Properties, logging: Logging, greet: impl FnOnce(&App)) -> Result<(), RunError> {
+    let app = start_with(props, logging).await?;
     greet(&app);
     let _ = io::stdout().flush();
     let reason = stop_signal().await?;
@@ -62,8 +65,14 @@ pub async fn run(props: Properties, greet: impl FnOnce(&App)) -> Result<(), RunE
     Ok(())
 }
 
-/// Opens everything and begins to serve.
+/// As [`start_with`], in a process whose log is not ours.
 pub async fn start(props: Properties) -> Result<Arc<App>, RunError> {
+    let logging = Logging::detached(props.str("nacre.logging"));
+    start_with(props, logging).await
+}
+
+/// Opens everything and begins to serve.
+pub async fn start_with(props: Properties, logging: Logging) -> Result<Arc<App>, RunError> {
     let mut settings = settings(&props);
     let clock = Clock::start();
     let data = props.data_dir();
@@ -74,7 +83,7 @@ pub async fn start(props: Properties) -> Result<Arc<App>, RunError> {
     // The doors are bound first, so that a port in use is told before minutes of replay; they answer after the replay.
     let doors = bind(&mut settings, props.u16("nacos.server.grpc.port.offset"))?;
 
-    let journal = Arc::new(Journal::new(props.journal()));
+    let journal = Arc::new(Journal::new(props.journal()).witnessed(logging::witness()));
     let draining = CancellationToken::new();
     let naming = Arc::new(Naming::new(props.naming()));
     let configs = Arc::default();
@@ -98,7 +107,7 @@ pub async fn start(props: Properties) -> Result<Arc<App>, RunError> {
     let record = Arc::new(move |event| {
         sink.record(event);
     });
-    let consensus = Consensus::start(props.write_road(), machine, record).await?;
+    let consensus = Consensus::start(props.write_road(), machine.clone(), record).await?;
     consensus.ready(READY_WITHIN).await?;
 
     let metrics = Arc::<Metrics>::default();
@@ -112,6 +121,8 @@ pub async fn start(props: Properties) -> Result<Arc<App>, RunError> {
         started: AtomicBool::new(false),
         room: Arc::new(Room::new(settings.max_connections)),
         lock,
+        logging,
+        live: ArcSwap::from_pointee(Live::of(&props)),
         props,
         settings,
         clock,
@@ -128,6 +139,7 @@ pub async fn start(props: Properties) -> Result<Arc<App>, RunError> {
         udp,
         health: Health::default(),
         machine: MachineReader::default(),
+        state: machine,
         draining,
     });
     app.effects.set_faces(vec![grpc, app.udp.clone()]);
@@ -164,12 +176,10 @@ fn settings(props: &Properties) -> Settings {
         grpc_port: main_port.saturating_add(props.u16("nacos.server.grpc.port.offset")),
         context: props.str("server.servlet.contextPath").to_owned(),
         listen: props.addresses("nacre.listen").to_vec(),
-        param_check: props.bool("nacos.core.param.check.enabled"),
         max_body: props.usize("nacre.http.max-body"),
         max_head: props.usize("nacre.http.max-head"),
         max_connections: props.usize("nacre.limit.connections"),
         max_content: props.u64("maxContent"),
-        config_rules: props.config_rules(),
         metadata_length: props.usize("nacos.naming.service.metadata.length"),
     }
 }
@@ -252,6 +262,7 @@ fn spawn_workers(app: &Arc<App>, proposals: tokio::sync::mpsc::Receiver<nacre_na
         it.config_fuzzy.trim();
         std::future::ready(())
     });
+    live::watch(app);
     let it = app.clone();
     app.workers.every("config history", retention::ROUND, move || retention::round(it.clone()));
 }

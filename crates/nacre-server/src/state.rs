@@ -9,7 +9,7 @@ use std::{path::Path, sync::Arc};
 use bytes::Bytes;
 use nacre_cluster::{Applied, Entry, MachineError, Position, StateMachine};
 use nacre_config::{ConfigCommand, ConfigEffects, ConfigReply, Configs};
-use nacre_model::{NacosError, Now, Row};
+use nacre_model::{Cause, Event, NacosError, Now, Row, Subject};
 use nacre_naming::{Naming, NamingCommand, NamingReply};
 use nacre_store::{KvOp, KvRow, Store, StoreError, WriteBatch};
 use parking_lot::Mutex;
@@ -74,6 +74,8 @@ pub struct Machine {
     store: Arc<Store>,
     effects: Arc<Effector>,
     applied: Mutex<Applied>,
+    /// Held while the cores and the database change together: by an entry, a snapshot, or a reading anew.
+    turn: Mutex<()>,
 }
 
 impl Machine {
@@ -85,7 +87,8 @@ impl Machine {
         store: Arc<Store>,
         effects: Arc<Effector>,
     ) -> Result<Self, MachineError> {
-        let machine = Self { clock, configs, naming, store, effects, applied: Mutex::default() };
+        let machine =
+            Self { clock, configs, naming, store, effects, applied: Mutex::default(), turn: Mutex::default() };
         machine.load()?;
         Ok(machine)
     }
@@ -105,6 +108,27 @@ impl Machine {
         let position = loaded.applied.map(position);
         *self.applied.lock() = Applied { position, membership };
         Ok(())
+    }
+
+    /// Serves the configurations as the database holds them now: for a database that somebody changed by hand. Entries
+    /// wait meanwhile, so that none is lost between the two. Tells how many versions differed from what was served; their
+    /// listeners hear of it.
+    pub fn reload_configs(&self) -> Result<u64, MachineError> {
+        let _turn = self.turn.lock();
+        // A database that is behind holds less than was acknowledged.
+        self.store.barrier().map_err(failed)?;
+        let loaded = self.store.reload().map_err(failed)?;
+        if let Some(poison) = self.store.poison() {
+            return Err(MachineError(poison.reason));
+        }
+        for remark in &loaded.remarks {
+            tracing::warn!(%remark, "reading the database");
+        }
+        let changed = self.configs.restore(loaded.config);
+        let count = changed.len() as u64;
+        let event = Event::new(self.clock.now(), Subject::default(), Cause::ConfigsReloaded { changed: count });
+        self.effects.config(ConfigEffects { changed, events: vec![event] });
+        Ok(count)
     }
 
     fn apply_one(&self, command: Command, now: Now, batch: &mut WriteBatch) -> Reply {
@@ -127,6 +151,7 @@ impl Machine {
 
 impl StateMachine for Machine {
     fn apply(&self, entry: Entry) -> Result<Vec<Bytes>, MachineError> {
+        let _turn = self.turn.lock();
         // The logged wall time makes a replay see what the first run saw; the monotonic time is only for deadlines.
         let now = Now { mono: self.clock.now().mono, wall: entry.wall };
         let at = entry.position;
@@ -170,6 +195,7 @@ impl StateMachine for Machine {
     }
 
     fn install(&self, from: &Path, applied: Applied) -> Result<(), MachineError> {
+        let _turn = self.turn.lock();
         self.store.restore_from(from).map_err(failed)?;
         self.load()?;
         *self.applied.lock() = applied;

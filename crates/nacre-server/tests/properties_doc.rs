@@ -20,6 +20,10 @@ Keys are compared as Spring compares them: case, `-` and `_` do not count, and `
 `${name}` and `${name:default}` see every source and the environment. Times take a unit (`500ms`, `30s`, `5m`), and so do sizes
 (`10MB`); a bare number counts in the unit given.
 
+While the server runs, keys marked *live* follow the two files: a changed file is read when it has held still for a second, each
+change is in the journal (`settingChanged`), and a file with a wrong value changes nothing (`settingRefused`). A key that is taken out
+of the file keeps its last value until the next start; everything else is read at the next start.
+
 A key that is not known is named at start together with the nearest one that is. A wrong value stops the start with file, line, key
 and what is allowed. Made from `crates/nacre-server/src/properties/known`.
 ";
@@ -36,6 +40,7 @@ fn rows(page: &mut String, title: &str, wanted: impl Fn(&Known) -> bool) {
             },
             _ => row.doc.to_owned(),
         };
+        let doc = if row.hot { format!("{doc} *live*") } else { doc };
         let cells = [format!("`{}`{also}", row.key), default, row.kind.allowed(), row.since.to_owned(), doc];
         let cells: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
         writeln!(page, "| {} |", cells.join(" | ")).expect("text");

@@ -1,16 +1,12 @@
 //! `nacre server`, and what it would start with.
 
-use std::{
-    io::{IsTerminal, Write},
-    net::IpAddr,
-    time::Instant,
-};
+use std::{io::Write, net::IpAddr, time::Instant};
 
 use nacre_server::{
     app::App,
+    logging::{self, Logging},
     properties::{self, LoadOptions, Properties},
 };
-use tracing_subscriber::EnvFilter;
 
 use crate::{
     args::{Server, Settings},
@@ -34,11 +30,11 @@ pub fn run(screen: Screen, server: Server) -> Outcome {
     for note in properties.notes() {
         remark(&format!("note: {note}"));
     }
-    log_to_stderr(&properties)?;
+    let logging = log_to_stderr(&properties)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("nacre").build()?;
     let listen = properties.addresses("nacre.listen").to_vec();
     let mut serving = false;
-    let outcome = runtime.block_on(nacre_server::run::run(properties, |app| {
+    let outcome = runtime.block_on(nacre_server::run::run(properties, logging, |app| {
         serving = true;
         // Whoever reads our output may have gone; that is no reason not to serve.
         let _ = std::io::stdout().write_all(welcome(&screen, app, begun).as_bytes());
@@ -60,20 +56,13 @@ pub fn run(screen: Screen, server: Server) -> Outcome {
     })
 }
 
-fn log_to_stderr(properties: &Properties) -> Outcome {
+fn log_to_stderr(properties: &Properties) -> Result<Logging, CliError> {
     let wanted = properties.str("nacre.logging");
-    // The consensus engine tells at `info` what our own journal tells better; who wants it names it.
-    let quieter = if wanted.contains("openraft") { wanted.to_owned() } else { format!("openraft=warn,{wanted}") };
-    let filter = EnvFilter::try_new(quieter).map_err(|error| {
+    Logging::check(wanted).map_err(|error| {
         let origin = properties.origin("nacre.logging");
-        CliError::Usage(format!(
-            "the server is not started: a setting is wrong\n  {origin}: nacre.logging: {error}; allowed: a level (error, \
-             warn, info, debug, trace), or target=level pairs with commas between"
-        ))
+        CliError::Usage(format!("the server is not started: a setting is wrong\n  {origin}: nacre.logging: {error}"))
     })?;
-    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
-    subscriber.try_init().map_err(|error| CliError::Failed(format!("logging cannot be set up: {error}")))
+    Logging::install(wanted, logging::stderr_has_colours(), std::io::stderr).map_err(CliError::Failed)
 }
 
 /// One screen: where it is, where its data is, what to do first.

@@ -5,7 +5,11 @@
 //! leaves at once, a handful in quick succession leaves within tens of milliseconds, and a service that changes a
 //! thousand times a second is sent twice a second, always ending with the newest state.
 
-use std::{collections::HashMap, hash::Hash};
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 use parking_lot::Mutex;
 
@@ -32,7 +36,7 @@ struct Edge {
 #[derive(Debug)]
 pub struct Coalescer<K> {
     edges: Mutex<HashMap<K, Edge>>,
-    max_gap: u64,
+    max_gap: AtomicU64,
 }
 
 /// What a due key should do.
@@ -49,20 +53,29 @@ pub enum Turn {
 impl<K: Eq + Hash + Clone> Coalescer<K> {
     /// `max_gap` is `pushTaskDelay`.
     pub fn new(max_gap: u64) -> Self {
-        Self { edges: Mutex::default(), max_gap }
+        Self { edges: Mutex::default(), max_gap: AtomicU64::new(max_gap) }
+    }
+
+    /// Another `pushTaskDelay`; gaps that have grown further shrink as they are used.
+    pub fn retune(&self, max_gap: u64) {
+        self.max_gap.store(max_gap, Relaxed);
+    }
+
+    fn max_gap(&self) -> u64 {
+        self.max_gap.load(Relaxed)
     }
 
     /// How long an emptied list waits for its successor: a provider that restarts within this time never makes its
     /// consumers see an empty list (case C011), and a dead one is gone within half a second.
     fn hold(&self) -> u64 {
-        (self.max_gap * 3 / 5).min(300)
+        (self.max_gap() * 3 / 5).min(300)
     }
 
     /// Something changed. `Some(when)`: a turn must be taken then; `None`: one is owed already.
     pub fn changed(&self, key: &K, now: u64) -> Option<u64> {
         let mut edges = self.edges.lock();
         let Some(edge) = edges.get_mut(key) else {
-            let gap = MIN_GAP.min(self.max_gap);
+            let gap = MIN_GAP.min(self.max_gap());
             edges.insert(key.clone(), Edge { last: 0, gap, due: Some(now), changed: now, news: true, held: None });
             return Some(now);
         };
@@ -77,10 +90,10 @@ impl<K: Eq + Hash + Clone> Coalescer<K> {
         }
         let open = edge.last + edge.gap;
         let due = if now >= open {
-            edge.gap = (edge.gap / 2).max(MIN_GAP.min(self.max_gap));
+            edge.gap = (edge.gap / 2).max(MIN_GAP).min(self.max_gap());
             now
         } else {
-            edge.gap = (edge.gap * 2).min(self.max_gap);
+            edge.gap = (edge.gap * 2).min(self.max_gap());
             open
         };
         edge.due = Some(due);
@@ -99,7 +112,7 @@ impl<K: Eq + Hash + Clone> Coalescer<K> {
                 edge.last = now;
                 let hold = self.hold();
                 let quiet = now >= edge.changed + hold;
-                let may_empty = edge.held.is_some_and(|since| quiet || now >= since + self.max_gap);
+                let may_empty = edge.held.is_some_and(|since| quiet || now >= since + self.max_gap());
                 Turn::Send { may_empty, news: std::mem::take(&mut edge.news) }
             }
         }
@@ -118,7 +131,7 @@ impl<K: Eq + Hash + Clone> Coalescer<K> {
             return None;
         }
         let since = *edge.held.get_or_insert(now);
-        let due = (edge.changed + self.hold()).min(since + self.max_gap).max(now + 1);
+        let due = (edge.changed + self.hold()).min(since + self.max_gap()).max(now + 1);
         let due = edge.due.map_or(due, |owed| owed.min(due));
         edge.due = Some(due);
         Some(due)
@@ -126,7 +139,7 @@ impl<K: Eq + Hash + Clone> Coalescer<K> {
 
     /// Forgets keys that have been quiet.
     pub fn sweep(&self, now: u64) {
-        let quiet = 4 * self.max_gap + 1_000;
+        let quiet = 4 * self.max_gap() + 1_000;
         self.edges.lock().retain(|_, edge| edge.due.is_some() || edge.last.max(edge.changed) + quiet > now);
     }
 }

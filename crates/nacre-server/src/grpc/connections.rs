@@ -16,7 +16,7 @@ use nacre_wire::grpc::connection::{Abilities, ConnectionSetupRequest};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::outbox::{Outbox, Rules};
+use super::outbox::{Outbox, SharedRules};
 
 /// Ends a TCP connection from anywhere; the first cause counts.
 #[derive(Debug, Default)]
@@ -84,7 +84,7 @@ impl Connection {
         setup: ConnectionSetupRequest,
         client_ip: &str,
         closer: Arc<Closer>,
-        rules: Rules,
+        rules: &SharedRules,
         now: Now,
     ) -> Self {
         let labels = setup.labels.unwrap_or_default();
@@ -272,7 +272,7 @@ pub(super) mod tests {
     pub fn connection(port: u16, setup: &str) -> Arc<Connection> {
         let setup = parse(setup.as_bytes()).unwrap();
         let now = Now { mono: 1_000, wall: 1_700_000_000_000 };
-        Arc::new(Connection::new(peer(port), setup, "", Arc::default(), Rules::default(), now))
+        Arc::new(Connection::new(peer(port), setup, "", Arc::default(), &SharedRules::default(), now))
     }
 
     #[test]

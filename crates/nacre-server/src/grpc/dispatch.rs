@@ -181,7 +181,7 @@ pub(super) fn run<O: Operation>(call: Call<'_>) -> Answering<'_> {
             refused(&call, operation.subject(), ErrorCode::NAMESPACE_NOT_EXIST.code, &text);
             return typed::<O>(ErrorCode::NAMESPACE_NOT_EXIST.code, text);
         }
-        if call.app.settings.param_check
+        if call.app.live().param_check
             && let Err(text) = operation.check(call.app.settings.metadata_length)
         {
             let message = format!("Param check invalid:{text}");
@@ -215,7 +215,7 @@ fn typed<O: Operation>(code: i32, message: String) -> Answered {
 
 /// With `nacos.core.namespace.validation.enabled`: why a namespace that nobody created is refused (Nacos 3.1).
 fn unknown_namespace<O: Operation>(app: &App, operation: &O) -> Option<String> {
-    if !app.settings.config_rules.namespace_must_exist {
+    if !app.live().rules.namespace_must_exist {
         return None;
     }
     let namespace = operation.namespace().filter(|name| !app.configs.namespace_exists(name))?;

@@ -38,8 +38,8 @@ impl Hub {
             return Err(Disconnect::ServerShutdown);
         }
         let connection =
-            Arc::new(Connection::new(peer.clone(), setup, client_ip, Arc::clone(closer), self.options.rules, now));
-        if !self.connections.insert(Arc::clone(&connection), self.options.max_connections) {
+            Arc::new(Connection::new(peer.clone(), setup, client_ip, Arc::clone(closer), &self.rules, now));
+        if !self.connections.insert(Arc::clone(&connection), self.options().max_connections) {
             let reason = format!("{} connections are registered (nacre.limit.connections)", self.connections.len());
             self.note(&peer.id, Cause::HandshakeRefused { reason });
             return Err(Disconnect::OverLimit);
@@ -57,7 +57,7 @@ impl Hub {
     /// The stream carries the pushes from now on, beginning with the SetupAck if the client waits for one.
     pub(super) fn attach(&self, connection: &Arc<Connection>, stream: &Arc<Slot>, wants_ack: bool) {
         if wants_ack {
-            let ack = SetupAckRequest { ability_table: self.options.abilities.clone() };
+            let ack = SetupAckRequest { ability_table: self.options().abilities.clone() };
             let load = Load { type_name: "SetupAckRequest", module: "internal", members: members(&ack) };
             let outcome = connection.outbox.push(Target::SetupAck, load, self.now());
             self.act(connection, outcome);
@@ -80,7 +80,8 @@ impl Hub {
         if matches!(cause, Disconnect::DetectionUnanswered { .. } | Disconnect::PushUnacknowledged { .. }) {
             // We closed it. If the client is alive after all it comes back at once and registers again; its instances
             // must not vanish in between.
-            tokio::time::sleep(Duration::from_millis(self.options.push_delay)).await;
+            let grace = Duration::from_millis(self.options().push_delay);
+            tokio::time::sleep(grace).await;
         }
         app.effects.naming(self.naming.disconnect(&connection.client_id(), cause, self.now()));
     }

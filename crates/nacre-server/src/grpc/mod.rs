@@ -30,12 +30,18 @@ use std::{
     },
 };
 
+use arc_swap::ArcSwap;
 use nacre_journal::Journal;
 use nacre_model::{Event, Now, ServiceKey, limits};
 use nacre_naming::Naming;
 pub use transport::serve_connection;
 
-use self::{coalesce::Coalescer, connections::Connections, outbox::Rules, timers::Timers};
+use self::{
+    coalesce::Coalescer,
+    connections::Connections,
+    outbox::{Rules, SharedRules},
+    timers::Timers,
+};
 use crate::{clock::Clock, metrics::Metrics, properties::Properties};
 
 /// Settings of this face.
@@ -73,7 +79,10 @@ impl Default for Options {
 impl Options {
     pub fn of(props: &Properties) -> Self {
         let off = |name: &str| {
-            let word = props.with_prefix("nacos.core.ability.").find(|(key, _)| key.ends_with(&format!(".{name}")));
+            // Keys come in lower case, with or without the side (`server.`) in front.
+            let name = name.to_ascii_lowercase();
+            let is_it = |key: &str| key.strip_suffix(&*name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+            let word = props.with_prefix("nacos.core.ability.").find(|(key, _)| is_it(key));
             word.is_some_and(|(_, value)| value.trim().eq_ignore_ascii_case("false"))
         };
         let tries = u32::try_from(props.u64("nacos.config.push.maxRetryTime")).unwrap_or(u32::MAX);
@@ -98,7 +107,9 @@ impl Options {
 /// Everything the gRPC side remembers.
 pub struct Hub {
     pub connections: Connections,
-    pub options: Options,
+    options: ArcSwap<Options>,
+    /// What the outboxes of all connections go by.
+    rules: SharedRules,
     clock: Clock,
     journal: Arc<Journal>,
     metrics: Arc<Metrics>,
@@ -121,12 +132,24 @@ impl Hub {
             services: Coalescer::new(options.push_delay),
             timers: Timers::default(),
             requests: AtomicU64::new(1),
-            options,
+            rules: Arc::new(ArcSwap::from_pointee(options.rules)),
+            options: ArcSwap::from_pointee(options),
             clock,
             journal,
             metrics,
             naming,
         }
+    }
+
+    pub fn options(&self) -> arc_swap::Guard<Arc<Options>> {
+        self.options.load()
+    }
+
+    /// Other settings, for open connections too; what was bound or bounded at the start stays.
+    pub fn retune(&self, options: Options) {
+        self.rules.store(Arc::new(options.rules));
+        self.services.retune(options.push_delay);
+        self.options.store(Arc::new(options));
     }
 
     /// `requestId` of a push: a number of the whole server, from 1.

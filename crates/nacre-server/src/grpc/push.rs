@@ -258,7 +258,7 @@ impl Hub {
         let now = self.now();
         let mut silent = Vec::new();
         self.connections.for_each(|connection| {
-            if connection.idle(now) >= self.options.idle {
+            if connection.idle(now) >= self.options().idle {
                 silent.push(Arc::clone(connection));
             }
         });

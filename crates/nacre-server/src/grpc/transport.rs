@@ -183,7 +183,7 @@ async fn route(transport: Arc<Transport>, request: Request<Incoming>) -> Respons
     let grpc = || {
         Grpc::new(PayloadCodec)
             .accept_compressed(CompressionEncoding::Gzip)
-            .max_decoding_message_size(transport.app.grpc.options.max_message)
+            .max_decoding_message_size(transport.app.grpc.options().max_message)
             .max_encoding_message_size(usize::MAX)
     };
     transport.calls.fetch_add(1, Ordering::Relaxed);

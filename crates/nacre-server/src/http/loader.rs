@@ -6,7 +6,7 @@ use super::{
     Ctx,
     bind::{Java, api_missing, not_present, v3_number_required},
     core,
-    refuse::html_escape,
+    refuse::v2_failure,
     reply::{Reply, Style},
     table::{Answer, Auth, Check, GET, Generation, POST, Row},
 };
@@ -107,12 +107,6 @@ fn target(ctx: &Ctx) -> Option<(&str, &str)> {
     ctx.params.non_blank("redirectAddress").and_then(|address| address.trim().rsplit_once(':'))
 }
 
-/// Errors of 2.x's loader calls.
-fn v2_refused(message: &str) -> Reply {
-    let message = html_escape(&format!("caused: {message};"));
-    Reply::json(&json!({ "code": 500, "message": message, "data": null })).status(500)
-}
-
 fn v2_current(app: &App, _: &Ctx) -> Answer {
     Ok(Reply::json(&current(app)))
 }
@@ -131,7 +125,7 @@ fn v3_cluster(app: &App, _: &Ctx) -> Answer {
 
 fn v2_reload_current(app: &App, ctx: &Ctx) -> Answer {
     let count = match ctx.params.get("count").filter(|text| !text.is_empty()) {
-        None => return Ok(v2_refused(&not_present("count", "Integer"))),
+        None => return Ok(v2_failure(&not_present("count", "Integer"))),
         Some(text) => match text.trim().parse::<i32>() {
             Ok(count) => count,
             Err(_) => {
@@ -140,7 +134,7 @@ fn v2_reload_current(app: &App, ctx: &Ctx) -> Answer {
                      exception is java.lang.NumberFormatException: For input string: \"{text}\";caused: For input \
                      string: \"{text}\""
                 );
-                return Ok(v2_refused(&text));
+                return Ok(v2_failure(&text));
             }
         },
     };
@@ -157,7 +151,7 @@ fn v3_reload_current(app: &App, ctx: &Ctx) -> Answer {
 /// Also of an unknown connection: done.
 fn v2_reload_client(app: &App, ctx: &Ctx) -> Answer {
     let Some(id) = ctx.params.get("connectionId") else {
-        return Ok(v2_refused(&not_present("connectionId", "String")));
+        return Ok(v2_failure(&not_present("connectionId", "String")));
     };
     app.grpc.reload_client(id, target(ctx));
     Ok(Reply::text("success"))

@@ -11,13 +11,17 @@ pub mod config;
 pub mod core;
 pub mod dates;
 pub mod diagnosis;
+mod discovery;
+pub mod gone;
 pub mod loader;
+mod log_level;
 mod login;
 pub mod namespaces;
 pub mod naming;
 pub mod params;
 pub mod refuse;
 pub mod reply;
+mod root;
 pub mod router;
 pub mod state;
 pub mod table;
@@ -49,10 +53,14 @@ pub(crate) const AREAS: &[&[Row]] = &[
     state::ROWS,
     core::ROWS,
     loader::ROWS,
+    log_level::ROWS,
     login::ROWS,
     actuator::ROWS,
     diagnosis::ROWS,
+    discovery::ROWS,
+    root::ROWS,
     naming::v1_instance::ROWS,
+    naming::v1_api::ROWS,
     naming::v1_service::ROWS,
     naming::v1_operator::ROWS,
     naming::v1_catalog::ROWS,
@@ -256,10 +264,12 @@ async fn dispatch(app: Arc<App>, row: &'static Row, mut ctx: Ctx) -> table::Answ
 /// Reads the parameters and checks them; an answer here is given instead of the handler's.
 async fn prepare(app: &App, row: &'static Row, ctx: &mut Ctx) -> Result<Option<Reply>, Refusal> {
     read_params(ctx).await?;
+    let live = app.live();
+    live.compatibility.check(&ctx.method, row, &ctx.params)?;
     if row.module == "naming" && row.generation == Generation::V1 {
         naming::gate::group_service_name(&mut ctx.params)?;
     }
-    if row.check == Check::Off || !app.settings.param_check {
+    if row.check == Check::Off || !live.param_check {
         return Ok(None);
     }
     checks::check_params(ctx, row, app.settings.metadata_length)

@@ -132,7 +132,7 @@ async fn delete(app: &App, id: &str) -> Result<(), NacosError> {
 
 /// The parameter check of the handlers that have one.
 fn checked(app: &App, id: Option<&str>, name: Option<&str>) -> Option<Reply> {
-    if !app.settings.param_check {
+    if !app.live().param_check {
         return None;
     }
     let info = check::ParamInfo { namespace: id, ..Default::default() };

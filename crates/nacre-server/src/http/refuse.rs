@@ -248,6 +248,12 @@ pub fn wrong_method(method: &Method, inner: &str, rows: &[&'static Row], site: &
     }
 }
 
+/// What the core calls of 2.x say of any failure.
+pub fn v2_failure(message: &str) -> Reply {
+    let message = html_escape(&format!("caused: {message};"));
+    Reply::json(&json!({ "code": 500, "message": message, "data": null })).status(500)
+}
+
 /// `inner` is `base` or lies below it.
 pub fn under(inner: &str, base: &str) -> bool {
     inner.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

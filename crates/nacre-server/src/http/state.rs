@@ -146,7 +146,7 @@ fn v1_announcement(app: &App, ctx: &Ctx) -> Answer {
     if language.contains("..") || language.contains(['/', '\\']) {
         return Err(nacre_model::NacosError::invalid("Invalid filename").into());
     }
-    Ok(Reply::rest(None, conf_text(app, &format!("announcement_{language}.conf"))))
+    Ok(Reply::rest(None, announced(app, language)))
 }
 
 fn announcement(app: &App, ctx: &Ctx) -> Answer {
@@ -156,18 +156,37 @@ fn announcement(app: &App, ctx: &Ctx) -> Answer {
         let message = format!("Unsupported language: {language}");
         return Ok(Reply::json(&json!({ "code": code, "message": message, "data": null })));
     }
-    Ok(Reply::result(conf_text(app, &format!("announcement_{language}.conf"))))
+    Ok(Reply::result(announced(app, language)))
 }
 
 fn v1_guide(app: &App, _: &Ctx) -> Answer {
-    Ok(Reply::rest(None, conf_text(app, "console-guide.conf")))
+    Ok(Reply::rest(None, guided(app)))
 }
 
 fn guide(app: &App, _: &Ctx) -> Answer {
-    Ok(Reply::result(conf_text(app, "console-guide.conf")))
+    Ok(Reply::result(guided(app)))
 }
 
-/// A small text that the operator laid into the configuration directory; none is null.
+/// `conf/announcement_LANGUAGE.conf`, or what there is to say without one.
+fn announced(app: &App, language: &str) -> Option<String> {
+    let own = match language {
+        "zh-CN" => Some("本版本没有鉴权功能：能访问此服务器的人都可以读写，请用 nacre.listen 限制监听地址。"),
+        "en-US" => Some(
+            "This version has no authentication: whoever reaches this server may read and write; nacre.listen limits it.",
+        ),
+        _ => None,
+    };
+    conf_text(app, &format!("announcement_{language}.conf")).or_else(|| own.map(str::to_owned))
+}
+
+/// `conf/console-guide.conf`, or what there is to say without one.
+fn guided(app: &App) -> Option<String> {
+    const OWN: &str =
+        "本版本没有控制台，请使用 nacre 命令行。This version has no console; use the command <code>nacre</code>.";
+    conf_text(app, "console-guide.conf").or_else(|| Some(OWN.to_owned()))
+}
+
+/// A small text that the operator laid into the configuration directory.
 fn conf_text(app: &App, file: &str) -> Option<String> {
     const LONGEST: u64 = 64 * 1024;
     let path = app.props.conf_dir().join(file);

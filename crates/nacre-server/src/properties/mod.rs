@@ -8,6 +8,7 @@
 //! of the table ([`known`]), whose values have been checked against the row's type.
 
 mod areas;
+mod follow;
 mod image;
 pub mod known;
 pub mod parse;
@@ -30,6 +31,7 @@ use std::{
 };
 
 pub use self::{
+    follow::{Change, Reread},
     image::PLAIN as IMAGE_VARIABLES,
     report::{LoadError, Note, Problem},
     source::Origin,
@@ -58,7 +60,7 @@ pub fn process_environment() -> Vec<(String, String)> {
 pub fn load(options: &LoadOptions) -> Result<Properties, LoadError> {
     let resolved = resolve::resolve(options);
     if resolved.problems.is_empty() {
-        Ok(Properties { inner: Arc::new(resolved) })
+        Ok(Properties { inner: Arc::new(resolved), options: Arc::new(options.clone()) })
     } else {
         Err(LoadError { problems: resolved.problems })
     }
@@ -100,6 +102,8 @@ impl Explained {
 #[derive(Clone, Debug)]
 pub struct Properties {
     inner: Arc<Resolved>,
+    /// Where they came from, to look there again.
+    options: Arc<LoadOptions>,
 }
 
 impl Properties {

@@ -1,10 +1,13 @@
-//! Configuration over HTTP, as its users meet it. Names and comments carry the ids of the cases they come from.
+//! Configuration over HTTP, and what operators and monitoring ask, as its users meet it. Names and comments carry the ids of the cases they come from.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
 mod cases;
 mod client;
 mod diagnosis;
+mod discovery;
 mod gray;
+mod ops;
 mod polls;
+mod settings;
 mod transfer;

@@ -148,7 +148,7 @@ impl Operation for ConfigPublishRequest {
             replace_tags: advance.config_tags.is_some(),
             encrypted_data_key: self.addition("encryptedDataKey").unwrap_or_default().into(),
             source: source(call, self.addition("src_user")),
-            rules: call.app.settings.config_rules.clone(),
+            rules: call.app.live().rules.clone(),
             cas_md5: self.cas_md5.clone().filter(|md5| !md5.trim().is_empty()),
             meta,
             ..Publish::new(key, self.content.as_deref().unwrap_or_default())

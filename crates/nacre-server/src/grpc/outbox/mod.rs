@@ -13,6 +13,7 @@ mod target;
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use nacre_model::{Cause, Event, Now, ServiceKey, Subject, limits};
 use nacre_wire::grpc::{Ack, envelope};
@@ -70,13 +71,20 @@ pub struct Sent {
 pub struct Outbox {
     /// The connection's id, for events.
     id: Arc<str>,
-    rules: Rules,
+    rules: SharedRules,
     state: Mutex<State>,
 }
 
+/// The rules of all connections; they may change while those are open.
+pub type SharedRules = Arc<ArcSwap<Rules>>;
+
 impl Outbox {
-    pub fn new(id: &Arc<str>, rules: Rules) -> Self {
-        Self { id: Arc::clone(id), rules, state: Mutex::default() }
+    pub fn new(id: &Arc<str>, rules: &SharedRules) -> Self {
+        Self { id: Arc::clone(id), rules: Arc::clone(rules), state: Mutex::default() }
+    }
+
+    fn rules(&self) -> Rules {
+        **self.rules.load()
     }
 
     /// This stream carries the pushes from now on; an earlier one stays open and silent.
@@ -123,13 +131,13 @@ impl Outbox {
         }
         let chain = state.chains.entry(target.clone()).or_default();
         chain.load = Some(load);
-        let gap = if matches!(target, Target::Config(_)) { self.rules.config_gap } else { 0 };
+        let gap = if matches!(target, Target::Config(_)) { self.rules().config_gap } else { 0 };
         match chain.sent.map(|sent| sent + gap) {
             Some(open) if open > now.mono => state.later(&target, open),
             _ => state.queue(&target),
         }
         if target == Target::Detection {
-            let due = now.mono + self.rules.detection_ack;
+            let due = now.mono + self.rules().detection_ack;
             let key = state.timer(due, Timer::Answer(Target::Detection));
             if let Some(chain) = state.chains.get_mut(&Target::Detection) {
                 chain.timer = Some(key);
@@ -333,7 +341,7 @@ impl Outbox {
         if let Some(flight) = old.and_then(|old| state.flights.remove(&old)) {
             state.stop(flight.timer);
         }
-        let timer = self.rules.ack_limit(target).map(|limit| state.timer(now.mono + limit, Timer::Ack(id)));
+        let timer = self.rules().ack_limit(target).map(|limit| state.timer(now.mono + limit, Timer::Ack(id)));
         state.flights.insert(id, Flight { target: target.clone(), sent: now.mono, owed, timer });
         drop(state);
         let body = envelope::assemble(load.module, Some(id), &load.members);
@@ -391,7 +399,7 @@ impl Outbox {
             // Remembers when it was sent until the gap is over.
             Target::Config(_) => {
                 let sent = state.chains.get(target).and_then(|chain| chain.sent).unwrap_or(0);
-                state.timer(sent + self.rules.config_gap, Timer::Forget(target.clone()));
+                state.timer(sent + self.rules().config_gap, Timer::Forget(target.clone()));
             }
             Target::Sync(domain, pattern, batch) => {
                 state.drop_chain(target);
@@ -426,7 +434,7 @@ impl Outbox {
         let attempt = chain.failed;
         let mut events = vec![Event::new(now, self.subject(target), Cause::PushFailed { reason, attempt })];
         let mut failed = None;
-        if attempt >= self.rules.tries(target) {
+        if attempt >= self.rules().tries(target) {
             events.push(Event::new(now, self.subject(target), Cause::PushGaveUp { attempts: attempt }));
             if Rules::is_config(target) {
                 failed = Some(Failure::Unacknowledged { tries: attempt });
@@ -436,7 +444,7 @@ impl Outbox {
                 state.settle(target);
             }
         } else if !chain.queued {
-            let due = now.mono + self.rules.retry_after(target, attempt);
+            let due = now.mono + self.rules().retry_after(target, attempt);
             state.later(target, due);
         }
         let missed = u64::from(matches!(target, Target::Service(_)));

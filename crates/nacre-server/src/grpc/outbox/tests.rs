@@ -19,7 +19,7 @@ struct Desk {
 
 impl Desk {
     fn new() -> Self {
-        let outbox = Outbox::new(&"c".into(), Rules::default());
+        let outbox = Outbox::new(&"c".into(), &SharedRules::default());
         let stream = Arc::new(Slot::default());
         outbox.attach(&stream);
         Self {

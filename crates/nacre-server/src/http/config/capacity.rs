@@ -28,7 +28,7 @@ type Values = [Option<i32>; 4];
 const NAMES: [&str; 4] = ["quota", "maxSize", "maxAggrCount", "maxAggrSize"];
 
 fn defaults(app: &App) -> CapacityRules {
-    app.settings.config_rules.capacity.clone().unwrap_or_else(|| app.props.capacity_rules())
+    app.live().rules.capacity.clone().unwrap_or_else(|| app.props.capacity_rules())
 }
 
 async fn set(app: &App, scope: CapacityScope, values: Values) -> Result<(), NacosError> {

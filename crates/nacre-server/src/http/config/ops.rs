@@ -1,16 +1,17 @@
-//! Removal by ids, and the module's health.
+//! Removal by ids, the module's health, and what the reference offers to operators of its own store.
 
 use std::sync::Arc;
 
 use nacre_config::{ConfigCommand, RemoveIds};
-use nacre_model::NacosError;
+use nacre_model::{ErrorCode, NacosError};
+use serde_json::json;
 
 use super::write;
 use crate::{
     app::App,
     http::{
         Ctx,
-        bind::{api_missing, ids, not_present, v1_conversion, v3_mismatch},
+        bind::{api_missing, api_text, ids, not_present, v1_conversion, v1_text, v3_mismatch},
         refuse::Refusal,
         reply::{JSON_UTF8, Reply},
         table::Answer,
@@ -59,4 +60,78 @@ pub(super) fn v1_health(app: &App, _: &Ctx) -> Answer {
         Some(reason) => format!("DOWN:{reason}"),
     };
     Ok(Reply::text(text))
+}
+
+/// Reads the configurations anew from the database, off the event loop.
+async fn reload(app: &Arc<App>) -> Result<u64, String> {
+    let state = app.state.clone();
+    match tokio::task::spawn_blocking(move || state.reload_configs()).await {
+        Ok(reloaded) => reloaded.map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// `POST /v1/cs/ops/localCache`.
+pub(super) async fn v1_local_cache(app: Arc<App>, _: Ctx) -> Answer {
+    reload(&app).await.map_err(NacosError::server)?;
+    Ok(Reply::text("200"))
+}
+
+/// `POST /v3/admin/cs/ops/localCache`.
+pub(super) async fn v3_local_cache(app: Arc<App>, _: Ctx) -> Answer {
+    match reload(&app).await {
+        Ok(_) => Ok(Reply::result("Local cache updated from store successfully!")),
+        Err(reason) => {
+            let message = format!("Local cache updated from store failed! {reason}");
+            Ok(failure(ErrorCode::SERVER_ERROR.code, &message).status(500))
+        }
+    }
+}
+
+fn failure(code: i32, message: &str) -> Reply {
+    Reply::json(&json!({ "code": code, "message": message, "data": null }))
+}
+
+/// The store is no Derby, and SQL that somebody sends is never run. Without the property the reference says so first.
+fn no_derby(app: &App) -> &'static str {
+    if app.live().derby_ops {
+        return "The current storage mode is not Derby";
+    }
+    "Derby ops is disabled, please set `nacos.config.derby.ops.enabled=true` to enabled this feature."
+}
+
+/// `GET /v1/cs/ops/derby`.
+pub(super) fn v1_derby(app: &App, ctx: &Ctx) -> Answer {
+    v1_text(&ctx.params, "sql")?;
+    Ok(failure(500, no_derby(app)))
+}
+
+/// `GET /v3/admin/cs/ops/derby`.
+pub(super) fn v3_derby(app: &App, ctx: &Ctx) -> Answer {
+    api_text(&ctx.params, "sql")?;
+    Ok(failure(ErrorCode::SERVER_ERROR.code, no_derby(app)))
+}
+
+const NOT_EMBEDDED: &str = "Limited to embedded storage mode";
+
+/// An import of SQL is refused, whatever it holds.
+fn import(ctx: &Ctx, code: i32) -> Answer {
+    let content_type = ctx.header("content-type").unwrap_or("").trim_start().to_ascii_lowercase();
+    if !content_type.starts_with("multipart/") {
+        return Err(Refusal::exception("Current request is not a multipart request"));
+    }
+    if ctx.params.upload("file").is_none() {
+        return Err(Refusal::exception("Required request part 'file' is not present"));
+    }
+    Ok(failure(code, NOT_EMBEDDED))
+}
+
+/// `POST /v1/cs/ops/data/removal`.
+pub(super) fn v1_derby_import(_: &App, ctx: &Ctx) -> Answer {
+    import(ctx, 500)
+}
+
+/// `POST /v3/admin/cs/ops/derby/import`.
+pub(super) fn v3_derby_import(_: &App, ctx: &Ctx) -> Answer {
+    import(ctx, ErrorCode::SERVER_ERROR.code)
 }

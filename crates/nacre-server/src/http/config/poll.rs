@@ -90,7 +90,7 @@ fn probe(app: &App, ctx: &Ctx) -> Result<Probe, Refusal> {
     if keys.is_empty() && !value.contains([longpoll::WORD, longpoll::LINE]) && !value.contains('%') {
         return Err(bad().into());
     }
-    if app.settings.param_check {
+    if app.live().param_check {
         for item in &keys {
             let info = check::ParamInfo {
                 namespace: item.tenant.as_deref(),

@@ -235,7 +235,7 @@ pub(super) async fn console_search(app: Arc<App>, ctx: Ctx) -> Answer {
 
 /// The console's searches check names unless they say that they are searches; never the namespace.
 fn checked_names(app: &App, ctx: &Ctx) -> Option<Reply> {
-    if !app.settings.param_check || ctx.params.get("search") == Some("blur") {
+    if !app.live().param_check || ctx.params.get("search") == Some("blur") {
         return None;
     }
     let info = check::ParamInfo {

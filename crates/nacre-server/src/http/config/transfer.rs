@@ -403,7 +403,7 @@ async fn put(
             report.skipped.extend(part.into_iter().map(|item| item.key));
             continue;
         }
-        let rules = app.settings.config_rules.clone();
+        let rules = app.live().rules.clone();
         let import = Import { items: part, policy, source: source.clone(), rules };
         match app.write_config(ConfigCommand::Import(import)).await? {
             ConfigReply::Imported(of) => merge(&mut report, of),
@@ -453,7 +453,7 @@ async fn import(app: &App, ctx: &Ctx, namespace: &str, user: &str, words: Words)
     if !app.configs.namespace_exists(namespace) {
         return Ok(words.failed(Failure::NoNamespace));
     }
-    let rules = Rules { max_content: app.settings.max_content, param_check: app.settings.param_check };
+    let rules = Rules { max_content: app.settings.max_content, param_check: app.live().param_check };
     let (bytes, target) = (upload.data.clone(), namespace.to_owned());
     let judged = tokio::task::spawn_blocking(move || judge(&bytes, &target, words, &rules)).await;
     let found = match judged.map_err(|error| NacosError::server(error.to_string()))? {
@@ -539,7 +539,7 @@ async fn clone_into(app: &App, ctx: &Ctx, namespace: &str, user: &str, words: Wo
         namespace: namespace.into(),
         policy,
         source: write::source(ctx, user),
-        rules: app.settings.config_rules.clone(),
+        rules: app.live().rules.clone(),
     };
     match app.write_config(ConfigCommand::Clone(command)).await? {
         ConfigReply::Imported(report) => Ok(words.done("Clone Completed Successfully", &result(report, Vec::new()))),

@@ -78,7 +78,7 @@ pub(super) async fn publish(
         meta: advance.to_meta(params.get("appName")),
         encrypted_data_key: params.or("encryptedDataKey", "").into(),
         source: source(ctx, names.user),
-        rules: app.settings.config_rules.clone(),
+        rules: app.live().rules.clone(),
         ..Publish::new(key, "")
     }
     .with_tags_param(params.get(names.tags));

@@ -17,6 +17,7 @@ pub mod gate;
 pub mod read;
 pub mod refused;
 pub mod unreadable;
+pub mod v1_api;
 pub mod v1_catalog;
 pub mod v1_instance;
 pub mod v1_operator;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nacre_model::{DEFAULT_CLUSTER, Metadata};
+use nacre_model::{DEFAULT_CLUSTER, Metadata, ServiceKey};
 use nacre_naming::{InstanceRef, NamingCommand, check_instance};
 use serde_json::json;
 
@@ -22,7 +22,7 @@ use crate::{
     later, now,
 };
 
-const AREA: (Generation, &str, Style) = (Generation::V1, "naming", Style::V1Naming);
+pub(super) const AREA: (Generation, &str, Style) = (Generation::V1, "naming", Style::V1Naming);
 
 pub const ROWS: &[Row] = &[
     Row::new(POST, "/v1/ns/instance", AREA, Auth::Write, later!(register)),
@@ -42,7 +42,7 @@ fn ok() -> Reply {
     Reply::text("ok")
 }
 
-async fn register(app: Arc<App>, ctx: Ctx) -> Answer {
+pub(super) async fn register(app: Arc<App>, ctx: Ctx) -> Answer {
     let read = V1::new(&ctx);
     let service = read.service()?;
     let mut instance = read.instance(&app.naming)?;
@@ -53,7 +53,7 @@ async fn register(app: Arc<App>, ctx: Ctx) -> Answer {
     Ok(ok())
 }
 
-async fn deregister(app: Arc<App>, ctx: Ctx) -> Answer {
+pub(super) async fn deregister(app: Arc<App>, ctx: Ctx) -> Answer {
     let read = V1::new(&ctx);
     let instance = read.instance(&app.naming)?;
     let service = read.service()?;
@@ -61,7 +61,7 @@ async fn deregister(app: Arc<App>, ctx: Ctx) -> Answer {
     Ok(ok())
 }
 
-async fn update(app: Arc<App>, ctx: Ctx) -> Answer {
+pub(super) async fn update(app: Arc<App>, ctx: Ctx) -> Answer {
     let read = V1::new(&ctx);
     let service = read.service()?;
     let instance = read.instance(&app.naming)?;
@@ -70,7 +70,7 @@ async fn update(app: Arc<App>, ctx: Ctx) -> Answer {
     Ok(ok())
 }
 
-async fn patch(app: Arc<App>, ctx: Ctx) -> Answer {
+pub(super) async fn patch(app: Arc<App>, ctx: Ctx) -> Answer {
     let read = V1::new(&ctx);
     let service = read.service()?;
     let ip = read.required("ip")?;
@@ -90,7 +90,7 @@ async fn patch(app: Arc<App>, ctx: Ctx) -> Answer {
     Ok(ok())
 }
 
-fn detail(app: &App, ctx: &Ctx) -> Answer {
+pub(super) fn detail(app: &App, ctx: &Ctx) -> Answer {
     let read = V1::new(ctx);
     let service = read.service()?;
     let ip = read.required("ip")?;
@@ -101,20 +101,23 @@ fn detail(app: &App, ctx: &Ctx) -> Answer {
     Ok(Reply::json(&bodies::instance_detail("service", &service, &instance)))
 }
 
-fn list(app: &App, ctx: &Ctx) -> Answer {
+pub(super) fn list(app: &App, ctx: &Ctx) -> Answer {
     let read = V1::new(ctx);
-    let service = read.service()?;
+    list_of(app, ctx, &read, &read.service()?)
+}
+
+pub(super) fn list_of(app: &App, ctx: &Ctx, read: &V1<'_>, service: &ServiceKey) -> Answer {
     let clusters = read.or("clusters", "");
     let ip = read.or("clientIP", "");
     let udp_port: i32 = read.number("udpPort", 0)?;
     let healthy_only = read.strict_truth("healthyOnly");
     let client_app = read.or("app", "");
     let poller = Poller { ip: &ip, udp_port, app: &client_app };
-    let view = call::list(app, ctx, &service, &clusters, healthy_only, &poller);
+    let view = call::list(app, ctx, service, &clusters, healthy_only, &poller);
     Ok(Reply::new(JSON, call::service_info(&view)))
 }
 
-fn beat(app: &App, ctx: &Ctx) -> Answer {
+pub(super) fn beat(app: &App, ctx: &Ctx) -> Answer {
     let read = V1::new(ctx);
     let cluster = read.or("clusterName", DEFAULT_CLUSTER);
     let ip = read.or("ip", "");
@@ -123,11 +126,11 @@ fn beat(app: &App, ctx: &Ctx) -> Answer {
     call::beat(app, ctx, &BeatParams { service: &service, ip: &ip, port, cluster: &cluster })
 }
 
-async fn update_metadata(app: Arc<App>, ctx: Ctx) -> Answer {
+pub(super) async fn update_metadata(app: Arc<App>, ctx: Ctx) -> Answer {
     metadata_batch(&app, &ctx, false).await
 }
 
-async fn delete_metadata(app: Arc<App>, ctx: Ctx) -> Answer {
+pub(super) async fn delete_metadata(app: Arc<App>, ctx: Ctx) -> Answer {
     metadata_batch(&app, &ctx, true).await
 }
 
@@ -142,7 +145,7 @@ async fn metadata_batch(app: &App, ctx: &Ctx, delete: bool) -> Answer {
     Ok(Reply::json(&json!({ "updated": updated })))
 }
 
-fn statuses(app: &App, ctx: &Ctx) -> Answer {
+pub(super) fn statuses(app: &App, ctx: &Ctx) -> Answer {
     let key = Declared { params: &ctx.params, generation: Generation::V1 }.required("key")?;
     Ok(Reply::json(&bodies::statuses(app, key)))
 }

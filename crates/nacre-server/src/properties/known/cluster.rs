@@ -22,7 +22,7 @@ pub(super) const ROWS: &[Known] = &[
     row("maxHealthCheckFailCount", COUNT, "12", "0.8.0", "Failed polls before the address server counts as unhealthy.").later(),
     row("isHealthCheck", Kind::Bool, "true", "0.8.0", "Legacy health-check switch; shown in server state.").later(),
     row("nacos.core.snowflake.worker-id", int(-1, 1023), "-1", "1.3.0", "Snowflake worker id; -1 = low 10 bits of IP.").now(),
-    row("nacos.core.ability.*", Kind::Text, "", "2.1.0", "Override a server ability bit, e.g. supportPersistentInstanceByGrpc, fuzzyWatch, lock, mcp.").now(),
+    row("nacos.core.ability.*", Kind::Text, "", "2.1.0", "Override a server ability bit, e.g. supportPersistentInstanceByGrpc, fuzzyWatch, lock, mcp.").hot(),
     row("nacos.core.support.upgrade.from.1x", Kind::Bool, "false", "read 2.1.0 - 2.1.2", "Allow rolling upgrade with 1.x members (double write).").dead("nothing; 1.x clients are served as they are"),
     row("nacos.core.protocol.raft.data.election_timeout_ms", millis(0, LONGEST), "5000", "1.3.0", "Election timeout; values below 5000 are raised to 5000.").later(),
     row("nacos.core.protocol.raft.data.snapshot_interval_secs", seconds(0, 31_536_000), "1800", "1.3.0", "Seconds between raft snapshots.").later(),

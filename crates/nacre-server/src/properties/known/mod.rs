@@ -48,10 +48,12 @@ pub struct Known {
     pub aliases: &'static [&'static str],
     /// Never shown.
     pub secret: bool,
+    /// A change in the file counts while the server runs.
+    pub hot: bool,
 }
 
 const fn row(key: &'static str, kind: Kind, default: &'static str, since: &'static str, doc: &'static str) -> Known {
-    Known { key, kind, default, since, doc, effect: Effect::Never, aliases: &[], secret: false }
+    Known { key, kind, default, since, doc, effect: Effect::Never, aliases: &[], secret: false, hot: false }
 }
 
 impl Known {
@@ -78,6 +80,12 @@ impl Known {
     const fn also(mut self, aliases: &'static [&'static str]) -> Self {
         self.aliases = aliases;
         self
+    }
+
+    /// In effect, and re-read.
+    const fn hot(mut self) -> Self {
+        self.hot = true;
+        self.now()
     }
 
     const fn secret(mut self) -> Self {
