@@ -9,7 +9,7 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from suite import applications, behaviours, lifecycle, main, report
+from suite import applications, behaviours, lifecycle, main, maintainer, report
 from suite.clients import CLIENTS, BuildError, Client, GoClient
 
 
@@ -80,7 +80,7 @@ class Table(Quiet):
     def test_each_application_produces_every_row_of_its_table_or_says_why_not(self):
         wanted = {behaviour.name for behaviour in applications.BEHAVIOURS}
         for client in CLIENTS:
-            if client.kind == "sdk":
+            if client.kind in ("sdk", "maintainer"):
                 continue
             produced = {row for _, rows in main.FLOWS[client.kind] for row in rows} | {"install", "server_log"}
             self.assertEqual(produced - set(client.lacks) | set(client.lacks), wanted, client.name)
@@ -111,6 +111,15 @@ class Table(Quiet):
     def test_a_table_of_half_a_result_is_not_written(self):
         with self.assertRaises(SystemExit):
             report._table([], [self.client], behaviours.BEHAVIOURS)
+        with self.assertRaises(SystemExit):
+            report._methods([], [self.client])
+
+    def test_rows_for_later_are_neither_passed_nor_failed_and_name_their_endpoint(self):
+        self.report.add(self.client, "Core.liveness", True)
+        self.report.add(self.client, "Core.raftOps", None, "POST /nacos/v3/admin/core/ops/raft", kind="later")
+        self.assertEqual((len(self.report.passed()), len(self.report.failed())), (1, 0))
+        self.assertIn("| Core | `liveness` | `raftOps` (`POST /v3/admin/core/ops/raft`) |",
+                      report._methods(self.report.rows, [self.client]))
 
 
 class Choice(Quiet):
@@ -136,6 +145,35 @@ class Toolchains(Quiet):
         self.assertEqual(str(failure.exception), "Go needs Go 1.24 or newer: `no-such-tool-here` is not on PATH")
         self.assertEqual(main.build([client], "/nowhere", self.report), [])
         self.assertEqual(self.outcome(), {"install": False})
+
+
+class Methods(unittest.TestCase):
+    """What the maintainer client is called with, and that no call is taken for one of later by accident."""
+
+    def judged(self, answers, call=None, name="Core.x"):
+        client = type("Client", (), {"call": lambda self, op, **args: None})()
+        recorder = type("Recorder", (), {"take": lambda self: list(answers)})()
+        shelf = type("Shelf", (), {"values": {}})()
+        return maintainer.judged(client, recorder, shelf, name, ["CoreMaintainerService.x()"], call)[:2]
+
+    def test_a_method_without_an_expectation_is_for_later_only_when_its_endpoint_is_not_there(self):
+        missing = ("GET", "/nacos/v3/x", 404, "type=Not Found, status=404")
+        self.assertEqual(self.judged([missing]), (None, "later"))
+        self.assertEqual(self.judged([missing, ("GET", "/nacos/v3/x", 200, "{}")]), (False, ""))
+        self.assertEqual(self.judged([("GET", "/nacos/v3/x", 404, "resource not found")]), (False, ""))
+        self.assertEqual(self.judged([]), (False, ""))
+
+    def test_a_method_with_an_expectation_fails_when_nothing_was_asked_or_the_answer_is_wrong(self):
+        seen = ("GET", "/nacos/v3/x", 200, "{}")
+        self.assertEqual(self.judged([seen], maintainer.Call(lambda value: None)), (True, ""))
+        self.assertEqual(self.judged([], maintainer.Call(lambda value: None)), (False, ""))
+        self.assertEqual(self.judged([seen], maintainer.Call(maintainer.true)), (False, ""))
+        self.assertEqual(self.judged([seen], maintainer.Call(maintainer.true, refused={(): "no"})), (False, ""))
+
+    def test_every_parameter_gets_a_blank_by_its_name(self):
+        signature = "AMaintainerService.m(java.lang.String a, java.util.Map<java.lang.String, java.lang.Object> b, byte[] c, int d)"
+        self.assertEqual(maintainer.blanks(signature), {"a": "blank", "b": {}, "c": "", "d": 1})
+        self.assertEqual(maintainer.blanks("AMaintainerService.m()"), {})
 
 
 class Predicates(unittest.TestCase):

@@ -272,4 +272,6 @@ CLIENTS = [
         **_without("an endpoint of Spring Boot", "health", "self_drained"),
         **_without("a call of Spring", "discovery_list", "config_fixed")})
       for version in ("2.5.1", "3.1.1")),
+    Application("java-maintainer-3.2", "Maintainer client", "3.2.1-2026.03.30", "maintainer",
+                "compat.maintainer.Maintainer"),
 ]

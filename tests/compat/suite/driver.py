@@ -20,7 +20,8 @@ class DriverError(Exception):
 
 
 class Driver:
-    def __init__(self, client, home, server, namespace="", username="", password="", main_port_only=False):
+    def __init__(self, client, home, server, namespace="", username="", password="", main_port_only=False,
+                 port=None):
         os.makedirs(home, exist_ok=True)
         self.home = home
         self.ordered = client.ordered
@@ -31,7 +32,8 @@ class Driver:
         self._seen = {}
         self._next = 0
         self._ended = False
-        target = {"host": HOST, "port": server.port, "grpcPort": server.port + (0 if main_port_only else 1000),
+        # Another port than the server's is that of a relay in front of it.
+        target = {"host": HOST, "port": port or server.port, "grpcPort": server.port + (0 if main_port_only else 1000),
                   "namespace": namespace, "username": username, "password": password}
         self._errors = open(os.path.join(home, "stderr.log"), "ab")
         self.process = subprocess.Popen(

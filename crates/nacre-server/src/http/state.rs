@@ -28,6 +28,8 @@ pub const ROWS: &[Row] = &[
     probe("/v3/admin/core/state", ADMIN, now!(state)),
     probe("/v3/admin/core/state/liveness", ADMIN, now!(liveness)),
     probe("/v3/admin/core/state/readiness", ADMIN, now!(readiness)),
+    // Where the maintainer client since 3.2 looks for it.
+    probe("/v3/admin/core/ops/readiness", ADMIN, now!(readiness)),
     probe("/v3/console/server/state", CONSOLE, now!(bare_state)),
     probe("/v3/console/server/announcement", CONSOLE, now!(announcement)),
     probe("/v3/console/server/guide", CONSOLE, now!(guide)),

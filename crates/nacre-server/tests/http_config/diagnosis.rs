@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use crate::client::Server;
 
-const READY: [&str; 5] = [
+const READY: [&str; 6] = [
     "/v1/console/health/readiness",
     "/v2/console/health/readiness",
     "/v3/admin/core/state/readiness",
+    "/v3/admin/core/ops/readiness",
     "/v3/console/health/readiness",
     "/actuator/health",
 ];
