@@ -269,9 +269,12 @@ CLIENTS = [
       for line, version in (("2021", "2021.0.6.2"), ("2025.0", "2025.0.0.0"), ("2025.1", "2025.1.0.0"))),
     *(Application(f"java-dubbo-{version[:3]}", "Dubbo", f"3.3.6 on client {version}", "dubbo", "compat.dubbo.Shop", lacks={
         "app_drained": "Dubbo pays no heed to the registry's weight",
-        **_without("an endpoint of Spring Boot", "health", "self_drained"),
+        **_without("an endpoint of Spring Cloud", "health", "self_drained"),
         **_without("a call of Spring", "discovery_list", "config_fixed")})
       for version in ("2.5.1", "3.1.1")),
+    *(Application(f"java-starter-{version[:3]}", "nacos-spring-boot", version, "starter", "compat.starter.Shop", lacks={
+        **_without(NO_METADATA, "metadata", "mapping"),
+        **_without("an endpoint of Spring Cloud", "health", "self_drained")}) for version in ("0.2.12", "0.3.0-RC")),
     Application("java-maintainer-3.2", "Maintainer client", "3.2.1-2026.03.30", "maintainer",
                 "compat.maintainer.Maintainer"),
 ]
