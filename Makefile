@@ -5,7 +5,7 @@ PYTHON ?= python3
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run build check fmt clippy doc deny test unit golden compat torture clean
+.PHONY: help run build check fmt clippy doc deny test unit golden compat torture faults clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,8 +43,11 @@ golden: ## Replay the recorded answers of real Nacos servers
 compat: ## Drive unmodified SDKs against the built binary (CLIENT=go for one of them)
 	PYTHON='$(PYTHON)' tools/tests.sh compat
 
-torture: build ## Kill -9 under load a thousand times, damage files, lose nothing (CYCLES=200 SEED=7)
-	$(PYTHON) tests/torture/run.py torture --cycles $(or $(CYCLES),1000) $(if $(SEED),--seed $(SEED))
+torture: build ## Kill -9 and power cuts under load, damaged files, nothing lost (CYCLES=200 CUTS=40 SEED=7)
+	$(PYTHON) tests/torture/run.py torture --cycles $(or $(CYCLES),1000) --cuts $(or $(CUTS),200) $(if $(SEED),--seed $(SEED))
+
+faults: build ## Full, read-only, failing and slow disk, stalls, clock jumps: nothing alive expires, all is told
+	$(PYTHON) tests/torture/run.py faults --long
 
 clean: ## Remove everything that was built or installed
 	cargo clean

@@ -51,8 +51,10 @@ golden() { binary && suite golden '^[0-9]+ passed, [0-9]+ failed' "$python" test
 compat() { binary && suite compat '^[0-9]+ passed, [0-9]+ failed' "$python" tests/compat/run.py; }
 
 torture() {
-    binary && suite torture '^[0-9]+ passed, [0-9]+ failed' \
-        "$python" tests/torture/run.py torture --cycles 12 --damage-every 6 --damages 5
+    binary || return
+    suite torture '^[0-9]+ passed, [0-9]+ failed' \
+        "$python" tests/torture/run.py torture --cycles 12 --cuts 6 --damage-every 6 --damages 5
+    suite faults '^[0-9]+ passed, [0-9]+ failed' "$python" tests/torture/run.py faults
 }
 
 for name in "$@"; do

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Hurts a nacre process and looks whether it keeps what it promised. Needs Python 3.9 and nothing else.
 
-    run.py torture [--cycles 1000] [--seed N]     kill -9 under load, torn tails, flipped bytes
+    run.py torture [--cycles 1000] [--cuts 200]   kill -9 and power cuts under load, torn tails, flipped bytes
+    run.py faults [--long] [--only NAME]          full, read-only, failing and slow disk, stalls, clock jumps
 
 The binary is target/debug/nacre (--binary). Results are target/promises/*.json; the last line is "N passed, N failed".
 README.md tells what each part does and what it needs.
@@ -13,6 +14,8 @@ import sys
 import tempfile
 
 sys.dont_write_bytecode = True
+from rack import disk  # noqa: E402
+from rack import faults as machine  # noqa: E402
 from rack import results  # noqa: E402
 from rack.damage import WAYS  # noqa: E402
 from rack.kills import Torture  # noqa: E402
@@ -24,16 +27,37 @@ TARGET = os.environ.get("CARGO_TARGET_DIR") or os.path.join(ROOT, "target")
 
 def torture(options):
     seed = options.seed if options.seed is not None else random.randrange(1 << 32)
-    print(f"torture: {options.cycles} kills, seed {seed}", flush=True)
+    checks = failed = 0
+    for name, cycles in (("kills", options.cycles), ("cuts", options.cuts)):
+        if not cycles:
+            continue
+        print(f"torture: {cycles} {name}, seed {seed}", flush=True)
+        outcome = tortured(options, name == "cuts", cycles, seed)
+        if not options.ways:
+            results.write(name, outcome)
+        damages = sum(sum(done.values()) for done in outcome["damage"].values())
+        print(f"torture: {outcome['acknowledged']} writes acknowledged, {outcome['cycles']} {name}, {damages} damaged "
+              f"starts, {outcome['lost']} complaints, {outcome['seconds']} s", flush=True)
+        checks, failed = checks + outcome["cycles"] + damages, failed + outcome["lost"]
+    return checks, failed
+
+
+def tortured(options, cuts, cycles, seed):
     with tempfile.TemporaryDirectory(prefix="nacre-torture-") as directory:
-        run = Torture(options.binary, options.cycles, seed, directory, options.damage_every, options.damages,
-                      options.ways)
-        outcome = run.run()
-    results.write("torture", outcome)
-    damages = sum(sum(done.values()) for done in outcome["damage"].values())
-    print(f"torture: {outcome['acknowledged']} writes acknowledged, {outcome['cycles']} kills, {damages} damaged starts, "
-          f"{outcome['lost']} complaints, {outcome['seconds']} s")
-    return outcome["cycles"] + damages, outcome["lost"]
+        if not cuts:
+            return Torture(options.binary, cycles, seed, directory, options.damage_every, options.damages,
+                           options.ways).run()
+        at, image = os.path.join(directory, "disk"), os.path.join(directory, "image")
+        with disk.Fragile(at, image, 1024) as fragile:
+            return Torture(options.binary, cycles, seed, directory, 0, fragile=fragile).run()
+
+
+def faults(options):
+    print("faults of the machine:", flush=True)
+    done = list(machine.run(options.binary, options.only, options.long, options.jobs))
+    if not options.only:
+        results.write("faults", done)
+    return len(done), sum(not one["ok"] for one in done)
 
 
 def main(words=None):
@@ -42,13 +66,25 @@ def main(words=None):
     parts = parser.add_subparsers(dest="part", required=True)
     one = parts.add_parser("torture")
     one.add_argument("--cycles", type=int, default=1000)
+    one.add_argument("--cuts", type=int, default=200, help="power cuts, on a disk of their own (root)")
     one.add_argument("--seed", type=int, help="of the writes, moments and damages; printed when it is drawn")
     one.add_argument("--damage-every", type=int, default=10, help="cycles between two rounds of damage")
     one.add_argument("--damages", type=int, default=3, help="damaged starts in a round")
     one.add_argument("--ways", type=lambda text: text.split(","), default=[], help=f"only these: {', '.join(WAYS)}")
     one.set_defaults(run=torture)
+    one = parts.add_parser("faults")
+    one.add_argument("--only", action="append", default=[], help="part of a test's name; may be repeated")
+    one.add_argument("--long", action="store_true", help="with a stall of 30 s")
+    one.add_argument("--jobs", type=int, default=4, help="tests at a time")
+    one.set_defaults(run=faults)
     options = parser.parse_args(words)
-    checks, failed = options.run(options)
+    try:
+        if options.part != "torture" or options.cuts:
+            disk.alone(__file__, sys.argv[1:] if words is None else words)
+        checks, failed = options.run(options)
+    except disk.Unfit as error:
+        print(f"this machine cannot do it: {error}")
+        checks, failed = 0, 1
     print(f"{max(checks - failed, 0)} passed, {failed} failed")
     return 1 if failed or not checks else 0
 

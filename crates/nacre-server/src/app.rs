@@ -15,6 +15,7 @@ use nacre_journal::Journal;
 use nacre_model::{Cause, ErrorCode, Event, NacosError, Subject};
 use nacre_naming::{Naming, NamingCommand, NamingReply};
 use nacre_store::{DirLock, Store, StoreError};
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -89,7 +90,12 @@ pub struct App {
     pub room: Arc<Room>,
     /// Held for as long as this process owns the data directory.
     pub lock: DirLock,
+    /// The last refusal of a durable write that was journalled: when, and why.
+    pub refusal: Mutex<Option<(u64, String)>>,
 }
+
+/// The same refusal is journalled this often.
+const REFUSAL_TOLD_EVERY_MS: u64 = 1_000;
 
 impl App {
     /// Settings that follow the file of properties. Not to be held across an await.
@@ -128,9 +134,22 @@ impl App {
     }
 
     fn refused(&self, reason: String) -> NacosError {
-        let cause = Cause::WriteFailed { reason: reason.clone() };
-        self.journal.record(Event::new(self.clock.now(), Subject::default(), cause));
+        let now = self.clock.now();
+        if self.is_news(&reason, now.mono) {
+            self.journal.record(Event::new(now, Subject::default(), Cause::WriteFailed { reason: reason.clone() }));
+        }
         NacosError::new(503, ErrorCode::SERVER_ERROR, reason)
+    }
+
+    /// A full disk refuses every write of every caller for the same reason; that must not push everything else out of the
+    /// journal.
+    fn is_news(&self, reason: &str, now: u64) -> bool {
+        let mut last = self.refusal.lock();
+        let told = last.as_ref().is_some_and(|(at, told)| told == reason && now < at + REFUSAL_TOLD_EVERY_MS);
+        if !told {
+            *last = Some((now, reason.to_owned()));
+        }
+        !told
     }
 
     pub async fn write_config(&self, command: ConfigCommand) -> Result<ConfigReply, NacosError> {

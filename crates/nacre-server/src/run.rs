@@ -14,6 +14,7 @@ use nacre_journal::Journal;
 use nacre_model::{Cause, Event, Subject};
 use nacre_naming::Naming;
 use nacre_store::{DirLock, Store, StoreError, StoreEvent, StoreOptions};
+use parking_lot::Mutex;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
@@ -123,6 +124,7 @@ pub async fn start_with(props: Properties, logging: Logging) -> Result<Arc<App>,
         lock,
         logging,
         live: ArcSwap::from_pointee(Live::of(&props)),
+        refusal: Mutex::default(),
         props,
         settings,
         clock,

@@ -1,4 +1,5 @@
-"""The torture: kill -9 at random moments under load, damage in between, and nothing acknowledged may be missing."""
+"""The torture: kill -9 and power cuts at random moments under load, damage in between, and nothing acknowledged may be
+missing."""
 
 import collections
 import os
@@ -22,10 +23,13 @@ DEATHS_AT_STOP = 0.1
 
 
 class Torture:
-    def __init__(self, binary, cycles, seed, directory, damage_every=10, damages=3, ways=(), say=print):
+    """`fragile` is a disk that loses its power at the end of each cycle, instead of the process alone."""
+
+    def __init__(self, binary, cycles, seed, directory, damage_every=10, damages=3, ways=(), fragile=None, say=print):
         self.binary, self.cycles, self.seed, self.say = binary, cycles, seed, say
         self.damage_every, self.damages = damage_every, damages
-        self.directory, self.home = directory, os.path.join(directory, "home")
+        self.fragile = fragile
+        self.directory, self.home = directory, os.path.join(fragile.at if fragile else directory, "home")
         self.random = random.Random(f"{seed}/torture")
         self.books = Books()
         self.crew = Crew(self.books, seed)
@@ -37,10 +41,12 @@ class Torture:
     def run(self):
         """Everything; the result as plain data."""
         os.makedirs(self.home)
+        if self.fragile:
+            os.sync()  # the directory itself is nobody's acknowledged write
         begun = time.monotonic()
         for cycle in range(1, self.cycles + 1):
             self.cycle()
-            if cycle % self.damage_every == 0:
+            if self.damage_every and cycle % self.damage_every == 0:
                 self.damage()
             if cycle % 50 == 0:
                 self.say(f"  {cycle} cycles, {self.crew.count(Outcome.DONE)} writes acknowledged, "
@@ -71,6 +77,9 @@ class Torture:
         try:
             if self.random.random() < DEATHS_AT_START:
                 time.sleep(self.random.random() * 0.3)
+                if self.fragile:
+                    server.signal("STOP")
+                    self.fragile.cut()
                 self.kills["at start"] += 1
                 return
             server.wait_ready()
@@ -79,7 +88,12 @@ class Torture:
             self.crew.begin(server.port)
             # The clock decides when to kill, not a count: a random moment is what this is about.
             time.sleep(self.random.random() * LONGEST_LOAD)
-            if self.random.random() < DEATHS_AT_STOP:
+            if self.fragile:
+                # A power cut stops everything at once: nothing is acknowledged between the disk's end and the process's.
+                server.signal("STOP")
+                self.fragile.cut()
+                self.kills["power cut"] += 1
+            elif self.random.random() < DEATHS_AT_STOP:
                 server.signal("TERM")
                 time.sleep(self.random.random() * 0.1)
                 self.kills["at stop"] += 1
@@ -90,6 +104,8 @@ class Torture:
         finally:
             server.kill()
             self.complain(self.crew.end())
+            if self.fragile:
+                self.fragile.power_on()
 
     def damage(self):
         """Some of the ways, in turn, each on a copy of what the kill left."""

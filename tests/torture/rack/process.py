@@ -59,16 +59,7 @@ class Server:
     @property
     def pid(self):
         """The server itself, also below a wrapper."""
-        pid = self.child.pid
-        while True:
-            try:
-                with open(f"/proc/{pid}/comm") as name:
-                    if name.read().strip() == "nacre":
-                        return pid
-                with open(f"/proc/{pid}/task/{pid}/children") as children:
-                    pid = int(children.read().split()[0])
-            except (OSError, IndexError):
-                return self.child.pid
+        return _named("nacre", self.child.pid) or self.child.pid
 
     def signal(self, name):
         os.kill(self.pid, getattr(signal, f"SIG{name}"))
@@ -126,6 +117,19 @@ class Server:
 
     def threads(self):
         return len(os.listdir(f"/proc/{self.pid}/task"))
+
+
+def _named(name, pid):
+    """The process of this name: this one or the nearest below it."""
+    try:
+        with open(f"/proc/{pid}/comm") as comm:
+            if comm.read().strip() == name:
+                return pid
+        with open(f"/proc/{pid}/task/{pid}/children") as children:
+            below = [int(child) for child in children.read().split()]
+    except OSError:
+        return None
+    return next(filter(None, (_named(name, child) for child in below)), None)
 
 
 def eventually(look, within=LONG, pause=0.02):
