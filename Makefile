@@ -3,9 +3,12 @@
 PYTHON ?= python3
 # More arguments of `nacre server`: make run ARGS='-D server.port=8850'
 ARGS ?=
+# Fuzzing: one target (all when empty) and the seconds each gets.
+TARGET ?=
+TIME ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help run build check fmt clippy doc deny test unit golden compat torture faults clean
+.PHONY: help run build check fmt clippy doc deny test unit golden compat torture faults fuzz clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +51,9 @@ torture: build ## Kill -9 and power cuts under load, damaged files, nothing lost
 
 faults: build ## Full, read-only, failing and slow disk, stalls, clock jumps: nothing alive expires, all is told
 	$(PYTHON) tests/torture/run.py faults --long
+
+fuzz: ## Feed every parser and the cores by libFuzzer (TARGET=beat for one, TIME=600 seconds each)
+	$(PYTHON) fuzz/fuzz.py $(TARGET) --time $(TIME)
 
 clean: ## Remove everything that was built or installed
 	cargo clean

@@ -10,7 +10,7 @@ use std::{
     process::Stdio,
 };
 
-use common::{Running, nacre, run, run_with, signal};
+use common::{Running, curl, nacre, run, run_with, signal};
 use serde_json::Value;
 
 /// A server on free ports, its home in a directory that goes with the test.
@@ -61,6 +61,20 @@ fn spawn(home: &Path, args: &[&str]) -> (Running, Vec<String>) {
         }
     }
     panic!("the server ended before it greeted: {greeting:?}");
+}
+
+#[test]
+fn members_in_cluster_conf_are_told_and_the_node_starts_alone() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir(home.path().join("conf")).unwrap();
+    std::fs::write(home.path().join("conf/cluster.conf"), "192.0.2.1:8848\n192.0.2.2:8848\n192.0.2.3:x\n").unwrap();
+    let printed = run(&["server", "--home", home.path().to_str().unwrap(), "--print-config"]).2;
+    assert!(printed.contains("cluster.conf:3: \"192.0.2.3:x\" is no member"), "{printed}");
+    assert_eq!(printed.matches("this node starts alone").count(), 1, "{printed}");
+    let server = Server::start_in(home, &[]);
+    let (status, events) = curl(&format!("{}/v3/admin/diagnosis/events?kind=suspicious", server.url));
+    assert!(status == 200 && events.contains("192.0.2.2:8848") && events.contains("runs alone"), "{events}");
+    assert_eq!(server.stop().0, 0);
 }
 
 #[test]

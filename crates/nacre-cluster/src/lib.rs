@@ -24,5 +24,6 @@ mod types;
 pub use config::{Config, Recovery};
 pub use consensus::{Consensus, EventSink};
 pub use error::{Reason, StartError, WriteError};
+pub use log::{CheckedLog, check_log};
 pub use machine::{Applied, Entry, MachineError, Position, StateMachine};
 pub use status::{FSYNC_BUCKETS_US, Histogram, PeerStatus, Readiness, Role, Status};

@@ -56,6 +56,7 @@ limits! {
     FUZZY_PATTERNS = 20, "patterns", "nacos.naming.fuzzy.watch.max.pattern.count", "As Nacos.";
     FUZZY_MATCHES = 500, "services a pattern", "nacos.naming.fuzzy.watch.max.pattern.match.service.count", "As Nacos.";
     PROPERTIES_FILE = 4 * 1024 * 1024, "bytes", "", "A properties file; the longest real ones are some tens of kilobytes.";
+    CLUSTER_MEMBERS = 1_000, "members", "", "Members of one cluster.conf; clusters have three or five.";
     IMPORT_BYTES = 64 * 1024 * 1024, "bytes", "", "What an imported zip may unpack to; a small file can hold gigabytes of zeros.";
     IMPORT_ENTRIES = 10_000, "files", "", "Files of an imported zip; the rest is not looked at.";
     PAGE_SIZE = 500, "rows", "", "Largest page of a search, as Nacos's v3 forms allow.";

@@ -11,6 +11,7 @@ use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use nacre_model::{Cause, Event, Subject};
 use tokio::{
+    io::Interest,
     net::{TcpListener, TcpSocket, TcpStream},
     time::timeout,
 };
@@ -102,12 +103,14 @@ async fn serve(app: Arc<App>, stream: TcpStream, peer: SocketAddr, door: Door, s
     serve_http1(app, stream, peer, door).await;
 }
 
-/// Waits for the first bytes: at least one, and all of the preface if they begin like it.
+/// Waits for the first bytes: at least one, and all of the preface if they begin like it, unless nothing more will come.
 async fn peek_enough(stream: &TcpStream, first: &mut [u8; PREFACE.len()]) -> io::Result<usize> {
     loop {
+        // Asked before the bytes are looked at: what was sent before the end is there then.
+        let ended = stream.ready(Interest::READABLE).await?.is_read_closed();
         let seen = stream.peek(first).await?;
         let may_be_preface = PREFACE.starts_with(&first[..seen]);
-        if seen == 0 || !may_be_preface || seen == PREFACE.len() {
+        if seen == 0 || !may_be_preface || seen == PREFACE.len() || ended {
             return Ok(seen);
         }
         // A preface in pieces: peek returns at once with what is there, so give the rest a moment.
@@ -153,4 +156,30 @@ fn wrong_door(app: &App) -> http::reply::Reply {
         app.settings.main_port
     );
     http::reply::Reply::text(text).status(400)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_preface_that_ends_half_way_is_not_waited_for() {
+        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let address = listener.local_addr().unwrap();
+        let first_seen = async |said: &'static [u8]| {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            let (server, _) = listener.accept().await.unwrap();
+            client.write_all(said).await.unwrap();
+            client.shutdown().await.unwrap();
+            let mut first = [0; PREFACE.len()];
+            let seen = timeout(FIRST_BYTE / 2, peek_enough(&server, &mut first)).await;
+            seen.expect("waits for what will not come").unwrap()
+        };
+        assert_eq!(first_seen(b"PRI * HTTP").await, 10);
+        assert_eq!(first_seen(PREFACE).await, PREFACE.len());
+        assert_eq!(first_seen(b"").await, 0);
+        assert_eq!(first_seen(b"GET / HTTP/1.1\r\n\r\n").await, 18);
+    }
 }

@@ -154,6 +154,12 @@ pub async fn start_with(props: Properties, logging: Logging) -> Result<Arc<App>,
     app.started.store(true, std::sync::atomic::Ordering::Release);
     let version = env!("CARGO_PKG_VERSION").to_owned();
     app.journal.record(Event::new(app.clock.now(), Subject::default(), Cause::ServerStarted { version }));
+    if app.props.members().len() > 1 {
+        let named: Vec<String> = app.props.members().iter().take(10).map(ToString::to_string).collect();
+        let reason = format!("members of a cluster are named ({}), and this node runs alone", named.join(", "));
+        let cause = Cause::Suspicious { call: "start".into(), reason };
+        app.journal.record(Event::new(app.clock.now(), Subject::default(), cause));
+    }
     Ok(app)
 }
 

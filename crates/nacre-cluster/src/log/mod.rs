@@ -14,6 +14,7 @@
 //!   restart: nobody knows what is on the disk then.
 //! * [`open`] reads and checks everything, and refuses when something acknowledged is damaged or missing.
 
+mod check;
 pub mod files;
 pub mod medium;
 pub mod open;
@@ -40,13 +41,17 @@ use bytes::Bytes;
 use nacre_model::Cause;
 use tokio::sync::oneshot;
 
+pub use self::{
+    check::{CheckedLog, check_log},
+    record::size_of_commands,
+    state::Failure,
+};
 use self::{
     medium::Medium,
     open::Opener,
     state::{Place, Shared},
     writer::{Action, Active, Writer},
 };
-pub use self::{record::size_of_commands, state::Failure};
 use crate::{
     EventSink, Histogram, Position, Recovery, StartError,
     types::{LogEntry, LogId, emit},

@@ -6,7 +6,6 @@ mod durable;
 mod fuzzy;
 mod health;
 mod housekeeping;
-mod model;
 mod operators;
 mod parsers;
 mod queries;

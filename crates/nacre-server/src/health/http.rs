@@ -4,8 +4,7 @@ use std::{io, time::Duration};
 
 use nacre_naming::{Probe, ProbeOutcome};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     time::timeout,
 };
 
@@ -29,7 +28,7 @@ pub(super) async fn probe(probe: &Probe, path: &str, headers: &str) -> ProbeOutc
 }
 
 /// `headers` is `k:v|k2:v2`. Line ends would smuggle in what nobody configured.
-fn request(host: &str, port: i32, path: &str, headers: &str) -> Result<String, String> {
+pub fn request(host: &str, port: i32, path: &str, headers: &str) -> Result<String, String> {
     if path.chars().chain(headers.chars()).any(|c| c.is_control()) {
         return Err("the checker's path or headers hold control characters".into());
     }
@@ -63,7 +62,8 @@ fn request(host: &str, port: i32, path: &str, headers: &str) -> Result<String, S
     Ok(text)
 }
 
-async fn ask(mut stream: TcpStream, request: &str) -> io::Result<u16> {
+/// Sends a request and reads the status of the answer.
+pub async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &str) -> io::Result<u16> {
     stream.write_all(request.as_bytes()).await?;
     let mut head = Vec::with_capacity(512);
     loop {

@@ -1,8 +1,8 @@
 //! Active checks of persistent instances: the I/O. When to probe whom, and what an outcome means, the core decides
 //! ([`HealthChecks`]); this worker connects, asks, and puts changed opinions on the write road.
 
-mod http;
-mod mysql;
+pub mod http;
+pub mod mysql;
 mod tcp;
 
 use std::{

@@ -9,8 +9,7 @@ use nacre_naming::{Probe, ProbeOutcome};
 use sha1::{Digest, Sha1};
 use sha2::Sha256;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     time::timeout,
 };
 
@@ -49,7 +48,18 @@ pub(super) async fn probe(probe: &Probe, user: &str, password: &str, statement: 
         Ok(stream) => stream,
         Err(outcome) => return outcome,
     };
-    let mut session = Session { stream, sequence: 0, wait: Duration::from_millis(probe.read_timeout_ms) };
+    check(stream, Duration::from_millis(probe.read_timeout_ms), user, password, statement).await
+}
+
+/// Logs in over a stream that has just been connected and runs a statement; `wait` bounds each read and write.
+pub async fn check(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    wait: Duration,
+    user: &str,
+    password: &str,
+    statement: &str,
+) -> ProbeOutcome {
+    let mut session = Session { stream, sequence: 0, wait };
     match session.check(user, password, statement).await {
         Ok(read_only) => ProbeOutcome::Queried { read_only },
         Err(Failure::TimedOut) => ProbeOutcome::TimedOut,
@@ -59,13 +69,13 @@ pub(super) async fn probe(probe: &Probe, user: &str, password: &str, statement: 
     }
 }
 
-struct Session {
-    stream: TcpStream,
+struct Session<S> {
+    stream: S,
     sequence: u8,
     wait: Duration,
 }
 
-impl Session {
+impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     async fn check(&mut self, user: &str, password: &str, statement: &str) -> Result<bool, Failure> {
         let greeting = self.read().await?;
         let greeting = Greeting::parse(&greeting)?;
@@ -275,7 +285,7 @@ fn prove(plugin: &str, password: &str, challenge: &[u8]) -> Vec<u8> {
 mod tests {
     use nacre_naming::HealthChecker;
     use proptest::prelude::*;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::{super::tests::probe_of, *};
 

@@ -16,6 +16,7 @@ pub mod gone;
 pub mod loader;
 mod log_level;
 mod login;
+pub mod multipart;
 pub mod namespaces;
 pub mod naming;
 pub mod params;
@@ -35,10 +36,9 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use nacre_model::NacosError;
 
 use self::{
-    params::{Params, Upload},
+    params::Params,
     refuse::{Refusal, Site},
     reply::Reply,
     router::Found,
@@ -291,38 +291,7 @@ async fn read_params(ctx: &mut Ctx) -> Result<(), Refusal> {
     if essence == "application/x-www-form-urlencoded" {
         ctx.params.add_urlencoded(&ctx.body);
     } else if essence == "multipart/form-data" {
-        read_multipart(ctx, &content_type).await?;
-    }
-    Ok(())
-}
-
-/// The field that imports expect their archive in.
-const UPLOAD: &str = "file";
-
-async fn read_multipart(ctx: &mut Ctx, content_type: &str) -> Result<(), Refusal> {
-    let bad = |error: multer::Error| NacosError::invalid(format!("the multipart body cannot be read: {error}"));
-    let boundary = multer::parse_boundary(content_type).map_err(bad)?;
-    let body = ctx.body.clone();
-    let stream = futures::stream::once(async move { Ok::<_, std::convert::Infallible>(body) });
-    let mut multipart = multer::Multipart::new(stream, boundary);
-    while let Some(field) = multipart.next_field().await.map_err(bad)? {
-        let name = field.name().unwrap_or("").to_owned();
-        match field.file_name().map(str::to_owned) {
-            Some(file_name) => {
-                let data = field.bytes().await.map_err(bad)?;
-                // `curl -F content=@flow.xml` means the parameter `content`; only imports mean a file (case C089).
-                if name != UPLOAD
-                    && let Ok(text) = std::str::from_utf8(&data)
-                {
-                    ctx.params.push(&name, text);
-                }
-                ctx.params.uploads.push(Upload { name, file_name, data });
-            }
-            None => {
-                let data = field.bytes().await.map_err(bad)?;
-                ctx.params.push(&name, &String::from_utf8_lossy(&data));
-            }
-        }
+        multipart::read(&mut ctx.params, &content_type, ctx.body.clone()).await?;
     }
     Ok(())
 }

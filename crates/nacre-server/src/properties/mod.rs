@@ -11,6 +11,7 @@ mod areas;
 mod follow;
 mod image;
 pub mod known;
+pub mod members;
 pub mod parse;
 mod placeholder;
 mod print;
@@ -36,7 +37,7 @@ pub use self::{
     report::{LoadError, Note, Problem},
     source::Origin,
 };
-use self::{known::Effect, resolve::Resolved, value::Value};
+use self::{known::Effect, members::Member, resolve::Resolved, value::Value};
 
 /// Where to look. The default looks nowhere: no file, no variable, defaults only.
 #[derive(Clone, Debug, Default)]
@@ -135,6 +136,11 @@ impl Properties {
     /// What an operator should hear once at start.
     pub fn notes(&self) -> &[Note] {
         &self.inner.notes
+    }
+
+    /// The members of the cluster that somebody described: those of `conf/cluster.conf`, else of `nacos.member.list`.
+    pub fn members(&self) -> &[Member] {
+        &self.inner.members
     }
 
     /// Text; `""` when it is not set and has no default.

@@ -2,12 +2,14 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use super::{
     LoadOptions, image,
     known::{self, Effect, Known},
+    members::{self, Member, Remark},
     placeholder,
     relaxed::canonical,
     report::{self, Note, Problem},
@@ -41,6 +43,8 @@ pub struct Resolved {
     pub effective: BTreeMap<String, Effective>,
     pub problems: Vec<Problem>,
     pub notes: Vec<Note>,
+    /// See [`super::Properties::members`].
+    pub members: Vec<Member>,
     /// Keys that were set and have no effect yet; one note names them all.
     waiting: Vec<String>,
 }
@@ -60,6 +64,7 @@ pub fn resolve(options: &LoadOptions) -> Resolved {
     out.home = home(options, &sources);
     sources.push(read_file(&out.home.join("conf").join("application.properties"), false, &mut out));
     collect(&sources, options, &mut out);
+    cluster(&mut out);
     if !out.waiting.is_empty() {
         let text = format!("known, but without effect in this version: {}", out.waiting.join(", "));
         out.notes.push(Note { place: String::new(), key: String::new(), text });
@@ -87,6 +92,43 @@ fn read_file(path: &std::path::Path, required: bool, out: &mut Resolved) -> Sour
             Vec::new()
         }
     }
+}
+
+/// Who is named as a member, and what is to be said about that: a node that others count on must not run alone unseen.
+fn cluster(out: &mut Resolved) {
+    let path: Arc<Path> = out.home.join("conf").join("cluster.conf").into();
+    let port = match out.effective.get("server.port").and_then(|entry| entry.value.as_ref()) {
+        Some(Value::Int(port)) => u16::try_from(*port).unwrap_or_default(),
+        _ => 0,
+    };
+    let text = match source::read(&path) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => {
+            out.notes.push(Note::new(&Origin::File { path, line: 1 }, "", format!("cannot be read: {error}")));
+            return;
+        }
+    };
+    let mut read = members::parse(&text, port);
+    let mut place = Origin::File { path: path.clone(), line: 1 };
+    for Remark { line, text } in std::mem::take(&mut read.remarks) {
+        out.notes.push(Note::new(&Origin::File { path: path.clone(), line }, "", text));
+    }
+    if read.members.is_empty()
+        && let Some(entry) = out.effective.get(&canonical("nacos.member.list"))
+    {
+        (read, place) = (members::parse(&entry.text, port), entry.origin.clone());
+        out.notes.extend(read.remarks.iter().map(|remark| Note::new(&place, &entry.key, remark.text.clone())));
+    }
+    if read.members.len() > 1 {
+        let text = format!(
+            "{} members of a cluster are named, but this version has no clustering: this node starts alone, and the others \
+             know nothing of what is written here",
+            read.members.len()
+        );
+        out.notes.push(Note::new(&place, "", text));
+    }
+    out.members = read.members;
 }
 
 /// `--home`, else `nacos.home` of any source that is known by now, else `$NACOS_HOME` (among them by its name), else

@@ -100,7 +100,8 @@ pub fn file(path: &Path, required: bool) -> Result<File, Problem> {
     Ok(File { settings, remarks })
 }
 
-fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+/// The bytes of a file that is not too long for a configuration.
+pub fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)?.take(FILE_BYTES + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > FILE_BYTES {

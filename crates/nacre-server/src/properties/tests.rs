@@ -37,6 +37,33 @@ fn nothing_set_is_a_valid_configuration() {
 }
 
 #[test]
+fn a_cluster_that_is_described_is_told_and_the_start_goes_on() {
+    let home = home_with("server.port=8850\nnacos.member.list=192.0.2.8,192.0.2.9\n");
+    let options = LoadOptions { home: Some(home.path().to_owned()), ..LoadOptions::default() };
+    let told = |properties: &Properties| -> Vec<String> {
+        notes(properties)
+            .into_iter()
+            .filter(|note| note.contains("no clustering") || note.contains("left out"))
+            .collect()
+    };
+    let members =
+        |properties: &Properties| -> Vec<String> { properties.members().iter().map(ToString::to_string).collect() };
+    let by_property = load(&options).unwrap();
+    assert_eq!(members(&by_property), ["192.0.2.8:8850", "192.0.2.9:8850"]);
+    assert_eq!(told(&by_property).len(), 1);
+    let file = home.path().join("conf/cluster.conf");
+    fs::write(&file, "# three\n192.0.2.1\n   \n192.0.2.2:port\n192.0.2.3:8848\n").unwrap();
+    let by_file = load(&options).unwrap();
+    assert_eq!(members(&by_file), ["192.0.2.1:8850", "192.0.2.3:8848"], "the file wins, its wrong line is left out");
+    let told = told(&by_file);
+    assert!(told[0].starts_with(&format!("{}:4: ", file.display())) && told[0].contains("192.0.2.2:port"), "{told:?}");
+    assert!(told[1].contains("2 members") && told[1].contains("alone"), "{told:?}");
+    // Who names one node only means this one.
+    fs::write(&file, "192.0.2.1:8848\n").unwrap();
+    assert_eq!(notes(&load(&options).unwrap()).iter().filter(|note| note.contains("clustering")).count(), 0);
+}
+
+#[test]
 fn stronger_sources_win() {
     let home =
         home_with("server.port=1\nmaxContent=1000\nnacos.config.push.timeout=1\nnacos.config.retention.days=7\n");

@@ -5,7 +5,7 @@
 
 mod filters;
 mod outbox;
-mod packet;
+pub mod packet;
 
 use std::{
     io,

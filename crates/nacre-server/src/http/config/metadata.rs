@@ -4,12 +4,12 @@
 use std::fmt::Write;
 
 /// Names of the entries.
-pub(super) const NEW: &str = ".metadata.yml";
-pub(super) const OLD: &str = ".meta.yml";
+pub const NEW: &str = ".metadata.yml";
+pub const OLD: &str = ".meta.yml";
 
 /// What the metadata says about one config.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Item {
+pub struct Item {
     pub data_id: String,
     pub group: String,
     pub config_type: Option<String>,
@@ -20,7 +20,7 @@ pub(super) struct Item {
 }
 
 /// Writes `.metadata.yml`: keys in alphabetical order, absent ones left out.
-pub(super) fn write(items: &[Item]) -> String {
+pub fn write(items: &[Item]) -> String {
     if items.is_empty() {
         return "metadata: []\n".to_owned();
     }
@@ -71,7 +71,7 @@ fn is_plain(text: &str) -> bool {
 }
 
 /// Reads `.metadata.yml`; the error says what is wrong and where.
-pub(super) fn read(text: &str) -> Result<Vec<Item>, String> {
+pub fn read(text: &str) -> Result<Vec<Item>, String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut lines = text.lines().enumerate().filter(|(_, line)| {
         let trimmed = line.trim();
@@ -181,7 +181,7 @@ fn double_quoted(inner: &str) -> Result<String, String> {
 }
 
 /// Writes `.meta.yml`; `None` when no config has an application.
-pub(super) fn write_old(items: &[Item]) -> Option<String> {
+pub fn write_old(items: &[Item]) -> Option<String> {
     let mut out = String::new();
     for item in items {
         if let Some(app) = item.app_name.as_deref().filter(|app| !app.is_empty()) {
@@ -192,7 +192,7 @@ pub(super) fn write_old(items: &[Item]) -> Option<String> {
 }
 
 /// How `.meta.yml` names a config: the last dot of the dataId is a tilde.
-pub(super) fn old_key(group: &str, data_id: &str) -> String {
+pub fn old_key(group: &str, data_id: &str) -> String {
     let data_id = match data_id.rsplit_once('.') {
         Some((name, extension)) => format!("{name}~{extension}"),
         None => data_id.to_owned(),
@@ -201,7 +201,7 @@ pub(super) fn old_key(group: &str, data_id: &str) -> String {
 }
 
 /// Reads `.meta.yml`: keys as [`old_key`] writes them, and applications.
-pub(super) fn read_old(text: &str) -> Result<Vec<(String, String)>, String> {
+pub fn read_old(text: &str) -> Result<Vec<(String, String)>, String> {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines
         .map(|line| match line.split_once('=') {

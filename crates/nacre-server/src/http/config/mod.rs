@@ -7,7 +7,7 @@ mod capacity;
 mod clients;
 mod history;
 mod listeners;
-mod metadata;
+pub mod metadata;
 mod ops;
 mod poll;
 mod read;
@@ -17,7 +17,7 @@ mod v1;
 mod v2;
 mod v3;
 mod write;
-mod zip;
+pub mod zip;
 
 use http::Method;
 use nacre_config::Asker;

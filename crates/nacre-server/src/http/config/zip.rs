@@ -20,7 +20,7 @@ const DATE: u16 = 0x0021;
 
 /// One file of an archive that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub struct Entry {
     /// As stored, with `/` between its parts; what is no UTF-8 is shown as well as it can be.
     pub name: String,
     /// The name could be decoded.
@@ -30,7 +30,7 @@ pub(super) struct Entry {
 }
 
 /// Reads all files (not folders). `None`: this is no zip archive.
-pub(super) fn read(bytes: &[u8]) -> Option<Vec<Entry>> {
+pub fn read(bytes: &[u8]) -> Option<Vec<Entry>> {
     let end = find_end(bytes)?;
     let count = u16_at(bytes, end + 10)? as usize;
     let mut at = u32_at(bytes, end + 16)? as usize;
@@ -91,13 +91,14 @@ impl Header {
             DEFLATED => DeflateDecoder::new(packed).take(self.size + 1).read_to_end(&mut data),
             method => return Err(format!("it is packed by method {method}")),
         };
+        // What was unpacked in vain counts too: thousands of entries may lead to the same bytes.
+        *left = left.saturating_sub(data.len() as u64);
         read.map_err(|error| error.to_string())?;
         let mut crc = Crc::new();
         crc.update(&data);
         if data.len() as u64 != self.size || crc.sum() != self.crc {
             return Err("it is damaged".into());
         }
-        *left -= self.size;
         Ok(data)
     }
 
@@ -128,7 +129,7 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 
 /// An archive that is being written.
 #[derive(Default)]
-pub(super) struct Writer {
+pub struct Writer {
     out: Vec<u8>,
     central: Vec<u8>,
     count: u16,
@@ -229,6 +230,25 @@ mod tests {
         bytes[central + 24..central + 28].copy_from_slice(&u32::MAX.to_le_bytes());
         let entries = read(&bytes).expect("zip");
         assert!(entries[0].data.as_ref().expect_err("too big").contains("IMPORT_BYTES"));
+    }
+
+    /// A small file may name the same packed bytes ten thousand times, each time with a wrong checksum.
+    #[test]
+    fn what_is_unpacked_in_vain_counts_against_the_limit() {
+        const MIB: usize = 1 << 20;
+        const TIMES: u16 = 100;
+        let bytes = archive(&[("a", &vec![0; MIB])]);
+        let (records, end) = bytes.split_at(bytes.len() - END_LENGTH);
+        let (local, central) = records.split_at(records.len() - 47);
+        let mut central = central.to_vec();
+        central[16] ^= 1;
+        let mut end = end.to_vec();
+        end[8..10].copy_from_slice(&TIMES.to_le_bytes());
+        end[10..12].copy_from_slice(&TIMES.to_le_bytes());
+        let entries = read(&[local, &central.repeat(TIMES.into()), &end].concat()).expect("zip");
+        let refused = |entry: &&Entry| entry.data.as_ref().expect_err("damaged").contains("IMPORT_BYTES");
+        let unpacked = limits::IMPORT_BYTES as usize / MIB;
+        assert_eq!(entries.iter().filter(refused).count(), usize::from(TIMES) - unpacked);
     }
 
     proptest! {

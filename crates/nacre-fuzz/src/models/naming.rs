@@ -1,11 +1,48 @@
-//! Random histories against a naive registry that keeps one list and looks at everything each time.
+//! Histories against a naive registry that keeps one list and looks at everything each time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use nacre_model::event::Disconnect;
-use proptest::prelude::*;
+use nacre_model::{Instance, InstanceId, Metadata, Now, ServiceKey, event::Disconnect};
+use nacre_naming::{
+    Beat, BeatInfo, ClientId, ConnectionInfo, InstanceRef, Naming, NamingCommand, Options, Query, ServiceView,
+    Subscription,
+};
 
-use super::*;
+use crate::input::Input;
+
+/// Calls of one history.
+const LONGEST: usize = 200;
+
+/// A registry and its clock.
+struct World {
+    naming: Naming,
+    now: Now,
+}
+
+impl World {
+    fn new() -> Self {
+        Self { naming: Naming::new(Options::default()), now: Now { mono: 1_000, wall: 1_700_000_000_000 } }
+    }
+
+    fn connect(&self, id: &str) {
+        let info = ConnectionInfo { id: id.into(), client_ip: "10.1.1.1".into(), ..Default::default() };
+        let _ = self.naming.connect(info, self.now);
+    }
+
+    fn list(&self, service: &ServiceKey) -> ServiceView {
+        self.naming.list(service, &Query::default(), self.now)
+    }
+}
+
+fn subscription() -> Subscription {
+    Subscription {
+        clusters: "".into(),
+        ip: "10.9.9.9".into(),
+        port: 0,
+        agent: "Nacos-Java-Client:v2.5.1".into(),
+        app: "unknown".into(),
+    }
+}
 
 /// Few names, so that histories meet.
 #[derive(Clone, Debug)]
@@ -82,44 +119,46 @@ enum Op {
     Pass(u16),
 }
 
-fn op() -> impl Strategy<Value = Op> {
-    let (c, s, p) = (0..3_u8, 0..3_u8, 1..4_i32);
-    prop_oneof![
-        3 => c.clone().prop_map(Op::Connect),
-        1 => c.clone().prop_map(Op::Disconnect),
-        4 => (c.clone(), s.clone(), p.clone(), any::<bool>(), 0..3_u8, any::<bool>()).prop_map(
-            |(connection, service, port, cluster, weight, healthy)| Op::Grpc {
-                connection, service, port, cluster, weight, healthy
-            }
-        ),
-        2 => (c.clone(), s.clone(), prop::collection::vec(1..4_i32, 0..3))
-            .prop_map(|(connection, service, ports)| Op::Batch { connection, service, ports }),
-        2 => (c.clone(), s.clone()).prop_map(|(connection, service)| Op::Deregister { connection, service }),
-        4 => (s.clone(), p.clone(), any::<bool>(), 0..3_u8, any::<bool>()).prop_map(
-            |(service, port, cluster, weight, healthy)| Op::Http { service, port, cluster, weight, healthy }
-        ),
-        2 => (s.clone(), p.clone()).prop_map(|(service, port)| Op::DeregisterHttp { service, port }),
-        5 => (s.clone(), p.clone()).prop_map(|(service, port)| Op::Beat { service, port }),
-        2 => (s.clone(), p.clone()).prop_map(|(service, port)| Op::FullBeat { service, port }),
-        2 => (s.clone(), p.clone()).prop_map(|(service, port)| Op::Persistent { service, port }),
-        1 => (s.clone(), p.clone()).prop_map(|(service, port)| Op::DeregisterPersistent { service, port }),
-        1 => (s.clone(), p.clone(), any::<bool>())
-            .prop_map(|(service, port, healthy)| Op::Health { service, port, healthy }),
-        2 => (s.clone(), p, 0..3_u8, any::<bool>())
-            .prop_map(|(service, port, weight, enabled)| Op::Operate { service, port, weight, enabled }),
-        1 => (c.clone(), s.clone()).prop_map(|(connection, service)| Op::Subscribe { connection, service }),
-        1 => (c, s.clone()).prop_map(|(connection, service)| Op::Unsubscribe { connection, service }),
-        1 => s.prop_map(|service| Op::Delete { service }),
-        6 => (1..250_u16).prop_map(Op::Pass),
-    ]
+fn op(input: &mut Input<'_>) -> Op {
+    let kind = input.below(40);
+    let (connection, service, port) = (input.below(3) as u8, input.below(3) as u8, 1 + input.below(3) as i32);
+    let weight = |input: &mut Input<'_>| input.below(3) as u8;
+    match kind {
+        0..3 => Op::Connect(connection),
+        3 => Op::Disconnect(connection),
+        4..8 => {
+            let (cluster, weight, healthy) = (input.flag(), weight(input), input.flag());
+            Op::Grpc { connection, service, port, cluster, weight, healthy }
+        }
+        8..10 => {
+            let ports = (0..input.below(3)).map(|_| 1 + input.below(3) as i32).collect();
+            Op::Batch { connection, service, ports }
+        }
+        10..12 => Op::Deregister { connection, service },
+        12..16 => {
+            let (cluster, weight, healthy) = (input.flag(), weight(input), input.flag());
+            Op::Http { service, port, cluster, weight, healthy }
+        }
+        16..18 => Op::DeregisterHttp { service, port },
+        18..22 => Op::Beat { service, port },
+        22..24 => Op::FullBeat { service, port },
+        24..26 => Op::Persistent { service, port },
+        26 => Op::DeregisterPersistent { service, port },
+        27 => Op::Health { service, port, healthy: input.flag() },
+        28..30 => Op::Operate { service, port, weight: weight(input), enabled: input.flag() },
+        30 => Op::Subscribe { connection, service },
+        31 => Op::Unsubscribe { connection, service },
+        32 => Op::Delete { service },
+        _ => Op::Pass(1 + u16::from(input.byte())),
+    }
 }
 
 fn service(n: u8) -> ServiceKey {
-    key(&format!("s{n}"))
+    ServiceKey::new("public", "G", &format!("s{n}"))
 }
 
 fn conn(n: u8) -> ClientId {
-    connection(&format!("1_{n}_1"))
+    ClientId::connection(&format!("1_{n}_1"))
 }
 
 fn cluster(other: bool) -> &'static str {
@@ -127,7 +166,13 @@ fn cluster(other: bool) -> &'static str {
 }
 
 fn described(port: i32, other: bool, weight: u8, healthy: bool) -> Instance {
-    Instance { weight: f64::from(weight), healthy, cluster: cluster(other).into(), ..instance("10.0.0.1", port) }
+    Instance {
+        weight: f64::from(weight),
+        healthy,
+        cluster: cluster(other).into(),
+        instance_id: InstanceId::Simple,
+        ..Instance::new("10.0.0.1", port)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -264,7 +309,7 @@ fn run(op: &Op, world: &mut World, model: &mut Model) {
         Op::Connect(n) => {
             let id = conn(*n);
             if model.connections.insert(id.clone()) {
-                let _ = world.connect(&id.to_string());
+                world.connect(&id.to_string());
             }
         }
         Op::Disconnect(n) => {
@@ -384,7 +429,7 @@ fn run(op: &Op, world: &mut World, model: &mut Model) {
         }
         Op::Subscribe { connection, service: s } => {
             let (id, key) = (conn(*connection), service(*s));
-            let result = naming.subscribe(&id, &key, subscription(""), now);
+            let result = naming.subscribe(&id, &key, subscription(), now);
             assert_eq!(result.is_ok(), model.connections.contains(&id));
             if let Ok((_, effects)) = result {
                 let first = model.subscriptions.insert((id, key));
@@ -449,17 +494,18 @@ fn compare(world: &World, model: &Model, last: &mut BTreeMap<ServiceKey, (i64, S
     assert_eq!(metrics.http_publish_count, model.entries.len() - connections);
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn any_history_ends_as_the_naive_registry_says(ops in prop::collection::vec(op(), 1..80)) {
-        let mut world = World::new();
-        let mut model = Model { now: world.now.mono, ..Model::default() };
-        let mut last = BTreeMap::new();
-        for op in &ops {
-            run(op, &mut world, &mut model);
-            compare(&world, &model, &mut last);
+/// A history: every call is made on both, and both are compared after each.
+pub fn history(data: &[u8]) {
+    let mut input = Input::new(data);
+    let mut world = World::new();
+    let mut model = Model { now: world.now.mono, ..Model::default() };
+    let mut last = BTreeMap::new();
+    for _ in 0..LONGEST {
+        if input.is_empty() {
+            return;
         }
+        let op = op(&mut input);
+        run(&op, &mut world, &mut model);
+        compare(&world, &model, &mut last);
     }
 }

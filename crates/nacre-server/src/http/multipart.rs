@@ -1,0 +1,39 @@
+//! `multipart/form-data`: fields become parameters, files are kept apart.
+
+use bytes::Bytes;
+use nacre_model::{NacosError, limits::HTTP_PARAMS};
+
+use super::params::{Params, Upload};
+
+/// The field that imports expect their archive in.
+const UPLOAD: &str = "file";
+
+/// Reads a whole body into `params`.
+pub async fn read(params: &mut Params, content_type: &str, body: Bytes) -> Result<(), NacosError> {
+    let bad = |error: multer::Error| NacosError::invalid(format!("the multipart body cannot be read: {error}"));
+    let boundary = multer::parse_boundary(content_type).map_err(bad)?;
+    let stream = futures::stream::once(async move { Ok::<_, std::convert::Infallible>(body) });
+    let mut multipart = multer::Multipart::new(stream, boundary);
+    while let Some(field) = multipart.next_field().await.map_err(bad)? {
+        let name = field.name().unwrap_or("").to_owned();
+        match field.file_name().map(str::to_owned) {
+            Some(file_name) => {
+                let data = field.bytes().await.map_err(bad)?;
+                // `curl -F content=@flow.xml` means the parameter `content`; only imports mean a file (case C089).
+                if name != UPLOAD
+                    && let Ok(text) = std::str::from_utf8(&data)
+                {
+                    params.push(&name, text);
+                }
+                if (params.uploads.len() as u64) < HTTP_PARAMS {
+                    params.uploads.push(Upload { name, file_name, data });
+                }
+            }
+            None => {
+                let data = field.bytes().await.map_err(bad)?;
+                params.push(&name, &String::from_utf8_lossy(&data));
+            }
+        }
+    }
+    Ok(())
+}
