@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, builder::RangedU64ValueParser};
 
 use crate::{
+    grpc::operations::Operation as GrpcOperation,
     http::operations::{Api, Operation as HttpOperation},
     span,
     target::Endpoint,
@@ -24,7 +25,7 @@ Examples:
   nacre bench http config-get --baseline
   nacre bench http config-publish -c 64 -d 10s --against r-nacos=127.0.0.1:8948
   nacre bench http list --rate 20000 -d 30s      what callers see at 20,000 a second, stalls included
-  nacre bench http beat --baseline --json > result.json";
+  nacre bench grpc service-query --baseline --json > result.json";
 
 /// Measure a server: throughput, latency, CPU, memory.
 #[derive(Debug, Args)]
@@ -52,26 +53,47 @@ pub enum What {
         #[command(flatten)]
         load: Load,
     },
+    /// One operation over gRPC, from many registered connections.
+    ///
+    /// Each connection is set up as an SDK does it (check, stream, set-up) and then sends one request at a time. Instances that
+    /// are registered belong to their connection and go with it.
+    #[command(
+        after_help = "Examples:\n  nacre bench grpc config-query --baseline\n  nacre bench grpc register -c 200 -d 30s"
+    )]
+    Grpc {
+        #[arg(value_name = "OPERATION")]
+        operation: GrpcOperation,
+        /// Generation of the HTTP API that what is queried is prepared with.
+        #[arg(long, value_enum, default_value_t = Api::V1)]
+        api: Api,
+        #[command(flatten)]
+        load: Load,
+    },
     #[command(hide = true)]
     BaselineHttp,
+    #[command(hide = true)]
+    BaselineGrpc,
 }
 
 /// Which bare server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bare {
     Http,
+    Grpc,
 }
 
 impl Bare {
     pub const fn command(self) -> &'static str {
         match self {
             Self::Http => "baseline-http",
+            Self::Grpc => "baseline-grpc",
         }
     }
 
     pub const fn name(self) -> &'static str {
         match self {
             Self::Http => "bare hyper",
+            Self::Grpc => "bare tonic",
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::net::TcpListener;
 
-use crate::{args::Bare, error::Error, http};
+use crate::{args::Bare, error::Error, grpc, http};
 
 /// More than any recorded answer.
 const LARGEST: u32 = 64 * 1024 * 1024;
@@ -81,6 +81,7 @@ pub fn run(kind: Bare) -> Result<(), Error> {
         println!("{}", listener.local_addr()?.port());
         match kind {
             Bare::Http => http::baseline::serve(listener, &head, body).await,
+            Bare::Grpc => grpc::baseline::serve(listener, body).await,
         }
     })?;
     Ok(())

@@ -1,7 +1,7 @@
 //! `nacre bench`: a load tool for any server that speaks Nacos.
 //!
 //! Read first: [`load`] (how a round is run and measured) and [`contest`] (servers measured in turns). What is asked is in
-//! [`http::operations`]: requests are [`template`]s, bytes with holes, so that the tool costs a
+//! [`http::operations`] and [`grpc::operations`]: requests are [`template`]s, bytes with holes, so that the tool costs a
 //! fraction of what a server does for the same request. [`baseline`] is the bare server that answers the same bytes.
 //!
 //! What does not live here: figures (`docs/performance.md`) and the scripts that make them (`bench/`).
@@ -10,6 +10,7 @@ mod args;
 mod baseline;
 mod contest;
 mod error;
+mod grpc;
 mod http;
 mod load;
 mod pace;
@@ -33,7 +34,9 @@ pub fn run(bench: &Bench, server: &Endpoint, namespace: &str) -> Result<Option<R
     let namespace = if namespace == "public" { "" } else { namespace };
     match &bench.what {
         What::Http { operation, api, load } => single::http(server, namespace, *operation, *api, load).map(Some),
+        What::Grpc { operation, api, load } => single::grpc(server, namespace, *operation, *api, load).map(Some),
         What::BaselineHttp => baseline::run(Bare::Http).map(|()| None),
+        What::BaselineGrpc => baseline::run(Bare::Grpc).map(|()| None),
     }
 }
 
@@ -41,8 +44,8 @@ impl Bench {
     /// Whether the result is wanted as JSON.
     pub const fn json(&self) -> bool {
         match &self.what {
-            What::Http { load, .. } => load.common.json,
-            What::BaselineHttp => false,
+            What::Http { load, .. } | What::Grpc { load, .. } => load.common.json,
+            What::BaselineHttp | What::BaselineGrpc => false,
         }
     }
 }

@@ -10,6 +10,10 @@ use crate::{
     baseline::Baseline,
     contest::{self, Contender},
     error::Error,
+    grpc::{
+        client::{Grpc, Plan as GrpcPlan},
+        operations::Operation as GrpcOperation,
+    },
     http::{
         client::{Http, Plan},
         operations::{Api, Caller, Operation},
@@ -19,6 +23,7 @@ use crate::{
     progress::Progress,
     report::{self, Report},
     target::Endpoint,
+    template::Subject,
 };
 
 /// Name, address, process.
@@ -109,6 +114,70 @@ pub fn http(target: &Endpoint, namespace: &str, operation: Operation, api: Api, 
     contest::run(&mut contenders, &shape, rounds, &mut first, &mut progress)?;
     let name = format!("http {} {}", name_of(operation), name_of(api));
     Ok(report::contest(&name, settings(load, &shape, rounds, api), &contenders))
+}
+
+/// An operation over gRPC.
+pub fn grpc(
+    target: &Endpoint,
+    namespace: &str,
+    operation: GrpcOperation,
+    api: Api,
+    load: &Load,
+) -> Result<Report, Error> {
+    let rounds = rounds(load);
+    let shape = contest::shape(load, rounds, operation.subjects(), operation.owns());
+    let mut progress = Progress::new();
+    let mut first = 0;
+    let mut contenders: Vec<Contender<Grpc>> = Vec::new();
+    for (name, at, pid) in servers(target, load)? {
+        let address = at.grpc()?;
+        std::net::TcpStream::connect(address).map_err(|error| unreachable(at, &error))?;
+        let caller = Caller { at, api, namespace, size: load.size as usize };
+        let [setup, refresh, teardown] =
+            operation.batches(&caller, shape.keys, shape.instances, touched(&shape, rounds));
+        contest::prepare(at.http()?, &setup, &shape, &mut first, &mut progress)?;
+        let (before, call) = operation.calls(namespace, load.size as usize);
+        let plan = GrpcPlan { address, authority: at.authority(), namespace: namespace.to_owned(), before, call };
+        contenders.push(Contender {
+            name: name.to_owned(),
+            address: at.authority(),
+            pid,
+            http: at.http()?,
+            plan: Arc::new(plan),
+            refresh,
+            teardown: if load.keep { Vec::new() } else { teardown },
+            _child: None,
+            rounds: Vec::new(),
+            before: None,
+            after: None,
+        });
+    }
+    if load.baseline {
+        contest::prepare(contenders[0].http, &contenders[0].refresh.clone(), &shape, &mut first, &mut progress)?;
+        let answer = record_grpc(&contenders[0].plan)?;
+        let child = Baseline::start(Bare::Grpc, &[], &answer)?;
+        let plan = GrpcPlan { address: child.address, ..contenders[0].plan.as_ref().clone() };
+        contenders.push(bare(child, plan, Bare::Grpc));
+    }
+    contest::run(&mut contenders, &shape, rounds, &mut first, &mut progress)?;
+    let name = format!("grpc {}", name_of(operation));
+    Ok(report::contest(&name, settings(load, &shape, rounds, api), &contenders))
+}
+
+/// The payload of the target's own answer.
+fn record_grpc(plan: &GrpcPlan) -> Result<Vec<u8>, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let wrong = runtime.block_on(async {
+        let mut connection = Grpc::connect(plan.address, &plan.authority, &plan.namespace).await?;
+        let subject = Subject { seq: 999_999_999_999, ..Subject::default() };
+        for call in plan.before.iter().chain([&plan.call]) {
+            if let Some(wrong) = connection.call(call, subject).await? {
+                return Ok(Err(wrong));
+            }
+        }
+        std::io::Result::Ok(Ok(connection.answer().to_vec()))
+    })?;
+    wrong.map_err(|wrong| Error::Failed(format!("the server answers with {wrong}")))
 }
 
 fn bare<L: crate::load::Link>(child: Baseline, plan: L::Plan, kind: Bare) -> Contender<L> {
