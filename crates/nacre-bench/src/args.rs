@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::{Args, Subcommand, builder::RangedU64ValueParser};
+use clap::{Args, Subcommand, ValueEnum, builder::RangedU64ValueParser};
 
 use crate::{
     grpc::operations::Operation as GrpcOperation,
@@ -25,7 +25,10 @@ Examples:
   nacre bench http config-get --baseline
   nacre bench http config-publish -c 64 -d 10s --against r-nacos=127.0.0.1:8948
   nacre bench http list --rate 20000 -d 30s      what callers see at 20,000 a second, stalls included
-  nacre bench grpc service-query --baseline --json > result.json";
+  nacre bench grpc service-query --baseline --json > result.json
+  nacre bench fan-out service --subscribers 1000
+  nacre bench connections --steps 1k,5k,10k
+  nacre bench registry --sizes 1k,10k,100k,1m";
 
 /// Measure a server: throughput, latency, CPU, memory.
 #[derive(Debug, Args)]
@@ -69,6 +72,24 @@ pub enum What {
         #[command(flatten)]
         load: Load,
     },
+    /// One change, many subscribers: when the first, the middle and the last of them hold it.
+    ///
+    /// A subscriber of a service holds a change when it has acknowledged the pushed list; a listener of a config when it has
+    /// acknowledged the notification and fetched the text; a long poll when it has fetched the text after its answer. Times
+    /// count from the moment the change was sent to the server.
+    #[command(
+        name = "fan-out",
+        after_help = "Examples:\n  nacre bench fan-out service --subscribers 1000\n  nacre bench fan-out config --subscribers 10k --changes 10\n  nacre bench fan-out long-poll --against java=127.0.0.1:8948"
+    )]
+    FanOut(FanOut),
+    /// What idle gRPC connections cost, and each listened key.
+    #[command(after_help = "Example:\n  nacre bench connections --steps 1k,5k,10k --listen 50")]
+    Connections(Connections),
+    /// Registries of growing size: memory of an instance, speed of a list.
+    ///
+    /// Instances are registered in batches over eight gRPC connections; the list is that of one service with 10 instances.
+    #[command(after_help = "Example:\n  nacre bench registry --sizes 1k,10k,100k,1m")]
+    Registry(Registry),
     #[command(hide = true)]
     BaselineHttp,
     #[command(hide = true)]
@@ -156,6 +177,90 @@ pub struct Common {
     /// Write the result as JSON (as `--output json`).
     #[arg(long, help_heading = "Output")]
     pub json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// gRPC subscribers of a service; an instance changes.
+    Service,
+    /// gRPC listeners of a config.
+    Config,
+    /// HTTP long polls for a config, as clients of 1.x do.
+    LongPoll,
+}
+
+impl Kind {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Service => "service",
+            Self::Config => "config",
+            Self::LongPoll => "long-poll",
+        }
+    }
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct FanOut {
+    #[arg(value_name = "KIND")]
+    pub kind: Kind,
+    /// Who must hear of it.
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = some::<20_000>)]
+    pub subscribers: u32,
+    /// Changes, one after the other; one more warms up.
+    #[arg(long, value_name = "N", default_value = "20", value_parser = some::<1_000>)]
+    pub changes: u32,
+    /// Rest between two changes; servers that merge changes need more than half a second.
+    #[arg(long, value_name = "SPAN", default_value = "700ms", value_parser = span::run_span)]
+    pub pause: Duration,
+    /// Measure another server as well, after the first; may be given many times.
+    #[arg(long, value_name = "NAME=URL", value_parser = named, help_heading = "Compare")]
+    pub against: Vec<(String, Endpoint)>,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Connections {
+    /// Numbers of connections to look at.
+    #[arg(long, value_name = "LIST", default_value = "1k,5k,10k", value_delimiter = ',', value_parser = some_long::<50_000>)]
+    pub steps: Vec<u64>,
+    /// Keys that each connection of the last step listens to at the end; 0 for none.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = RangedU64ValueParser::<u64>::new().range(0..=3_000))]
+    pub listen: u64,
+    /// How long to watch the CPU while nobody does anything.
+    #[arg(long, value_name = "SPAN", default_value = "3s", value_parser = span::run_span)]
+    pub idle: Duration,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Registry {
+    /// Sizes to look at.
+    #[arg(long, value_name = "LIST", default_value = "1k,10k,100k", value_delimiter = ',', value_parser = some_long::<2_000_000>)]
+    pub sizes: Vec<u64>,
+    /// Instances of each service.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = RangedU64ValueParser::<u64>::new().range(1..=1_000))]
+    pub per_service: u64,
+    /// How long lists are asked for at each size.
+    #[arg(long, value_name = "SPAN", default_value = "2s", value_parser = span::run_span)]
+    pub listed: Duration,
+    /// Generation of the API that lists are asked with.
+    #[arg(long, value_enum, default_value_t = Api::V1)]
+    pub api: Api,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+fn some<const MOST: u32>(text: &str) -> Result<u32, String> {
+    let number = span::number(text)?;
+    let fits = u32::try_from(number).ok().filter(|number| (1..=MOST).contains(number));
+    fits.ok_or_else(|| format!("{text}: from 1 to {MOST}"))
+}
+
+fn some_long<const MOST: u64>(text: &str) -> Result<u64, String> {
+    let number = span::number(text)?;
+    if (1..=MOST).contains(&number) { Ok(number) } else { Err(format!("{text}: from 1 to {MOST}")) }
 }
 
 fn count(text: &str) -> Result<u64, String> {

@@ -69,7 +69,12 @@ impl Http {
     pub async fn connect(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, out: Vec::with_capacity(1024), buffer: Vec::with_capacity(4096), over: false })
+        Ok(Self::over(stream))
+    }
+
+    /// On a connection that is open.
+    pub fn over(stream: TcpStream) -> Self {
+        Self { stream, out: Vec::with_capacity(1024), buffer: Vec::with_capacity(4096), over: false }
     }
 
     /// Sends a call and reads its answer; what was wrong with it is told.
