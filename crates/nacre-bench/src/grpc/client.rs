@@ -131,12 +131,15 @@ impl Grpc {
         self.frames.flush().await?;
         let begun = Instant::now();
         loop {
-            let answer = self.ask("HealthCheckRequest", "{\"headers\":{},\"module\":\"internal\"}").await?;
-            if memmem::find(&answer, WELL).is_some() {
-                return Ok(());
-            }
+            // A server may look at the check before it has looked at the set-up, and refuse it.
+            let why = match self.ask("HealthCheckRequest", "{\"headers\":{},\"module\":\"internal\"}").await {
+                Ok(answer) if memmem::find(&answer, WELL).is_some() => return Ok(()),
+                Ok(answer) => shown(&answer),
+                Err(error) if error.kind() == ErrorKind::InvalidData => error.to_string(),
+                Err(error) => return Err(error),
+            };
             if begun.elapsed() > REGISTERED_WITHIN {
-                return Err(Error::other(format!("the server did not register the connection: {}", shown(&answer))));
+                return Err(Error::other(format!("the server did not register the connection: {why}")));
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
