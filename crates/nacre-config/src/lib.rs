@@ -35,6 +35,7 @@ pub use capacity::{CapacityRow, CapacityView};
 pub use command::{
     CapacityRules, CapacityScope, CloneConfigs, CloneItem, ConfigCommand, ConflictPolicy, Import, ImportItem,
     NamespaceForm, Publish, PurgeHistory, Remove, RemoveIds, RemoveTarget, Rules, SetCapacity, Source, UpdateMetadata,
+    split_tags,
 };
 pub use configs::{ConfigState, Configs, LastIds};
 pub use content::md5;

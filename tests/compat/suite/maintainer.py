@@ -171,6 +171,11 @@ def calls(shelf):
         equal([(host["ip"], host["weight"], host["metadata"]) for host in server.hosts(shelf.service, GROUP)],
               [(HOST, 7.0, dict(UTF8, a="b"))], "the server's own list")
 
+    def metadata_is_new(value):
+        true(value)
+        data = json.loads(server.get("/nacos/v3/admin/cs/config", dataId=shelf.config, groupName=GROUP)[1])["data"]
+        equal((data["desc"], data["configTags"], data["content"]), ("other 🦪", "one,two", "content 🦪"), "the config")
+
     def space(namespace_id):
         return [one for one in json.loads(server.get("/nacos/v3/admin/core/namespace/list")[1])["data"]
                 if one["namespace"] == namespace_id]
@@ -199,6 +204,7 @@ def calls(shelf):
         "Core.getServerState": Call(there(lambda v: v["startup_mode"] == "standalone" and "version" in v, "state")),
         "Core.liveness": Call(true),
         "Core.readiness": Call(true),
+        "Core.updateLogLevel": Call(says(type, type(None)), None, {"logName": "core"}),
         "Core.listClusterNodes": Call(says(lambda v: [node["state"] for node in v], ["UP"])),
         "Core.getCurrentClients": Call(says(lambda v: type(v), dict)),
         "Core.reloadConnectionCount": Call(says(type, type(None)), values={"count": 1000, "redirectAddress": ""}),
@@ -247,6 +253,11 @@ def calls(shelf):
         "NamingClient.getSubscribeClientList": Call(says(lambda v: [one["clientId"] for one in v], [subscriber]), None,
                                                     dict(live, ip=WATCHER, port=9)),
         "Naming.getMetrics": Call(says(lambda v: v["status"], "UP")),
+        "Naming.setLogLevel": Call(ok),
+        "ConfigOps.setLogLevel": Call(says(
+            lambda v: v, "Log level updated successfully! Module: config-server, Log Level: INFO"), None,
+            {"logName": "config-server"}),
+        "ConfigOps.updateLocalCacheFromStore": Call(says(lambda v: v, "Local cache updated from store successfully!")),
         "Naming.updateCluster": Call(ok, None, {"cluster": {"clusterName": "DEFAULT", "healthyCheckPort": 80,
                                                             "useInstancePortForCheck": True, "metadata": {},
                                                             "healthChecker": {"type": "NONE"}}}),
@@ -256,6 +267,7 @@ def calls(shelf):
         "Config.fillAllPattern": Call(says(lambda v: v, "*word*")),
         "Config.getConfig": Call(says(lambda v: (v["content"], v["dataId"]), ("content 🦪", shelf.config)), shelf.publish),
         "Config.publishConfig": Call(config_is("new 🦪"), None, {"content": "new 🦪"}),
+        "Config.updateConfigMetadata": Call(metadata_is_new, shelf.publish, {"description": "other 🦪"}),
         "Config.deleteConfig": Call(config_is(None), shelf.publish),
         "Config.deleteConfigs": Call(config_is(None), shelf.publish, {"ids": lambda: [shelf.config_id()]}),
         "Config.listConfigs": Call(has_config, shelf.publish, {"configTags": "", "appName": "", "type": ""}),

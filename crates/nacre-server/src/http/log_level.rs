@@ -104,8 +104,12 @@ fn v2_core(app: &App, ctx: &Ctx) -> Answer {
     }
 }
 
+/// The maintainer client sends a form where the reference wants JSON: both are read.
 fn v3_core(app: &App, ctx: &Ctx) -> Answer {
-    let (name, level) = body(&ctx.headers, &ctx.body).map_err(Refusal::exception)?;
+    let (name, level) = match (ctx.params.get("logName"), ctx.params.get("logLevel")) {
+        (Some(name), Some(level)) => (name.to_owned(), level.to_owned()),
+        _ => body(&ctx.headers, &ctx.body).map_err(Refusal::exception)?,
+    };
     set(app, ctx, &name, &level)?;
     Ok(Reply::result(Value::Null))
 }

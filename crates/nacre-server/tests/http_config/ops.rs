@@ -35,6 +35,9 @@ async fn every_spelling_of_the_log_level_is_answered_in_its_generations_words() 
     let seen = put(&server, "/v3/admin/cs/ops/log", &[("logName", "zzz"), ("logLevel", "x")]).await;
     assert_eq!(seen.json()["data"], "Log level updated successfully! Module: zzz, Log Level: x");
 
+    // The form of the maintainer client, and JSON as the reference wants it.
+    let seen = put(&server, "/v3/admin/core/ops/log", &pair).await;
+    assert_eq!((seen.status, seen.json()), (200, json!({"code": 0, "message": "success", "data": null})));
     let body = r#"{"logName":"core","logLevel":"WARN"}"#;
     for (path, answer) in [
         ("/v2/core/ops/log", json!({"code": 200, "message": null, "data": null})),
@@ -161,4 +164,34 @@ async fn sql_of_others_is_never_run() {
         server.post("/v1/cs/ops/localCache").send().await;
         assert_eq!(server.content("a").await, Ok("1".to_owned()));
     }
+}
+
+#[tokio::test]
+async fn description_and_tags_change_without_a_publish_and_keep_what_is_not_named() {
+    let server = Server::start(&[]).await;
+    server
+        .publish_as(&[("dataId", "d"), ("group", "G"), ("content", "v"), ("desc", "old"), ("config_tags", "a,b")])
+        .await;
+    let path = "/v3/admin/cs/config/metadata";
+    let detail = async || {
+        let key = [("dataId", "d"), ("groupName", "G")];
+        server.get("/v3/admin/cs/config").query(&key).send().await.json()["data"].clone()
+    };
+    let before = detail().await;
+    let seen = put(&server, path, &[("dataId", "d"), ("groupName", "G"), ("desc", "new 🦪")]).await;
+    assert_eq!((seen.status, seen.json()), (200, json!({"code": 0, "message": "success", "data": true})));
+    let after = detail().await;
+    assert_eq!((&after["desc"], &after["configTags"]), (&json!("new 🦪"), &json!("a,b")));
+    put(&server, path, &[("dataId", "d"), ("groupName", "G"), ("configTags", " c , c,d")]).await;
+    let after = detail().await;
+    assert_eq!((&after["desc"], &after["configTags"]), (&json!("new 🦪"), &json!("c,d")));
+    assert_eq!((&after["content"], &after["md5"], &after["id"]), (&before["content"], &before["md5"], &before["id"]));
+
+    let seen = put(&server, path, &[("dataId", "none"), ("groupName", "G"), ("desc", "x")]).await;
+    assert_eq!((seen.status, &seen.json()["code"]), (404, &json!(20004)));
+    let seen = put(&server, path, &[("dataId", "d"), ("groupName", "G"), ("desc", &"x".repeat(129))]).await;
+    assert_eq!(seen.status, 400);
+    let seen = put(&server, path, &[("dataId", "d")]).await;
+    assert_eq!((seen.status, &seen.json()["code"]), (400, &json!(10000)));
+    server.stop().await;
 }

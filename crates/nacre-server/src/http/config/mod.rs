@@ -25,7 +25,7 @@ use nacre_config::Asker;
 use super::{
     Ctx,
     reply::{JSON_UTF8, Reply, Style},
-    table::{Auth, Check, GET, Generation, POST, Row},
+    table::{Auth, Check, GET, Generation, POST, PUT, Row},
 };
 use crate::{later, now};
 
@@ -80,6 +80,7 @@ pub const ROWS: &[Row] = &[
     Row::new(DELETE, "/v3/admin/cs/config", ADMIN, Auth::Write, later!(v3::delete)),
     Row::new(POST, "/v3/admin/cs/config", ADMIN, Auth::Write, later!(v3::publish)),
     Row::new(GET, "/v3/admin/cs/config", ADMIN, Auth::Read, now!(v3::detail)),
+    Row::new(PUT, "/v3/admin/cs/config/metadata", ADMIN, Auth::Write, later!(v3::update_metadata)),
     Row::new(DELETE, "/v3/admin/cs/config/beta", ADMIN, Auth::Write, later!(v3::stop_beta)),
     Row::new(GET, "/v3/admin/cs/config/beta", ADMIN, Auth::Read, now!(v3::beta)),
     Row::new(DELETE, "/v3/admin/cs/config/batch", ADMIN, Auth::Write, later!(ops::v3_remove_ids)),

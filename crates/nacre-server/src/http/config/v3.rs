@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use nacre_config::{Asker, ConfigItem, FormalConfig, GrayConfig, KeyRef, Lookup, RemoveTarget, check};
+use nacre_config::{
+    Asker, ConfigCommand, ConfigItem, FormalConfig, GrayConfig, KeyRef, Lookup, RemoveTarget, UpdateMetadata, check,
+    split_tags,
+};
 use nacre_model::{ConfigKey, ErrorCode, NacosError};
 use nacre_wire::http::config::{ClientRead, ConfigBasicInfo, ConfigDetailInfo, ConfigGrayInfo};
 use serde_json::{Value, json};
@@ -70,6 +73,21 @@ pub(super) async fn delete(app: Arc<App>, ctx: Ctx) -> Answer {
     let key = checked_key(&ctx)?;
     check::tag(ctx.params.get("tag"))?;
     write::remove(&app, &ctx, key, &write::V3).await?;
+    Ok(Reply::result(true))
+}
+
+/// `PUT /v3/admin/cs/config/metadata` of Nacos 3.2: description and tags without a publish; what is not named is kept.
+pub(super) async fn update_metadata(app: Arc<App>, ctx: Ctx) -> Answer {
+    let key = checked_key(&ctx)?;
+    let (desc, tags) = (ctx.params.get("desc"), ctx.params.get("configTags"));
+    check::advance(&check::Advance { config_tags: tags, desc, ..check::Advance::default() })?;
+    let update = UpdateMetadata {
+        key,
+        desc: desc.map(Arc::from),
+        tags: tags.map(split_tags),
+        source: write::source(&ctx, "srcUser"),
+    };
+    app.write_config(ConfigCommand::UpdateMetadata(update)).await?;
     Ok(Reply::result(true))
 }
 
