@@ -7,8 +7,7 @@ use serde_json::Value;
 
 use super::{
     Ctx,
-    bind::{api_text, v1_text},
-    naming::binding::Declared,
+    bind::{Declared, api_text, v1_text},
     refuse::{Refusal, v2_failure},
     reply::{Reply, Style},
     table::{Answer, Auth, Generation, PUT, Row},

@@ -11,7 +11,7 @@ use crate::{
     app::App,
     http::{
         Ctx,
-        bind::{api_missing, api_text, ids, not_present, v1_conversion, v1_text, v3_mismatch},
+        bind::{api_missing, api_text, ids, not_present, v1_no_ids, v1_text, v3_mismatch},
         refuse::Refusal,
         reply::{JSON_UTF8, Reply},
         table::Answer,
@@ -35,7 +35,7 @@ async fn remove(app: &App, ctx: &Ctx, ids: Vec<u64>) -> Result<(), NacosError> {
 /// `DELETE /v1/cs/configs?delType=ids`.
 pub(super) async fn v1_remove_ids(app: &App, ctx: &Ctx) -> Answer {
     let text = ctx.params.get("ids").ok_or_else(|| Refusal::exception(not_present("ids", "List")))?;
-    let ids = ids(text).map_err(|word| v1_conversion("java.util.List", &format!("For input string: \"{word}\"")))?;
+    let ids = ids(text).map_err(v1_no_ids)?;
     remove(app, ctx, ids).await?;
     Ok(Reply::rest(None, true).typed(JSON_UTF8))
 }

@@ -5,12 +5,11 @@
 //! | `gate` | the filters in front of `/v1/ns` |
 //! | `refused` | refused writes as events |
 //! | `read` | how parameters are read |
-//! | `binding`, `unreadable` | the words for what is missing or cannot be read |
+//! | `unreadable` | what cannot be read, as the parameter check says it |
 //! | `bodies` | the JSON of services, clusters, clients, subscribers, metrics |
 //! | `call` | what several generations do alike: register, list, beat, batch |
-//! | `v1_*`, `v2`, `v3_*` | the endpoints |
+//! | `v1_*`, `v2_*`, `v3_*` | the endpoints |
 
-pub mod binding;
 pub mod bodies;
 pub mod call;
 pub mod gate;

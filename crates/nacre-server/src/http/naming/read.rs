@@ -8,8 +8,13 @@ use nacre_model::{
 };
 use nacre_naming::{Naming, check_instance, check_weight, parse_metadata};
 
-use super::binding::{self, Form, Kind, field_missing};
-use crate::http::{Ctx, params::Params, refuse::Refusal, table::Generation};
+use crate::http::{
+    Ctx,
+    bind::{self, Form, Java, field_missing},
+    params::Params,
+    refuse::Refusal,
+    table::Generation,
+};
 
 /// A double as Java reads one: no `inf`, no `nan`; NaN and Infinity could be written but mean nothing here.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,7 +62,7 @@ impl<'a> V1<'a> {
 
     pub fn required(&self, name: &str) -> Result<Cow<'a, str>, NacosError> {
         let value = self.ctx.params.get(name).filter(|value| !value.is_empty());
-        value.map(|value| self.resolve(value)).ok_or_else(|| binding::param_required(name))
+        value.map(|value| self.resolve(value)).ok_or_else(|| bind::param_required(name))
     }
 
     pub fn optional(&self, name: &str) -> Option<Cow<'a, str>> {
@@ -182,14 +187,14 @@ impl InstanceForm {
     /// `ephemeral` is the default of that field.
     pub fn read(ctx: &Ctx, generation: Generation, ephemeral: bool) -> Result<Self, Refusal> {
         let form = Form { params: &ctx.params, generation, name: "instanceForm" };
-        let port = form.number::<i32>("port", Kind::Integer)?;
-        let healthy = form.truth("healthy", Kind::Boolean)?;
-        let weight = form.number::<Double>("weight", Kind::Double)?;
-        let enabled = form.truth("enabled", Kind::Boolean)?;
-        let given_ephemeral = form.truth("ephemeral", Kind::Boolean)?;
+        let port = form.number::<i32>("port", Java::Integer)?;
+        let healthy = form.truth("healthy", Java::Boolean)?;
+        let weight = form.number::<Double>("weight", Java::Double)?;
+        let enabled = form.truth("enabled", Java::Boolean)?;
+        let given_ephemeral = form.truth("ephemeral", Java::Boolean)?;
         let service = form_service(&form)?;
         let ip = form.required("ip")?;
-        let port = port.ok_or_else(|| field_missing("port", Kind::Integer))?;
+        let port = port.ok_or_else(|| field_missing("port", Java::Integer))?;
         let weight = weight.map_or(1.0, |weight| weight.0);
         check_weight(weight)?;
         let mut instance = Instance::new(ip, port);
@@ -222,8 +227,8 @@ pub fn form_metadata(ctx: &Ctx) -> Result<Option<Arc<Metadata>>, NacosError> {
 /// `pageNo` and `pageSize` of a v3 page form: from 1, with the default size 100.
 pub fn page_form(params: &Params, generation: Generation) -> Result<nacre_naming::Page, Refusal> {
     let form = Form { params, generation, name: "pageForm" };
-    let number = form.number::<i32>("pageNo", Kind::PrimitiveInt)?.unwrap_or(1);
-    let size = form.number::<i32>("pageSize", Kind::PrimitiveInt)?.unwrap_or(100);
+    let number = form.number::<i32>("pageNo", Java::Int)?.unwrap_or(1);
+    let size = form.number::<i32>("pageSize", Java::Int)?.unwrap_or(100);
     for (name, value) in [("pageNo", number), ("pageSize", size)] {
         if value < 1 {
             let text = format!("Required parameter '{name}' should be positive integer, current is {value}");

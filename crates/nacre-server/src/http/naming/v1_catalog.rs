@@ -6,15 +6,12 @@ use nacre_model::{ErrorCode, Metadata, NacosError, PUBLIC, ServiceKey};
 use nacre_naming::{ClusterMetadata, HealthChecker, NamingCommand, Page, Snapshot};
 use serde_json::json;
 
-use super::{
-    binding::{Declared, Kind},
-    bodies,
-    read::V1,
-};
+use super::{bodies, read::V1};
 use crate::{
     app::App,
     http::{
         Ctx,
+        bind::{Declared, Java},
         refuse::Refusal,
         reply::{Reply, Style},
         table::{Answer, Auth, GET, Generation, PUT, Row},
@@ -75,8 +72,8 @@ fn instances(app: &App, ctx: &Ctx) -> Answer {
     let declared = declared(ctx);
     declared.required("serviceName")?;
     let cluster = declared.required("clusterName")?;
-    let number: i32 = declared.required_number("pageNo", Kind::PrimitiveInt)?;
-    let size: i32 = declared.required_number("pageSize", Kind::PrimitiveInt)?;
+    let number: i32 = declared.required_number("pageNo", Java::Int)?;
+    let size: i32 = declared.required_number("pageSize", Java::Int)?;
     let service = key(ctx).unwrap_or_else(|| ServiceKey::new("", "", ""));
     let snapshot = snapshot_or_404(app, &service)?;
     let hosts: Vec<_> = snapshot.instances.iter().filter(|i| *i.cluster == *cluster).cloned().collect();
@@ -96,7 +93,7 @@ pub fn cluster_not_found(cluster: &str) -> NacosError {
 fn services(app: &App, ctx: &Ctx) -> Answer {
     let declared = declared(ctx);
     let number = |name: &str| -> Result<i32, Refusal> {
-        declared.number(name, Kind::PrimitiveInt)?.ok_or_else(|| {
+        declared.number(name, Java::Int)?.ok_or_else(|| {
             Refusal::exception(format!(
                 "Optional int parameter '{name}' is present but cannot be translated into a null value due to being \
                  declared as a primitive type. Consider declaring it as object wrapper for the corresponding primitive \
@@ -104,8 +101,8 @@ fn services(app: &App, ctx: &Ctx) -> Answer {
             ))
         })
     };
-    let with_instances = declared.truth("withInstances", Kind::PrimitiveBoolean)?.unwrap_or(false);
-    let has_ip_count = declared.truth("hasIpCount", Kind::PrimitiveBoolean)?.unwrap_or(false);
+    let with_instances = declared.truth("withInstances", Java::PrimitiveBoolean)?.unwrap_or(false);
+    let has_ip_count = declared.truth("hasIpCount", Java::PrimitiveBoolean)?.unwrap_or(false);
     let page = Page::new(number("pageNo")?.into(), number("pageSize")?.max(0).into());
     let params = &ctx.params;
     let (name, group) = (params.or("serviceNameParam", ""), params.or("groupNameParam", ""));

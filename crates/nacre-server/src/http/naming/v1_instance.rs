@@ -7,7 +7,6 @@ use nacre_naming::{InstanceRef, NamingCommand, check_instance};
 use serde_json::json;
 
 use super::{
-    binding::Declared,
     bodies,
     call::{self, BeatParams, Poller},
     read::{Double, V1, no_number},
@@ -16,6 +15,7 @@ use crate::{
     app::App,
     http::{
         Ctx,
+        bind::Declared,
         reply::{JSON, Reply, Style},
         table::{Answer, Auth, Check, DELETE, GET, Generation, PATCH, POST, PUT, Row},
     },

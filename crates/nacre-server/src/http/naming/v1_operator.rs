@@ -7,7 +7,6 @@ use nacre_naming::NamingCommand;
 use serde_json::{Value, json};
 
 use super::{
-    binding::{Declared, param_required},
     bodies,
     gate::server_status,
     read::{V1, no_number},
@@ -17,6 +16,7 @@ use crate::{
     app::App,
     http::{
         Ctx,
+        bind::{Declared, Java, param_required},
         refuse::Refusal,
         reply::{Reply, Style},
         table::{Answer, Auth, GET, Generation, PUT, Row},
@@ -99,7 +99,7 @@ async fn set_switch(app: Arc<App>, ctx: Ctx) -> Answer {
     let declared = Declared { params: &ctx.params, generation: Generation::V1 };
     let entry = declared.required("entry")?;
     let value = declared.required("value")?;
-    let local = declared.truth("debug", super::binding::Kind::PrimitiveBoolean)?.unwrap_or(false);
+    let local = declared.truth("debug", Java::PrimitiveBoolean)?.unwrap_or(false);
     match apply_switch(&app, entry, value, local).await {
         Ok(()) => Ok(Reply::text("ok")),
         // An index out of bounds, which the reference does not expect.

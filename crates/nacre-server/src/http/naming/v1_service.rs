@@ -6,15 +6,12 @@ use nacre_model::{DEFAULT_GROUP, Metadata, NacosError, PUBLIC, ServiceKey};
 use nacre_naming::{NamingCommand, Page, SELECTOR_TYPES, Selector, ServiceMetadata};
 use serde_json::json;
 
-use super::{
-    binding::{Declared, Kind},
-    bodies,
-    read::V1,
-};
+use super::{bodies, read::V1};
 use crate::{
     app::App,
     http::{
         Ctx,
+        bind::{Declared, Java},
         params::decode,
         refuse::Refusal,
         reply::{Reply, Style},
@@ -56,7 +53,7 @@ pub fn read_selector(text: Option<&str>) -> Result<Selector, NacosError> {
 async fn create(app: Arc<App>, ctx: Ctx) -> Answer {
     let declared = Declared { params: &ctx.params, generation: Generation::V1 };
     let service = declared_service(&ctx)?;
-    let protect_threshold = declared.number::<f64>("protectThreshold", Kind::PrimitiveFloat)?.unwrap_or(0.0);
+    let protect_threshold = declared.number::<f64>("protectThreshold", Java::PrimitiveFloat)?.unwrap_or(0.0);
     let selector = read_selector(ctx.params.non_blank("selector"))?;
     let metadata = V1::new(&ctx).metadata()?.map(|metadata| Metadata::clone(&metadata)).unwrap_or_default();
     let metadata =

@@ -8,7 +8,6 @@ use nacre_wire::naming::InstanceJson;
 use serde_json::{Value, json};
 
 use super::{
-    binding::{Declared, Form, Kind},
     bodies,
     call::{self, BeatParams, Poller},
     read::{Double, InstanceForm, form_metadata, form_service, grouped_key, joined_key},
@@ -17,6 +16,7 @@ use crate::{
     app::App,
     http::{
         Ctx,
+        bind::{Declared, Form, Java},
         refuse::Refusal,
         reply::{JSON, Reply, Style},
         table::{ANY, Answer, Auth, Check, DELETE, GET, Generation, PATCH, POST, PUT, Row},
@@ -80,9 +80,9 @@ async fn patch(app: Arc<App>, ctx: Ctx) -> Answer {
     let name = declared.required("serviceName")?;
     let ip = declared.required("ip")?;
     let cluster = ctx.params.or("cluster", DEFAULT_CLUSTER);
-    let port: i32 = declared.required_number("port", Kind::Integer)?;
-    let weight: Double = declared.required_number("weight", Kind::Double)?;
-    let enabled = declared.required_truth("enabled", Kind::Boolean)?;
+    let port: i32 = declared.required_number("port", Java::Integer)?;
+    let weight: Double = declared.required_number("weight", Java::Double)?;
+    let enabled = declared.required_truth("enabled", Java::Boolean)?;
     let metadata = declared.required("metadata")?;
     let service = grouped_service(&ctx, name)?;
     let metadata = match metadata.trim() {
@@ -109,7 +109,7 @@ fn detail(app: &App, ctx: &Ctx) -> Answer {
     declared.required("serviceName")?;
     let ip = declared.required("ip")?;
     let cluster = ctx.params.or("clusterName", DEFAULT_CLUSTER);
-    let port: i32 = declared.required_number("port", Kind::Integer)?;
+    let port: i32 = declared.required_number("port", Java::Integer)?;
     let service = declared_service(ctx)?;
     let instance = app.naming.instance(&service, ip, port, cluster)?;
     Ok(Reply::result(bodies::instance_detail("serviceName", &service, &instance)))
@@ -117,8 +117,8 @@ fn detail(app: &App, ctx: &Ctx) -> Answer {
 
 fn list(app: &App, ctx: &Ctx) -> Answer {
     let declared = declared(ctx);
-    let udp_port = declared.number("port", Kind::Integer)?.unwrap_or(0);
-    let healthy_only = declared.truth("healthyOnly", Kind::Boolean)?.unwrap_or(false);
+    let udp_port = declared.number("port", Java::Integer)?.unwrap_or(0);
+    let healthy_only = declared.truth("healthyOnly", Java::Boolean)?.unwrap_or(false);
     let service = declared_service(ctx)?;
     let params = &ctx.params;
     let poller = Poller { ip: params.or("ip", ""), udp_port, app: params.or("app", "") };
@@ -134,7 +134,7 @@ fn beat(app: &App, ctx: &Ctx) -> Answer {
     let params = &ctx.params;
     let ip = params.or("ip", "");
     let cluster = params.or("clusterName", DEFAULT_CLUSTER);
-    let port: i32 = declared.number("port", Kind::Integer)?.unwrap_or(0);
+    let port: i32 = declared.number("port", Java::Integer)?.unwrap_or(0);
     let service = grouped_service(ctx, name)?;
     call::beat(app, ctx, &BeatParams { service: &service, ip, port, cluster })
 }
@@ -167,10 +167,10 @@ fn catalog(app: &App, ctx: &Ctx) -> Answer {
     // The annotated v1 handlers and this one share the words for what is missing.
     let words = Declared { params: &ctx.params, generation: Generation::V1 };
     let name = words.required("serviceName")?;
-    let number: i32 = words.required_number("pageNo", Kind::PrimitiveInt)?;
-    let size: i32 = words.required_number("pageSize", Kind::PrimitiveInt)?;
-    let healthy_only = words.truth("healthyOnly", Kind::Boolean)?;
-    let enabled_only = words.truth("enabledOnly", Kind::Boolean)?;
+    let number: i32 = words.required_number("pageNo", Java::Int)?;
+    let size: i32 = words.required_number("pageSize", Java::Int)?;
+    let healthy_only = words.truth("healthyOnly", Java::Boolean)?;
+    let enabled_only = words.truth("enabledOnly", Java::Boolean)?;
     let (group, bare) = ServiceKey::split_grouped(name);
     let service = ServiceKey::new(ctx.params.or("namespaceId", PUBLIC), group, bare);
     let snapshot = app.naming.snapshot(&service);

@@ -7,7 +7,6 @@ use nacre_naming::{NamingCommand, Page, ServiceMetadata};
 use serde_json::json;
 
 use super::{
-    binding::{Declared, Form, Kind, field_missing},
     bodies,
     read::{Double, form_metadata, form_service},
     v1_operator::{apply_switch, metrics_body},
@@ -18,6 +17,7 @@ use crate::{
     app::App,
     http::{
         Ctx,
+        bind::{Declared, Form, Java, field_missing},
         refuse::Refusal,
         reply::{Reply, Style},
         table::{Answer, Auth, DELETE, GET, Generation, POST, PUT, Row},
@@ -58,8 +58,8 @@ pub struct ServiceForm {
 impl ServiceForm {
     pub fn read(ctx: &Ctx, generation: Generation) -> Result<Self, Refusal> {
         let form = Form { params: &ctx.params, generation, name: "serviceForm" };
-        let ephemeral = form.truth("ephemeral", Kind::Boolean)?.unwrap_or(false);
-        let protect_threshold = form.number::<Double>("protectThreshold", Kind::Float)?.map_or(0.0, |given| given.0);
+        let ephemeral = form.truth("ephemeral", Java::Boolean)?.unwrap_or(false);
+        let protect_threshold = form.number::<Double>("protectThreshold", Java::Float)?.map_or(0.0, |given| given.0);
         let service = form_service(&form)?;
         let metadata = form_metadata(ctx)?.map(|metadata| Metadata::clone(&metadata)).unwrap_or_default();
         let selector = read_selector(ctx.params.non_blank("selector"))?;
@@ -104,8 +104,8 @@ fn detail(app: &App, ctx: &Ctx) -> Answer {
 
 fn list(app: &App, ctx: &Ctx) -> Answer {
     let declared = Declared { params: &ctx.params, generation: Generation::V2 };
-    let number: i32 = declared.number("pageNo", Kind::Integer)?.unwrap_or(1);
-    let size: i32 = declared.number("pageSize", Kind::Integer)?.unwrap_or(20);
+    let number: i32 = declared.number("pageNo", Java::Integer)?.unwrap_or(1);
+    let size: i32 = declared.number("pageSize", Java::Integer)?.unwrap_or(20);
     let (namespace, group) = (ctx.params.or("namespaceId", PUBLIC), ctx.params.or("groupName", DEFAULT_GROUP));
     let page = Page::new(number.into(), size.clamp(0, 500).into());
     let found = app.naming.service_names(namespace, group, page);
@@ -119,12 +119,12 @@ fn set_health(app: &App, ctx: &Ctx) -> Answer {
 /// PUT health of v2 and v3.
 pub fn set_health_form(app: &App, ctx: &Ctx, generation: Generation) -> Answer {
     let form = Form { params: &ctx.params, generation, name: "updateHealthForm" };
-    let healthy = form.truth("healthy", Kind::Boolean)?;
-    let port = form.number::<i32>("port", Kind::Integer)?;
+    let healthy = form.truth("healthy", Java::Boolean)?;
+    let port = form.number::<i32>("port", Java::Integer)?;
     let service = form_service(&form)?;
     let ip = form.required("ip")?;
-    let port = port.ok_or_else(|| field_missing("port", Kind::Integer))?;
-    healthy.ok_or_else(|| field_missing("healthy", Kind::Boolean))?;
+    let port = port.ok_or_else(|| field_missing("port", Java::Integer))?;
+    healthy.ok_or_else(|| field_missing("healthy", Java::Boolean))?;
     app.naming.set_health(&service, ip, port, form.text("clusterName", DEFAULT_CLUSTER))?;
     Ok(Reply::result("ok"))
 }
@@ -140,7 +140,7 @@ async fn set_switch(app: Arc<App>, ctx: Ctx) -> Answer {
 /// PUT switches of v2 and v3: whatever is wrong with a value is the server's error there.
 pub async fn set_switch_form(app: &App, ctx: &Ctx, generation: Generation) -> Answer {
     let form = Form { params: &ctx.params, generation, name: "updateSwitchForm" };
-    let local = form.truth("debug", Kind::PrimitiveBoolean)?.unwrap_or(false);
+    let local = form.truth("debug", Java::PrimitiveBoolean)?.unwrap_or(false);
     let (entry, value) = (form.required("entry")?, form.required("value")?);
     match apply_switch(app, entry, value, local).await {
         Ok(()) => Ok(Reply::result("ok")),
@@ -152,7 +152,7 @@ pub async fn set_switch_form(app: &App, ctx: &Ctx, generation: Generation) -> An
 
 fn metrics(app: &App, ctx: &Ctx) -> Answer {
     let declared = Declared { params: &ctx.params, generation: Generation::V2 };
-    let only_status = declared.truth("onlyStatus", Kind::Boolean)?.unwrap_or(true);
+    let only_status = declared.truth("onlyStatus", Java::Boolean)?.unwrap_or(true);
     Ok(Reply::result(metrics_body(app, Generation::V2, only_status)))
 }
 
@@ -212,14 +212,14 @@ impl ByService {
     }
 
     pub fn read(ctx: &Ctx, service: ServiceKey, generation: Generation) -> Result<Self, Refusal> {
-        let port = Declared { params: &ctx.params, generation }.number("port", Kind::Integer)?;
+        let port = Declared { params: &ctx.params, generation }.number("port", Java::Integer)?;
         Ok(Self { service, ip: ctx.params.non_blank("ip").map(str::to_owned), port })
     }
 }
 
 fn publishers(app: &App, ctx: &Ctx) -> Answer {
     let wanted = ByService::read(ctx, declared_service(ctx)?, Generation::V2)?;
-    let ephemeral = Declared { params: &ctx.params, generation: Generation::V2 }.truth("ephemeral", Kind::Boolean)?;
+    let ephemeral = Declared { params: &ctx.params, generation: Generation::V2 }.truth("ephemeral", Java::Boolean)?;
     let ephemeral = ephemeral.unwrap_or(true);
     let published = app.naming.publishers(&wanted.service);
     // The reference shows nothing unless both ip and port are given; here they are what they look like, filters.

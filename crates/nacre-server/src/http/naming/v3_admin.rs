@@ -8,7 +8,6 @@ use nacre_wire::naming::InstanceJson;
 use serde_json::{Value, json};
 
 use super::{
-    binding::{Declared, Form, Kind, field_missing},
     bodies, call,
     read::{InstanceForm, form_metadata, form_service, page_form},
     v1_catalog::{cluster_not_found, snapshot_or_404},
@@ -20,6 +19,7 @@ use crate::{
     app::App,
     http::{
         Ctx,
+        bind::{Declared, Form, Java, field_missing},
         core::own_ip,
         refuse::Refusal,
         reply::{Reply, Style},
@@ -124,7 +124,7 @@ fn detail(app: &App, ctx: &Ctx) -> Answer {
 
 fn list(app: &App, ctx: &Ctx) -> Answer {
     let form = form(ctx, "instanceListForm");
-    let healthy_only = form.truth("healthyOnly", Kind::Boolean)?.unwrap_or(false);
+    let healthy_only = form.truth("healthyOnly", Java::Boolean)?.unwrap_or(false);
     let service = form_service(&form)?;
     let hosts = instances_of_cluster(app, &service, form.text("clusterName", DEFAULT_CLUSTER))?;
     let hosts: Vec<_> = hosts.into_iter().filter(|instance| !healthy_only || instance.healthy).collect();
@@ -171,8 +171,8 @@ fn service(app: &App, ctx: &Ctx) -> Answer {
 
 pub fn services(app: &App, ctx: &Ctx) -> Answer {
     let form = form(ctx, "serviceListForm");
-    let with_instances = form.truth("withInstances", Kind::PrimitiveBoolean)?.unwrap_or(false);
-    let ignore_empty = form.truth("ignoreEmptyService", Kind::PrimitiveBoolean)?.unwrap_or(false);
+    let with_instances = form.truth("withInstances", Java::PrimitiveBoolean)?.unwrap_or(false);
+    let ignore_empty = form.truth("ignoreEmptyService", Java::PrimitiveBoolean)?.unwrap_or(false);
     let page = page_form(&ctx.params, G)?;
     let (name, group) = (form.text("serviceNameParam", ""), form.text("groupNameParam", ""));
     let found = app.naming.catalog(form.text("namespaceId", PUBLIC), name, group, ignore_empty, page);
@@ -183,7 +183,7 @@ pub fn services(app: &App, ctx: &Ctx) -> Answer {
 
 pub fn service_subscribers(app: &App, ctx: &Ctx) -> Answer {
     let form = form(ctx, "aggregationForm");
-    form.truth("aggregation", Kind::PrimitiveBoolean)?;
+    form.truth("aggregation", Java::PrimitiveBoolean)?;
     let service = form_service(&form)?;
     let page = page_form(&ctx.params, G)?;
     let all = app.naming.subscribers(&service);
@@ -197,12 +197,12 @@ pub fn selector_types(_: &App, _: &Ctx) -> Answer {
 
 pub async fn cluster(app: Arc<App>, ctx: Ctx) -> Answer {
     let form = form(&ctx, "updateClusterForm");
-    let check_port = form.number::<i32>("checkPort", Kind::Integer)?;
-    let use_instance_port = form.truth("useInstancePort4Check", Kind::Boolean)?;
+    let check_port = form.number::<i32>("checkPort", Java::Integer)?;
+    let use_instance_port = form.truth("useInstancePort4Check", Java::Boolean)?;
     let service = form_service(&form)?;
     let cluster = form.required("clusterName")?;
-    let check_port = check_port.ok_or_else(|| field_missing("checkPort", Kind::Integer))?;
-    let use_instance_port = use_instance_port.ok_or_else(|| field_missing("useInstancePort4Check", Kind::Boolean))?;
+    let check_port = check_port.ok_or_else(|| field_missing("checkPort", Java::Integer))?;
+    let use_instance_port = use_instance_port.ok_or_else(|| field_missing("useInstancePort4Check", Java::Boolean))?;
     let checker = form.required("healthChecker")?;
     let metadata = ClusterMetadata {
         check_port,
@@ -300,7 +300,7 @@ pub fn responsible_server(app: &App) -> Value {
 // Operations.
 
 fn metrics(app: &App, ctx: &Ctx) -> Answer {
-    let only_status = declared(ctx).truth("onlyStatus", Kind::Boolean)?.unwrap_or(true);
+    let only_status = declared(ctx).truth("onlyStatus", Java::Boolean)?.unwrap_or(true);
     Ok(Reply::result(metrics_body(app, G, only_status)))
 }
 

@@ -7,7 +7,6 @@ use nacre_naming::{Beat, Query};
 use serde_json::Value;
 
 use super::{
-    binding::{Declared, Form, Kind},
     bodies, call,
     read::{InstanceForm, form_service},
 };
@@ -15,6 +14,7 @@ use crate::{
     app::App,
     http::{
         Ctx,
+        bind::{Declared, Form, Java},
         reply::{Reply, Style},
         table::{Answer, Auth, Check, DELETE, GET, Generation, POST, Row},
     },
@@ -32,7 +32,7 @@ pub const ROWS: &[Row] = &[
 async fn register(app: Arc<App>, ctx: Ctx) -> Answer {
     let default = app.naming.switches().default_instance_ephemeral;
     let heart_beat = Declared { params: &ctx.params, generation: Generation::V3Client }
-        .truth("heartBeat", Kind::PrimitiveBoolean)?
+        .truth("heartBeat", Java::PrimitiveBoolean)?
         .unwrap_or(false);
     let form = InstanceForm::read(&ctx, Generation::V3Client, default)?;
     form.check()?;
@@ -69,7 +69,7 @@ async fn deregister(app: Arc<App>, ctx: Ctx) -> Answer {
 fn list(app: &App, ctx: &Ctx) -> Answer {
     let form = Form { params: &ctx.params, generation: Generation::V3Client, name: "instanceListForm" };
     // Read for its errors only, as in 3.1: unhealthy instances are listed whatever it says.
-    form.truth("healthyOnly", Kind::Boolean)?;
+    form.truth("healthyOnly", Java::Boolean)?;
     let service = form_service(&form)?;
     let clusters = form.text("clusterName", DEFAULT_CLUSTER);
     let query = Query { clusters, healthy_only: false, consumer_ip: "" };

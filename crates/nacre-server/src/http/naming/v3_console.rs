@@ -8,7 +8,6 @@ use nacre_wire::naming::InstanceJson;
 use serde_json::json;
 
 use super::{
-    binding::{Declared, Form, Kind},
     bodies, call,
     read::{InstanceForm, form_service, service_text},
     v2_service::ServiceForm,
@@ -20,6 +19,7 @@ use crate::{
     app::App,
     http::{
         Ctx,
+        bind::{Declared, Form, Java},
         reply::{Reply, Style},
         table::{ANY, Answer, Auth, Check, DELETE, GET, Generation, POST, PUT, Row},
     },
@@ -66,9 +66,9 @@ fn service(app: &App, ctx: &Ctx) -> Answer {
 fn list(app: &App, ctx: &Ctx) -> Answer {
     let form = Form { params: &ctx.params, generation: G, name: "instanceListForm" };
     let declared = Declared { params: &ctx.params, generation: G };
-    let healthy_only = form.truth("healthyOnly", Kind::Boolean)?.unwrap_or(false);
-    let number = declared.number::<i32>("pageNo", Kind::PrimitiveInt)?.unwrap_or(1);
-    let size = declared.number::<i32>("pageSize", Kind::PrimitiveInt)?.unwrap_or(100);
+    let healthy_only = form.truth("healthyOnly", Java::Boolean)?.unwrap_or(false);
+    let number = declared.number::<i32>("pageNo", Java::Int)?.unwrap_or(1);
+    let size = declared.number::<i32>("pageSize", Java::Int)?.unwrap_or(100);
     let page = Page::new(number.into(), size.max(0).into());
     let service = form_service(&form)?;
     let hosts = instances_of_cluster(app, &service, form.text("clusterName", DEFAULT_CLUSTER))?;

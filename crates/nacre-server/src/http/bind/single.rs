@@ -1,47 +1,29 @@
-//! Binding of single parameters as the reference's web framework does it, with the words it says when one is missing or
-//! cannot be read: those texts are what users search for.
+//! Single parameters, as config and core read them.
 
-use nacre_model::{ErrorCode, NacosError};
+use nacre_model::NacosError;
 
-use super::{params::Params, refuse::Refusal};
+use super::{
+    Java,
+    java::truth,
+    words::{api_missing, not_convertible, not_present, v1_mismatch, v3_form_mismatch},
+};
+use crate::http::{params::Params, refuse::Refusal, table::Generation};
 
-/// Java types as the texts name them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Java {
-    Int,
-    Integer,
-    Long,
-    Boolean,
-    PrimitiveBoolean,
-}
-
-impl Java {
-    fn full(self) -> &'static str {
-        match self {
-            Self::Int => "int",
-            Self::Integer => "java.lang.Integer",
-            Self::Long => "java.lang.Long",
-            Self::Boolean => "java.lang.Boolean",
-            Self::PrimitiveBoolean => "boolean",
-        }
-    }
-
-    fn short(self) -> &'static str {
-        self.full().rsplit('.').next().unwrap_or("")
-    }
-
-    fn range(self) -> std::ops::RangeInclusive<i64> {
-        if self == Self::Long { i64::MIN..=i64::MAX } else { i64::from(i32::MIN)..=i64::from(i32::MAX) }
-    }
-
-    fn number(self, text: &str) -> Option<i64> {
-        text.trim().parse().ok().filter(|number| self.range().contains(number))
+/// A number; `None` when absent, or empty for the nullable types; the text when it is none.
+fn number<'p>(params: &'p Params, name: &str, java: Java) -> Result<Option<i64>, &'p str> {
+    match params.get(name) {
+        None => Ok(None),
+        Some("") if java != Java::Int => Ok(None),
+        Some(text) => java.number(text).map(Some).ok_or(text),
     }
 }
 
-/// `Required request parameter 'x' for method parameter type T is not present`.
-pub fn not_present(name: &str, java: &str) -> String {
-    format!("Required request parameter '{name}' for method parameter type {java} is not present")
+/// A truth value; `None` when absent or empty; the text when it is none.
+fn truth_of<'p>(params: &'p Params, name: &str) -> Result<Option<bool>, &'p str> {
+    match params.get(name) {
+        None | Some("") => Ok(None),
+        Some(text) => truth(text).map(Some).ok_or(text),
+    }
 }
 
 // 2.x, handlers without the `@NacosApi` error rules (all of v1).
@@ -53,14 +35,7 @@ pub fn v1_text<'a>(params: &'a Params, name: &str) -> Result<&'a str, Refusal> {
 
 /// A number; `None` when absent, or empty for the nullable types.
 pub fn v1_number_opt(params: &Params, name: &str, java: Java) -> Result<Option<i64>, Refusal> {
-    let Some(text) = params.get(name) else { return Ok(None) };
-    if text.is_empty() && java != Java::Int {
-        return Ok(None);
-    }
-    match java.number(text) {
-        Some(number) => Ok(Some(number)),
-        None => Err(v1_conversion(java.full(), &format!("For input string: \"{text}\"")).into()),
-    }
+    number(params, name, java).map_err(|text| v1_mismatch(java, text).into())
 }
 
 /// A number that must be there.
@@ -77,23 +52,8 @@ pub fn v1_number(params: &Params, name: &str, java: Java) -> Result<i64, Refusal
 
 /// A truth value with a default.
 pub fn v1_bool(params: &Params, name: &str, default: bool) -> Result<bool, Refusal> {
-    let Some(text) = params.get(name).filter(|text| !text.is_empty()) else { return Ok(default) };
-    truth(text).ok_or_else(|| {
-        let detail = format!("Invalid boolean value [{text}]");
-        NacosError::invalid(format!(
-            "Failed to convert value of type 'java.lang.String' to required type 'boolean'; nested exception is \
-             java.lang.IllegalArgumentException: {detail};caused: {detail}"
-        ))
-        .into()
-    })
-}
-
-/// The 400 of a value of the wrong type, with its cause.
-pub fn v1_conversion(full_type: &str, detail: &str) -> NacosError {
-    NacosError::invalid(format!(
-        "Failed to convert value of type 'java.lang.String' to required type '{full_type}'; nested exception is \
-         java.lang.NumberFormatException: {detail};caused: {detail}"
-    ))
+    let value = truth_of(params, name).map_err(|text| v1_mismatch(Java::PrimitiveBoolean, text))?;
+    Ok(value.unwrap_or(default))
 }
 
 // Handlers with the `@NacosApi` error rules (v2 and v3).
@@ -103,33 +63,14 @@ pub fn api_text<'a>(params: &'a Params, name: &str) -> Result<&'a str, NacosErro
     params.get(name).ok_or_else(|| api_missing(name, "String"))
 }
 
-/// 400, code 10000, for a parameter of any type.
-pub fn api_missing(name: &str, java: &str) -> NacosError {
-    NacosError::new(400, ErrorCode::PARAMETER_MISSING, not_present(name, java))
-}
-
 /// A number of v2; absent is `None`.
 pub fn v2_number(params: &Params, name: &str, java: Java) -> Result<Option<i64>, Refusal> {
-    let Some(text) = params.get(name) else { return Ok(None) };
-    if text.is_empty() && java != Java::Int {
-        return Ok(None);
-    }
-    java.number(text).map(Some).ok_or_else(|| {
-        Refusal::exception(format!(
-            "Failed to convert value of type 'java.lang.String' to required type '{}'; nested exception is \
-             java.lang.NumberFormatException: For input string: \"{text}\"",
-            java.full()
-        ))
-    })
+    number(params, name, java).map_err(|text| not_convertible(Generation::V2, name, java, text))
 }
 
 /// A number of v3 that stands alone; absent is `None`.
 pub fn v3_number(params: &Params, name: &str, java: Java) -> Result<Option<i64>, Refusal> {
-    let Some(text) = params.get(name) else { return Ok(None) };
-    if text.is_empty() && java != Java::Int {
-        return Ok(None);
-    }
-    java.number(text).map(Some).ok_or_else(|| v3_mismatch(name, java.full(), &format!("For input string: \"{text}\"")))
+    number(params, name, java).map_err(|text| not_convertible(Generation::V3Admin, name, java, text))
 }
 
 /// A number of v3 that must be there.
@@ -139,40 +80,21 @@ pub fn v3_number_required(params: &Params, name: &str, java: Java) -> Result<i64
 
 /// A truth value of v3 that stands alone.
 pub fn v3_bool(params: &Params, name: &str, default: bool) -> Result<bool, Refusal> {
-    let Some(text) = params.get(name).filter(|text| !text.is_empty()) else { return Ok(default) };
-    truth(text).ok_or_else(|| v3_mismatch(name, "boolean", &format!("Invalid boolean value [{text}]")))
-}
-
-/// v3: a parameter of the wrong type outside of a form.
-pub fn v3_mismatch(name: &str, full_type: &str, detail: &str) -> Refusal {
-    Refusal::exception(format!(
-        "Method parameter '{name}': Failed to convert value of type 'java.lang.String' to required type \
-         '{full_type}'; {detail}"
-    ))
-}
-
-/// v3: a form's member of the wrong type. `position` is that of the form among the handler's arguments.
-pub fn v3_form_mismatch(position: usize, name: &str, text: &str, full_type: &str) -> Refusal {
-    Refusal::exception(format!(
-        "Validation failed for argument [{position}] in public form: [Field error on field '{name}': rejected value \
-         [{text}]; Failed to convert property value of type 'java.lang.String' to required type '{full_type}' for \
-         property '{name}'; For input string: \"{text}\"] "
-    ))
+    let java = Java::PrimitiveBoolean;
+    let value = truth_of(params, name).map_err(|text| not_convertible(Generation::V3Admin, name, java, text))?;
+    Ok(value.unwrap_or(default))
 }
 
 /// A number of a v3 form with a default; the empty text is no number unless the type is nullable.
 pub fn v3_form_number(params: &Params, name: &str, java: Java, position: usize) -> Result<Option<i64>, Refusal> {
-    let Some(text) = params.get(name) else { return Ok(None) };
-    if text.is_empty() && java != Java::Int {
-        return Ok(None);
-    }
-    java.number(text).map(Some).ok_or_else(|| v3_form_mismatch(position, name, text, java.full()))
+    number(params, name, java).map_err(|text| v3_form_mismatch(position, name, text, java))
 }
 
 /// A truth value of a v3 form.
 pub fn v3_form_bool(params: &Params, name: &str, default: bool, position: usize) -> Result<bool, Refusal> {
-    let Some(text) = params.get(name).filter(|text| !text.is_empty()) else { return Ok(default) };
-    truth(text).ok_or_else(|| v3_form_mismatch(position, name, text, "boolean"))
+    let value =
+        truth_of(params, name).map_err(|text| v3_form_mismatch(position, name, text, Java::PrimitiveBoolean))?;
+    Ok(value.unwrap_or(default))
 }
 
 /// `pageNo` and `pageSize` of v3's `PageForm`: from 1, with defaults.
@@ -191,15 +113,6 @@ pub fn page_form(params: &Params, position: usize) -> Result<(u64, u64), Refusal
 pub fn ids(text: &str) -> Result<Vec<u64>, &str> {
     let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
     parts.map(|part| part.parse().map_err(|_| part)).collect()
-}
-
-/// Spring's words for truth.
-pub fn truth(text: &str) -> Option<bool> {
-    match text.trim().to_ascii_lowercase().as_str() {
-        "true" | "on" | "yes" | "1" => Some(true),
-        "false" | "off" | "no" | "0" => Some(false),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

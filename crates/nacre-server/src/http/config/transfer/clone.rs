@@ -1,0 +1,121 @@
+//! Clone: configs into another namespace, by their ids.
+
+use std::sync::Arc;
+
+use nacre_config::{CloneConfigs, CloneItem, ConfigCommand, ConfigReply, check, names};
+use nacre_model::{ErrorCode, NacosError};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{
+    super::write,
+    words::{Failure, Words, nothing, result},
+};
+use crate::{
+    app::App,
+    http::{
+        Ctx,
+        bind::{api_missing, v1_text},
+        refuse::Refusal,
+        table::Answer,
+    },
+};
+
+/// Configs of one clone. More are a mistake.
+const CLONES: usize = 10_000;
+
+/// One config of a clone, in any generation's words.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Cloned {
+    #[serde(alias = "cfgId", alias = "configId", deserialize_with = "number_or_text")]
+    id: Option<u64>,
+    #[serde(alias = "targetDataId", rename = "dataId")]
+    data_id: Option<String>,
+    #[serde(alias = "targetGroupName")]
+    group: Option<String>,
+}
+
+fn number_or_text<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    match Value::deserialize(from)? {
+        Value::Null => Ok(None),
+        Value::Number(number) => Ok(number.as_u64()),
+        Value::String(text) => text.trim().parse().map(Some).map_err(serde::de::Error::custom),
+        other => Err(serde::de::Error::custom(format!("{other} is no id"))),
+    }
+}
+
+async fn clone_into(app: &App, ctx: &Ctx, namespace: &str, user: &str, words: Words, wanted: Vec<Cloned>) -> Answer {
+    let policy = words.policy(ctx)?;
+    if wanted.is_empty() {
+        return Ok(words.failed(Failure::NothingSelected));
+    }
+    if wanted.len() > CLONES {
+        return Err(NacosError::invalid(format!("more than {CLONES} configs in one call")).into());
+    }
+    if !app.configs.namespace_exists(namespace) {
+        return Ok(words.failed(Failure::NoNamespace));
+    }
+    let known = |item: &Cloned| item.id.is_some_and(|id| app.configs.key_of(id).is_some());
+    if !wanted.iter().any(known) {
+        return Ok(words.failed(Failure::Empty(nothing())));
+    }
+    for item in &wanted {
+        let (data_id, group) = (item.data_id.as_deref().unwrap_or(""), item.group.as_deref().unwrap_or(""));
+        check::key(
+            Some(data_id).filter(|id| !id.is_empty()).or(Some("d")),
+            Some(group).filter(|g| !g.is_empty()).or(Some("g")),
+        )?;
+    }
+    let items = wanted
+        .into_iter()
+        .map(|item| CloneItem {
+            id: item.id.unwrap_or(0),
+            data_id: item.data_id.unwrap_or_default(),
+            group: item.group.unwrap_or_default(),
+        })
+        .collect();
+    let command = CloneConfigs {
+        items,
+        namespace: namespace.into(),
+        policy,
+        source: write::source(ctx, user),
+        rules: app.live().rules.clone(),
+    };
+    match app.write_config(ConfigCommand::Clone(command)).await? {
+        ConfigReply::Imported(report) => Ok(words.done("Clone Completed Successfully", &result(report, Vec::new()))),
+        other => Err(write::unexpected(&other).into()),
+    }
+}
+
+/// The JSON list of a clone's body.
+fn wanted(ctx: &Ctx) -> Result<Vec<Cloned>, String> {
+    if ctx.body.is_empty() {
+        return Err("Required request body is missing: public list of configs".into());
+    }
+    serde_json::from_slice(&ctx.body).map_err(|error| format!("JSON parse error: {error}"))
+}
+
+/// `POST /v1/cs/configs?clone=true`.
+pub(in crate::http::config) async fn v1_clone(app: &App, ctx: &Ctx) -> Answer {
+    let namespace = names::namespace_2x(v1_text(&ctx.params, "tenant")?);
+    let wanted = wanted(ctx).map_err(Refusal::exception)?;
+    clone_into(app, ctx, namespace, "src_user", Words::V1, wanted).await
+}
+
+async fn v3_clone(app: &App, ctx: &Ctx, target: &str, user: &str) -> Answer {
+    let given = ctx.params.get(target).ok_or_else(|| api_missing(target, "String"))?;
+    let missing = |text: String| NacosError::new(400, ErrorCode::PARAMETER_MISSING, text);
+    let wanted = wanted(ctx).map_err(missing)?;
+    clone_into(app, ctx, names::namespace_3x(given), user, Words::V3, wanted).await
+}
+
+/// `POST /v3/admin/cs/config/clone`.
+pub(in crate::http::config) async fn admin_clone(app: Arc<App>, ctx: Ctx) -> Answer {
+    v3_clone(&app, &ctx, "namespaceId", "src_user").await
+}
+
+/// `POST /v3/console/cs/config/clone`.
+pub(in crate::http::config) async fn console_clone(app: Arc<App>, ctx: Ctx) -> Answer {
+    v3_clone(&app, &ctx, "targetNamespaceId", "srcUser").await
+}
