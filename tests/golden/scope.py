@@ -4,8 +4,9 @@
   scope.py --check     is scope.tsv what the rules below give?
   scope.py --update    write scope.tsv and SCOPE.md
 
-The rules stand in `CLIENT_ROWS` and `decide`.  A step is `yes` (a client asks this), `setup` (an administration call
-that a later `yes` step of its scenario needs) or `no`, with the area that will bring it.
+The rules stand in `CLIENT_ROWS`, `DONE_AREAS` and `decide`.  A step is `yes` (a client asks this, or it belongs to an area
+that is done), `setup` (a call of another area that a later `yes` step of its scenario needs) or `no`, with the area that
+will bring it.
 """
 import argparse
 import collections
@@ -67,6 +68,9 @@ CLIENT_ROWS = [
     ("GET", "/nacos/v2/ns/ops/metrics", "metrics"),
 ]
 
+# Areas (`Row.area`) of which every step is in scope, with the reason that the table shows.
+DONE_AREAS = {"administration": "administration", "prometheus": "discovery for Prometheus", "actuator": "actuator"}
+
 # Administration calls that scenarios set themselves up with: they count (`setup`) where client steps of the same
 # scenario come after them.
 SETUP_ROWS = [
@@ -88,6 +92,10 @@ class Row:
         self.method, self.path = fields["method"], fields["path"]
         self.generation, self.module, self.compat = fields["generation"], fields["module"], fields["compat_in_3x"]
         self.name = f"{self.method} {self.path}"
+
+    def reason(self):
+        """Why this row is in scope, or None."""
+        return self.client_reason() or DONE_AREAS.get(self.area())
 
     def client_reason(self):
         """Why this row is clients' own, or None."""
@@ -180,14 +188,18 @@ def decide(rows, scenario, label, step):
     generation = generation_of(step["path"])
     if LABELS.get(generation, label) != label:
         return Decision("no", "other version", f"{generation}: {LABELS[generation]} decides", row)
+    if row and row.module == "prometheus" and label != LABELS["v1"]:
+        return Decision("no", "other version", f"no generation in the path: {LABELS['v1']} decides", row)
     if row:
-        why = row.client_reason()
+        why = row.reason()
         return Decision("yes", "", why, row) if why else Decision("no", row.area(), "not a client's call", row)
     near = sibling_of(rows, step)
+    if near and near.module == "prometheus" and label != LABELS["v1"]:
+        return Decision("no", "other version", f"no generation in the path: {LABELS['v1']} decides", near)
     if near:
-        why = near.client_reason()
-        return Decision("yes", "", "another method or spelling of a client path", near) if why \
-            else Decision("no", near.area(), "another method or spelling of such a path", near)
+        of = "a client path" if near.client_reason() else "such a path"
+        return Decision("yes" if near.reason() else "no", "" if near.reason() else near.area(),
+                        f"another method or spelling of {of}", near)
     if step.get("target", "server") not in ("server", "console"):
         return Decision("no", "ai", "another web server")
     if not generation and label != LABELS["v1"]:
@@ -282,7 +294,7 @@ def side_steps():
 INTRODUCTION = """# The golden HTTP steps in scope
 
 Written by `scope.py --update` from `endpoints.tsv`, the scenarios and the rules in `scope.py`; every single step with
-its reason is in `scope.tsv`. `setup` steps are administration calls that client steps of the same scenario build on;
+its reason is in `scope.tsv`. `setup` steps are calls of other areas that steps of the same scenario build on;
 they must answer as recorded, too. Console paths (`/v3/console/...`) are asked below the context path of the main port:
 `/nacos/v3/console/health/liveness`."""
 
@@ -297,10 +309,10 @@ def page_text(lines):
     count = collections.Counter(line["scope"] for line in lines)
     later = collections.Counter(line["area"] for line in lines if line["scope"] == "no")
     out = INTRODUCTION.splitlines() + [
-        "", "| | steps |", "|---|---|", f"| asked by clients (`yes`) | {count['yes']} |",
+        "", "| | steps |", "|---|---|", f"| asked by clients, operators and monitoring (`yes`) | {count['yes']} |",
         f"| set up what clients ask (`setup`) | {count['setup']} |"]
     out += [f"| later: {area} | {number} |" for area, number in sorted(later.items())]
-    for scope, title in (("yes", "Asked by clients"), ("setup", "Needed to set scenarios up")):
+    for scope, title in (("yes", "Asked by clients, operators and monitoring"), ("setup", "Needed to set scenarios up")):
         out += ["", f"## {title}", "", "| endpoint | steps | scenarios |", "|---|---|---|"]
         groups = collections.defaultdict(collections.Counter)
         for line in lines:

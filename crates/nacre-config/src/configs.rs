@@ -160,6 +160,11 @@ impl Configs {
         self.query(key, asker).md5() == md5
     }
 
+    /// The highest ids given so far.
+    pub fn last_ids(&self) -> LastIds {
+        self.ledger.lock().last
+    }
+
     /// All versions of a key.
     pub fn get<'k>(&self, key: impl Into<KeyRef<'k>>) -> Option<Arc<ConfigItem>> {
         self.items.pin().get(&key.into()).cloned()

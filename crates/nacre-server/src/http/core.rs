@@ -1,10 +1,11 @@
-//! Cluster members and their health, as one node knows them.
+//! Cluster members and their health, as one node knows them; ids given out; labels of the CMDB that is not there.
 
 use nacre_model::{ErrorCode, NacosError};
 use serde_json::{Value, json};
 
 use super::{
     Ctx,
+    bind::param_required,
     reply::{Reply, Style},
     state,
     table::{Answer, Auth, Check, GET, Generation, Row},
@@ -27,6 +28,10 @@ pub const ROWS: &[Row] = &[
     Row::new(GET, "/v3/admin/core/cluster/node/self", ADMIN, Auth::Admin, now!(self_node)).checked(Check::Off),
     Row::new(GET, "/v3/admin/core/cluster/node/list", ADMIN, Auth::Admin, now!(list)).checked(Check::Off),
     Row::new(GET, "/v3/admin/core/cluster/node/self/health", ADMIN, Auth::Admin, now!(self_health)).checked(Check::Off),
+    Row::new(GET, "/v1/core/ops/idInfo", V1, Auth::None, now!(v1_ids)).checked(Check::Off),
+    Row::new(GET, "/v2/core/ops/ids", V2, Auth::None, now!(v2_ids)).checked(Check::Off),
+    Row::new(GET, "/v3/admin/core/ops/ids", ADMIN, Auth::Admin, now!(v3_ids)).checked(Check::Off),
+    Row::new(GET, "/v1/cmdb/ops/label", V1, Auth::None, now!(cmdb_label)).checked(Check::Off),
     Row::new(GET, "/v3/console/core/cluster/nodes", CONSOLE, Auth::Admin, now!(console_nodes)).checked(Check::Off),
 ];
 
@@ -133,4 +138,51 @@ fn list(app: &App, ctx: &Ctx) -> Answer {
 
 fn console_nodes(app: &App, ctx: &Ctx) -> Answer {
     Ok(Reply::result(members(app, ctx.params.or("keyword", ""))))
+}
+
+/// The last id given per resource, under the reference's names; what has no ids of its own here stays at 0.
+fn last_ids(app: &App) -> [(&'static str, u64); 10] {
+    let last = app.configs.last_ids();
+    [
+        ("config-info-id", last.config),
+        ("config-history-id", last.history),
+        ("config-history-gray-id", last.history),
+        ("config-beta-id", last.gray),
+        ("config-tag-relation-id", 0),
+        ("app-configdata-relation-subs", 0),
+        ("namespace-id", 0),
+        ("user-id", 0),
+        ("role-id", 0),
+        ("permissions_id", 0),
+    ]
+}
+
+fn id_info(app: &App, id: u64) -> Value {
+    json!({ "currentId": id, "workerId": app.naming.options().snowflake_worker })
+}
+
+fn v1_ids(app: &App, _: &Ctx) -> Answer {
+    let ids: serde_json::Map<String, Value> =
+        last_ids(app).into_iter().map(|(resource, id)| (resource.to_owned(), id_info(app, id))).collect();
+    Ok(Reply::rest(None, ids))
+}
+
+fn listed_ids(app: &App) -> Vec<Value> {
+    last_ids(app).into_iter().map(|(resource, id)| json!({ "resource": resource, "info": id_info(app, id) })).collect()
+}
+
+fn v2_ids(app: &App, _: &Ctx) -> Answer {
+    Ok(Reply::rest(None, listed_ids(app)))
+}
+
+fn v3_ids(app: &App, _: &Ctx) -> Answer {
+    Ok(Reply::result(listed_ids(app)))
+}
+
+/// Without a CMDB no address has a label.
+fn cmdb_label(_: &App, ctx: &Ctx) -> Answer {
+    for name in ["entry", "label"] {
+        ctx.params.non_blank(name).ok_or_else(|| param_required(name))?;
+    }
+    Ok(Reply::empty(200))
 }

@@ -158,6 +158,7 @@ const CALLS: &[Old] = &[
     console("GET", "/v1/core/cluster/nodes", "", "GET {contextPath:nacos}/v3/console/core/cluster/nodes"),
     admin("GET", "/v1/core/cluster/self", "", "GET {contextPath:nacos}/v3/admin/core/cluster/node/self"),
     admin("GET", "/v1/core/cluster/simple/nodes", "", "GET {contextPath:nacos}/v3/admin/core/cluster/node/list"),
+    admin("GET", "/v1/core/ops/idInfo", "", "GET {contextPath:nacos}/v3/admin/core/ops/ids"),
     admin("PUT", "/v1/core/ops/log", "", "PUT {contextPath:nacos}/v3/admin/core/ops/log"),
     admin("GET", "/v1/cs/capacity", "", "GET {contextPath:nacos}/v3/admin/cs/capacity"),
     admin("POST", "/v1/cs/capacity", "", "POST {contextPath:nacos}/v3/admin/cs/capacity"),
@@ -297,7 +298,7 @@ mod tests {
     use crate::http::table::rows;
 
     /// Calls of v1 and v2 that 3.x has not marked.
-    const UNMARKED: [&str; 2] = ["/v2/cs/history/detail", "/v2/ns/instance/statuses/{key}"];
+    const UNMARKED: [&str; 3] = ["/v1/cmdb/ops/label", "/v2/cs/history/detail", "/v2/ns/instance/statuses/{key}"];
     /// Calls that only 1.x has; 3.x has no switch for them.
     const ONLY_1X: &str = "/v1/ns/api";
 

@@ -83,7 +83,9 @@ fn body(headers: &HeaderMap, body: &[u8]) -> Result<(String, String), String> {
         return Err("Required request body is missing".to_owned());
     }
     if essence != "application/json" && !essence.ends_with("+json") {
-        return Err(format!("Content type '{content_type}' not supported"));
+        // As the reference's framework completes it.
+        let charset = if content_type.contains("charset") { "" } else { ";charset=UTF-8" };
+        return Err(format!("Content type '{content_type}{charset}' not supported"));
     }
     let request: Value = serde_json::from_slice(body).map_err(|error| format!("JSON parse error: {error}"))?;
     let text = |name: &str| {
