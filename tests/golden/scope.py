@@ -185,6 +185,8 @@ def decide(rows, scenario, label, step):
     row = row_of(rows, step)
     if "auth" in scenario.get("requires", []):
         return Decision("no", "auth", "needs authentication", row)
+    if "mcp-registry" in scenario.get("requires", []):
+        return Decision("no", "ai", "another web server", row)
     generation = generation_of(step["path"])
     if LABELS.get(generation, label) != label:
         return Decision("no", "other version", f"{generation}: {LABELS[generation]} decides", row)
