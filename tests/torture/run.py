@@ -2,6 +2,7 @@
 """Hurts a nacre process and looks whether it keeps what it promised. Needs Python 3.9 and nothing else.
 
     run.py torture [--cycles 1000] [--cuts 200]   kill -9 and power cuts under load, torn tails, flipped bytes
+    run.py watch [--rounds 200]                   lost, duplicated, reordered events over reconnects
     run.py faults [--long] [--only NAME]          full, read-only, failing and slow disk, stalls, clock jumps
 
 The binary is target/debug/nacre (--binary). Results are target/promises/*.json; the last line is "N passed, N failed".
@@ -16,7 +17,7 @@ import tempfile
 sys.dont_write_bytecode = True
 from rack import disk  # noqa: E402
 from rack import faults as machine  # noqa: E402
-from rack import results  # noqa: E402
+from rack import results, watch  # noqa: E402
 from rack.damage import WAYS  # noqa: E402
 from rack.kills import Torture  # noqa: E402
 
@@ -60,6 +61,19 @@ def faults(options):
     return len(done), sum(not one["ok"] for one in done)
 
 
+def watched(options):
+    seed = options.seed if options.seed is not None else random.randrange(1 << 32)
+    print(f"watch: {options.rounds} rounds and {options.storm} s of storm, seed {seed}", flush=True)
+    outcome = watch.run(options.binary, seed, options.rounds, options.storm, options.subscribers)
+    results.write("watch", outcome)
+    for complaint in outcome["complaints"]:
+        print(f"  ! {complaint}")
+    print(f"watch: {outcome['changes']} changes, {outcome['reconnects']} connections cut, {outcome['kills']} kills; "
+          f"{outcome['deliveries']} deliveries counted; lost {outcome['lost']}, duplicated {outcome['duplicated']}, "
+          f"reordered {outcome['reordered']}; {outcome['seconds']} s")
+    return outcome["changes"], outcome["lost"] + outcome["duplicated"] + outcome["reordered"] + outcome["refused"]
+
+
 def main(words=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", default=os.path.join(TARGET, "debug", "nacre"))
@@ -77,9 +91,15 @@ def main(words=None):
     one.add_argument("--long", action="store_true", help="with a stall of 30 s")
     one.add_argument("--jobs", type=int, default=4, help="tests at a time")
     one.set_defaults(run=faults)
+    one = parts.add_parser("watch")
+    one.add_argument("--rounds", type=int, default=200, help="changes of each kind, one after the other")
+    one.add_argument("--storm", type=float, default=30, metavar="SECONDS", help="of changes without a pause")
+    one.add_argument("--subscribers", type=int, default=20, help="of each module")
+    one.add_argument("--seed", type=int)
+    one.set_defaults(run=watched)
     options = parser.parse_args(words)
     try:
-        if options.part != "torture" or options.cuts:
+        if options.part == "faults" or options.part == "torture" and options.cuts:
             disk.alone(__file__, sys.argv[1:] if words is None else words)
         checks, failed = options.run(options)
     except disk.Unfit as error:

@@ -253,8 +253,8 @@ class Client(asyncio.Protocol):
 
     def abort(self):
         """RST: as after kill -9 with unread data, or a router that cuts."""
-        sock = self.transport.get_extra_info("socket")
-        if sock is not None:
+        if not self.transport.is_closing():
+            sock = self.transport.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
 
