@@ -8,7 +8,7 @@ TARGET ?=
 TIME ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help run build check fmt clippy doc deny test unit golden compat torture faults fuzz clean
+.PHONY: help run build check fmt clippy doc deny test unit golden compat torture faults watch soak fuzz clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,12 @@ faults: build ## Full, read-only, failing and slow disk, stalls, clock jumps: no
 
 fuzz: ## Feed every parser and the cores by libFuzzer (TARGET=beat for one, TIME=600 seconds each)
 	$(PYTHON) fuzz/fuzz.py $(TARGET) --time $(TIME)
+
+watch: build ## Events lost, duplicated, reordered while connections are cut and the server is killed
+	$(PYTHON) tests/torture/run.py watch
+
+soak: build ## A thousand clients come and go for 15 minutes: nothing leaks, nobody is lost (SOAK=60 for seconds)
+	$(PYTHON) tests/torture/run.py soak --seconds $(or $(SOAK),900)
 
 clean: ## Remove everything that was built or installed
 	cargo clean

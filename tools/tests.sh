@@ -54,6 +54,9 @@ torture() {
     binary || return
     suite torture '^[0-9]+ passed, [0-9]+ failed' \
         "$python" tests/torture/run.py torture --cycles 12 --cuts 6 --damage-every 6 --damages 5
+    suite watch '^[0-9]+ passed, [0-9]+ failed' "$python" tests/torture/run.py watch --rounds 20 --storm 4
+    suite soak '^[0-9]+ passed, [0-9]+ failed' \
+        "$python" tests/torture/run.py soak --seconds 15 --clients 150 --sdks ''
     suite faults '^[0-9]+ passed, [0-9]+ failed' "$python" tests/torture/run.py faults
 }
 

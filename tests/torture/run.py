@@ -3,6 +3,7 @@
 
     run.py torture [--cycles 1000] [--cuts 200]   kill -9 and power cuts under load, torn tails, flipped bytes
     run.py watch [--rounds 200]                   lost, duplicated, reordered events over reconnects
+    run.py soak [--seconds 900]                   a thousand clients come and go: nothing leaks, nobody is lost
     run.py faults [--long] [--only NAME]          full, read-only, failing and slow disk, stalls, clock jumps
 
 The binary is target/debug/nacre (--binary). Results are target/promises/*.json; the last line is "N passed, N failed".
@@ -17,7 +18,7 @@ import tempfile
 sys.dont_write_bytecode = True
 from rack import disk  # noqa: E402
 from rack import faults as machine  # noqa: E402
-from rack import results, watch  # noqa: E402
+from rack import results, soak, watch  # noqa: E402
 from rack.damage import WAYS  # noqa: E402
 from rack.kills import Torture  # noqa: E402
 
@@ -74,6 +75,21 @@ def watched(options):
     return outcome["changes"], outcome["lost"] + outcome["duplicated"] + outcome["reordered"] + outcome["refused"]
 
 
+def soaked(options):
+    seed = options.seed if options.seed is not None else random.randrange(1 << 32)
+    print(f"soak: {options.clients} clients, {options.seconds:.0f} s, seed {seed}", flush=True)
+    outcome = soak.run(options.binary, options.seconds, options.clients, seed, options.sdks)
+    results.write("soak", outcome)
+    for complaint in outcome["complaints"]:
+        print(f"  ! {complaint}")
+    used = ", ".join(f"{what} {outcome[what]['first'] / unit:.0f} -> {outcome[what]['last'] / unit:.0f}"
+                     for what, unit in (("memory", 1 << 20), ("files", 1), ("threads", 1), ("tasks", 1)))
+    print(f"soak: {outcome['deployed']} deployments ({outcome['redeployed']} good-byes, {outcome['crashed']} crashes, "
+          f"{outcome['silent']} silent, {outcome['sdkLives']} of SDKs), {outcome['beats']} beats, {outcome['pushes']} "
+          f"pushes, {outcome['configChanges']} config changes; {used}; false expiries {outcome['falseExpiries']}")
+    return outcome["deployed"], len(outcome["complaints"])
+
+
 def main(words=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", default=os.path.join(TARGET, "debug", "nacre"))
@@ -97,6 +113,13 @@ def main(words=None):
     one.add_argument("--subscribers", type=int, default=20, help="of each module")
     one.add_argument("--seed", type=int)
     one.set_defaults(run=watched)
+    one = parts.add_parser("soak")
+    one.add_argument("--seconds", type=float, default=900)
+    one.add_argument("--clients", type=int, default=1000)
+    one.add_argument("--sdks", type=lambda text: [name for name in text.split(",") if name], default=list(soak.SDKS),
+                     help="clients of tests/compat that live beside ours; '' for none")
+    one.add_argument("--seed", type=int)
+    one.set_defaults(run=soaked)
     options = parser.parse_args(words)
     try:
         if options.part == "faults" or options.part == "torture" and options.cuts:

@@ -1,9 +1,12 @@
 """The judge must find what it is there to find."""
 import unittest
 
+from rack import grpc
 from rack.call import Answer, Outcome
 from rack.damage import difference
 from rack.model import Books, Cell, Chain
+from rack.soak import SAMPLE, Soak, growth
+from rack.watch import ServiceSubscriber
 
 
 class CellTest(unittest.TestCase):
@@ -85,3 +88,47 @@ class OutcomeTest(unittest.TestCase):
 class DamageTest(unittest.TestCase):
     def test_a_lost_row_is_told(self):
         self.assertIn("table t has 1 rows, written were 2", difference({"t": ["a", "b"]}, {"t": ["a"]}))
+
+
+class WatchTest(unittest.TestCase):
+    def subscriber(self):
+        class Rig:
+            found = []
+
+            def complain(self, kind, text):
+                self.found.append(kind)
+        return ServiceSubscriber(Rig()), Rig.found
+
+    def test_something_older_is_reordered(self):
+        one, found = self.subscriber()
+        for version in (1, 3, 3, 2):
+            one.hold("a", version)
+        self.assertEqual(found, ["reordered"])
+
+    def test_a_stamp_that_goes_back_is_reordered(self):
+        one, found = self.subscriber()
+        for stamp in (5, 5, 4):
+            one.take({"name": "G@@s", "lastRefTime": stamp, "hosts": []})
+        self.assertEqual(found, ["reordered"])
+
+
+class SoakTest(unittest.TestCase):
+    def test_growth_is_told_after_the_warm_up(self):
+        flat = [{"memory": 100} for _ in range(100)]
+        rising = [{"memory": number} for number in range(100)]
+        self.assertEqual(growth(flat, "memory"), (100, 100, 0))
+        first, last, slope = growth(rising, "memory")
+        self.assertAlmostEqual(slope, 3600 / SAMPLE)
+        self.assertLess(first, last)
+
+    def test_leaks_are_what_stays(self):
+        before = {"files": 10, "threads": 5, "tasks": 20}
+        self.assertEqual(Soak.leaks(before, dict(before, files=12)), [])
+        self.assertEqual(len(Soak.leaks(before, {"files": 100, "threads": 60, "tasks": 90})), 3)
+
+
+class GrpcTest(unittest.TestCase):
+    def test_payloads_read_back(self):
+        framed = grpc.pack("InstanceRequest", {"a": "ä" * 300})
+        self.assertEqual(int.from_bytes(framed[1:5], "big"), len(framed) - 5)
+        self.assertEqual(grpc.unpack(framed[5:]), ("InstanceRequest", {"a": "ä" * 300}))

@@ -330,6 +330,10 @@ fn own(text: &mut Text, app: &App) {
     text.single("nacre_journal_tail_missed_total", "counter", "Events that followers were too slow for.", missed);
     text.single("nacre_journal_records", "gauge", "Events kept.", counts.records as f64);
     text.single("nacre_journal_bytes", "gauge", "Memory of the journal.", counts.bytes as f64);
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        let tasks = runtime.metrics().num_alive_tasks() as f64;
+        text.single("nacre_tasks", "gauge", "Tasks of the server: connections, requests that wait, workers.", tasks);
+    }
     text.family("nacre_worker_restarts_total", "counter", "Restarts of the server's own periodic tasks.");
     for worker in app.workers.list() {
         text.sample("nacre_worker_restarts_total", &[("worker", worker.name)], worker.restarts as f64);
