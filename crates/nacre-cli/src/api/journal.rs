@@ -60,4 +60,11 @@ impl Client {
         events.sort_by_key(|event| std::cmp::Reverse((event.at, event.raw["seq"].as_u64())));
         Ok(events)
     }
+
+    /// When the journal begins with the start of the server: that time. A journal that has forgotten its start has none.
+    pub async fn server_started(&self) -> Outcome<Option<i64>> {
+        let params = Params::default().with("kind", "serverStarted").with("limit", "1");
+        let found = data(&self.send(Request::get("/v3/admin/diagnosis/events", params)).await?)?;
+        Ok(found["events"][0]["at"].as_i64())
+    }
 }
