@@ -37,8 +37,9 @@ impl Naming {
                 if let Some(info) = info {
                     self.compare(publication, info, beat.service, now, &mut effects);
                 }
-                self.refresh_beat(publication, now, &mut effects);
+                let gap = self.refresh_beat(publication, now, &mut effects);
                 note_sender(publication, beat.sender, now, &mut effects);
+                note_flood(publication, gap, beat.sender, now, &mut effects);
                 publication.interval.load(Relaxed)
             }
             (None, None) => {
@@ -65,8 +66,8 @@ impl Naming {
         BeatAnswer { code, client_beat_interval, light_beat_enabled: switches.light_beat_enabled }
     }
 
-    /// The beat counts: the clock of the entry starts anew.
-    fn refresh_beat(&self, publication: &Arc<Publication>, now: Now, effects: &mut Effects) {
+    /// The beat counts: the clock of the entry starts anew. Answers the time since the one before.
+    fn refresh_beat(&self, publication: &Arc<Publication>, now: Now, effects: &mut Effects) -> u64 {
         publication.client.last_updated.store(now.mono, Relaxed);
         let gap = now.mono.saturating_sub(publication.last_beat.swap(now.mono, SeqCst));
         let beaten = publication.set(BEATEN);
@@ -84,6 +85,7 @@ impl Naming {
                 effects.events.extend(about.map(|about| Event::new(now, about, late)));
             }
         }
+        gap
     }
 
     /// A beat of an instance that is unhealthy: it is healthy again.
@@ -224,6 +226,36 @@ fn note_sender(publication: &Publication, sender: &str, now: Now, effects: &mut 
     if let Some(instance) = instance {
         let expected = "the address that sent the beats before".to_owned();
         let cause = Cause::BeatMismatch { field: "sender".to_owned(), expected, got: sender.to_owned() };
+        effects.events.push(Event::new(now, subject(&publication.slot.key, &instance, &publication.client.id), cause));
+    }
+}
+
+/// Beats that follow one another faster than this help nobody: somebody's timer is wrong (case C005).
+const HURRY_MS: u64 = 50;
+/// So many of them in a row are told, then twice as many, and so on.
+const HURRIED: u16 = 200;
+
+/// Names the source of a flood of beats. An ordinary beat costs one load here.
+fn note_flood(publication: &Publication, gap: u64, sender: &str, now: Now, effects: &mut Effects) {
+    if gap >= HURRY_MS {
+        if publication.hurried.load(Relaxed) != 0 {
+            publication.hurried.store(0, Relaxed);
+        }
+        return;
+    }
+    let in_a_row = publication.hurried.load(Relaxed).saturating_add(1);
+    publication.hurried.store(in_a_row, Relaxed);
+    if in_a_row == u16::MAX || in_a_row % HURRIED != 0 || !(in_a_row / HURRIED).is_power_of_two() {
+        return;
+    }
+    let instance = publication.entry.lock().instances.first().cloned();
+    if let Some(instance) = instance {
+        let from = if sender.is_empty() { "an unknown address" } else { sender };
+        let reason = format!(
+            "{in_a_row} beats in a row from {from}, each less than {HURRY_MS} ms after the one before; \
+             preserved.heart.beat.interval is in milliseconds"
+        );
+        let cause = Cause::Suspicious { call: "beat".to_owned(), reason };
         effects.events.push(Event::new(now, subject(&publication.slot.key, &instance, &publication.client.id), cause));
     }
 }

@@ -7,7 +7,7 @@ use std::{
     hash::{Hash, Hasher},
     sync::{
         Arc,
-        atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
 };
 
@@ -89,6 +89,8 @@ pub(crate) struct Publication {
     pub interval: AtomicU32,
     /// Who sent the last beat, as a hash; 0 = nobody yet.
     pub sender: AtomicU32,
+    /// Beats in a row that followed the one before at once.
+    pub hurried: AtomicU16,
     flags: AtomicU8,
     pub entry: Mutex<Entry>,
 }
@@ -167,6 +169,7 @@ impl Publication {
             armed: AtomicU32::new(UNARMED),
             interval: AtomicU32::new(0),
             sender: AtomicU32::new(0),
+            hurried: AtomicU16::new(0),
             flags: AtomicU8::new(ALIVE),
             entry: Mutex::default(),
         }

@@ -342,6 +342,35 @@ fn an_unknown_beat_is_told_where_its_address_is_registered() {
 }
 
 #[test]
+fn a_flood_of_beats_is_named_with_its_source_and_seldom() {
+    // Case C005: a client took milliseconds for seconds.
+    let mut world = World::new();
+    let service = key("s");
+    let _ = world.http(&service, instance("10.0.0.1", 80));
+    let beats = |world: &mut World, times: u64, gap: u64| -> Vec<String> {
+        let mut told = Vec::new();
+        for _ in 0..times {
+            world.now = world.now.plus(gap);
+            let (ip, sender) = ("10.0.0.1", "10.7.7.7");
+            let beat = Beat { service: &service, ip, port: 80, cluster: "", info: None, sender };
+            let (_, effects) = world.naming.beat(&beat, world.now).expect("answered");
+            told.extend(effects.events.into_iter().map(|event| match event.cause {
+                Cause::Suspicious { call, reason } if call == "beat" => reason,
+                other => panic!("{other:?}"),
+            }));
+        }
+        told
+    };
+    assert!(beats(&mut world, 199, 5).is_empty());
+    let told = beats(&mut world, 1, 5);
+    assert!(told.len() == 1 && told[0].contains("200 beats in a row from 10.7.7.7"), "{told:?}");
+    assert_eq!(beats(&mut world, 100_000, 5).len(), 8, "told at 400, 800 and so on, not for ever");
+    assert!(beats(&mut world, 300, 60).is_empty(), "many are not a flood");
+    assert!(beats(&mut world, 150, 5).is_empty() && beats(&mut world, 1, 5_000).is_empty());
+    assert!(beats(&mut world, 150, 5).is_empty(), "a burst is not a flood");
+}
+
+#[test]
 fn two_senders_of_one_instance_are_both_named_once() {
     // Causes table E02, E03.
     let world = World::new();

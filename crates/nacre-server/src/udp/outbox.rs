@@ -234,6 +234,23 @@ mod tests {
         assert_eq!(outbox.waiting(), 1);
     }
 
+    /// Case C008.
+    #[test]
+    fn ten_thousand_dead_subscribers_cost_one_entry_each_and_then_none() {
+        let mut outbox = Outbox::default();
+        let dead = || (0..10_000_u32).map(|n| SocketAddr::from((std::net::Ipv4Addr::from(0x0A00_0000 + n), 5_000)));
+        for change in 0..20 {
+            for (n, to) in dead().enumerate() {
+                outbox.sent(to, &list("s"), packet(change * 10_000 + n as u64), change * 400);
+            }
+            assert_eq!(outbox.waiting(), 10_000, "one push waits for each, however often the service changes");
+        }
+        let last = 19 * 400;
+        assert_eq!(outbox.overdue(last + ACK_TIMEOUT_MS).again.len(), 10_000);
+        let end = outbox.overdue(last + 2 * ACK_TIMEOUT_MS);
+        assert_eq!((end.given_up.len(), outbox.waiting(), outbox.waiting.len()), (10_000, 0, 0));
+    }
+
     #[test]
     fn lists_by_different_filters_wait_each_for_its_own() {
         let mut outbox = Outbox::default();

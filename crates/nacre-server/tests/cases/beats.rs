@@ -65,6 +65,46 @@ async fn timers_in_seconds_are_taken_as_milliseconds_and_told_c005() {
     server.stop().await;
 }
 
+/// While one client floods, every beat of the others is answered and counts; the flood is told with the address it comes from.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_beats_is_named_and_costs_no_other_beat_c005() {
+    const CALM: usize = 20;
+    let server = Server::start(&[]).await;
+    let base = [("serviceName", "flood"), ("ip", "192.0.2.7"), ("port", "80")];
+    server.register_http(&base).await;
+    let ports: Vec<String> = (1..=CALM).map(|port| port.to_string()).collect();
+    for port in &ports {
+        server.register_http(&[("serviceName", "calm"), ("ip", "192.0.2.8"), ("port", port)]).await;
+    }
+    let mut answered = 0;
+    // A slow machine needs more of them until 200 are close together.
+    for _ in 0..50 {
+        let flood = async {
+            for _ in 0..200 {
+                assert_eq!(server.http("PUT", "/v1/ns/instance/beat", &base).await.json()["code"], 10200);
+            }
+        };
+        let others = async {
+            for port in &ports {
+                let calm = [("serviceName", "calm"), ("ip", "192.0.2.8"), ("port", port.as_str())];
+                assert_eq!(server.http("PUT", "/v1/ns/instance/beat", &calm).await.json()["code"], 10200);
+                answered += 1;
+            }
+        };
+        tokio::join!(flood, others);
+        if !server.told(&[("kind", "suspicious"), ("service", "flood")]).await.is_empty() {
+            break;
+        }
+    }
+    let told = server.told(&[("kind", "suspicious"), ("service", "flood")]).await;
+    assert!(told[0].contains("200 beats in a row from 127.0.0.1") && told[0].contains("192.0.2.7:80"), "{told:?}");
+    assert!(answered >= CALM && server.hosts("calm").await.len() == CALM);
+    for kind in ["beatLate", "instanceUnhealthy", "instanceRemoved", "suspicious"] {
+        assert!(server.told(&[("kind", kind), ("service", "calm")]).await.is_empty(), "{kind}");
+    }
+    server.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_silent_instance_is_unhealthy_first_and_removed_later_with_causes_c006() {
     let server = Server::start(&[]).await;
