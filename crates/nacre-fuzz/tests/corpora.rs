@@ -1,5 +1,7 @@
 //! The committed corpora, replayed with stable Rust: what fuzzing reached once is reached at each test.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
+
 use std::{
     fs,
     path::{Path, PathBuf},

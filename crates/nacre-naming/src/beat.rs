@@ -245,7 +245,7 @@ fn note_flood(publication: &Publication, gap: u64, sender: &str, now: Now, effec
     }
     let in_a_row = publication.hurried.load(Relaxed).saturating_add(1);
     publication.hurried.store(in_a_row, Relaxed);
-    if in_a_row == u16::MAX || in_a_row % HURRIED != 0 || !(in_a_row / HURRIED).is_power_of_two() {
+    if in_a_row == u16::MAX || !in_a_row.is_multiple_of(HURRIED) || !(in_a_row / HURRIED).is_power_of_two() {
         return;
     }
     let instance = publication.entry.lock().instances.first().cloned();
