@@ -4,6 +4,8 @@
     run.py torture [--cycles 1000] [--cuts 200]   kill -9 and power cuts under load, torn tails, flipped bytes
     run.py watch [--rounds 200]                   lost, duplicated, reordered events over reconnects
     run.py soak [--seconds 900]                   a thousand clients come and go: nothing leaks, nobody is lost
+    run.py recovery                               restart with 100,000 configs: ready and right after how long
+    run.py promises                               docs/promises.md from the results
     run.py faults [--long] [--only NAME]          full, read-only, failing and slow disk, stalls, clock jumps
 
 The binary is target/debug/nacre (--binary). Results are target/promises/*.json; the last line is "N passed, N failed".
@@ -18,7 +20,8 @@ import tempfile
 sys.dont_write_bytecode = True
 from rack import disk  # noqa: E402
 from rack import faults as machine  # noqa: E402
-from rack import results, soak, watch  # noqa: E402
+from rack import promises as page  # noqa: E402
+from rack import recovery, results, soak, watch  # noqa: E402
 from rack.damage import WAYS  # noqa: E402
 from rack.kills import Torture  # noqa: E402
 
@@ -29,7 +32,7 @@ TARGET = os.environ.get("CARGO_TARGET_DIR") or os.path.join(ROOT, "target")
 
 def torture(options):
     seed = options.seed if options.seed is not None else random.randrange(1 << 32)
-    checks = failed = 0
+    checks, failed, done = 0, 0, {}
     for name, cycles in (("kills", options.cycles), ("cuts", options.cuts)):
         if not cycles:
             continue
@@ -41,7 +44,19 @@ def torture(options):
         print(f"torture: {outcome['acknowledged']} writes acknowledged, {outcome['cycles']} {name}, {damages} damaged "
               f"starts, {outcome['lost']} complaints, {outcome['seconds']} s", flush=True)
         checks, failed = checks + outcome["cycles"] + damages, failed + outcome["lost"]
+        done[name] = outcome
+    if len(done) == 2 and not options.ways:
+        promise_kept(options, done["kills"], done["cuts"])
     return checks, failed
+
+
+def promise_kept(options, kills, cuts):
+    written = kills["acknowledged"] + cuts["acknowledged"]
+    damages = sum(sum(done.values()) for done in kills["damage"].values())
+    results.promise(
+        "F1", "", "0", f"{kills['lost'] + cuts['lost']} of {written:,}", "", kills["lost"] + cuts["lost"] == 0,
+        "make torture", options.binary, f"measured over {kills['cycles']} kills, {cuts['cycles']} power cuts and {damages} "
+        "starts on damaged files, each of which was refused by name or served everything")
 
 
 def tortured(options, cuts, cycles, seed):
@@ -72,7 +87,32 @@ def watched(options):
     print(f"watch: {outcome['changes']} changes, {outcome['reconnects']} connections cut, {outcome['kills']} kills; "
           f"{outcome['deliveries']} deliveries counted; lost {outcome['lost']}, duplicated {outcome['duplicated']}, "
           f"reordered {outcome['reordered']}; {outcome['seconds']} s")
+    wrong = outcome["lost"] + outcome["duplicated"] + outcome["reordered"]
+    if outcome["rounds"] >= 100:
+        results.promise(
+            "F9", "", "0", f"{outcome['lost']} lost, {outcome['duplicated']} duplicated, {outcome['reordered']} reordered", "",
+            wrong == 0, "make watch", options.binary,
+            f"measured: {outcome['subscribers']} subscribers of configs, services and fuzzy watches, {outcome['changes']} changes, "
+            f"{outcome['deliveries']:,} deliveries counted, {outcome['reconnects']} connections cut, {outcome['kills']} kills")
     return outcome["changes"], outcome["lost"] + outcome["duplicated"] + outcome["reordered"] + outcome["refused"]
+
+
+def recovered(options):
+    print(f"recovery: {options.configs} configs, {options.instances} persistent instances", flush=True)
+    outcome = recovery.run(options.binary, options.configs, options.instances, options.seed or 0, print)
+    results.write("recovery", outcome)
+    slowest = max(outcome["afterKill"], outcome["afterStop"])
+    if options.configs >= recovery.CONFIGS:
+        results.promise("F10", "", "≤ 10 s", f"{outcome['afterKill']:.1f} after kill -9, {outcome['afterStop']:.1f} after a stop",
+                        "s", slowest <= 10, "tests/torture/run.py --binary target/release/nacre recovery", options.binary)
+    print(f"recovery: {outcome['afterKill']} s after kill -9, {outcome['afterStop']} s after a stop; right are "
+          f"{outcome['checked']} of {outcome['checked']}")
+    return 2, 0
+
+
+def promises(_):
+    print(f"written: {page.write()}")
+    return 1, 0
 
 
 def soaked(options):
@@ -83,10 +123,18 @@ def soaked(options):
     for complaint in outcome["complaints"]:
         print(f"  ! {complaint}")
     used = ", ".join(f"{what} {outcome[what]['first'] / unit:.0f} -> {outcome[what]['last'] / unit:.0f}"
-                     for what, unit in (("memory", 1 << 20), ("files", 1), ("threads", 1), ("tasks", 1)))
+                     for what, unit in (("memory", 1 << 20), ("files", 1), ("threads", 1), ("tasks", 1))
+                     if what in outcome)
     print(f"soak: {outcome['deployed']} deployments ({outcome['redeployed']} good-byes, {outcome['crashed']} crashes, "
           f"{outcome['silent']} silent, {outcome['sdkLives']} of SDKs), {outcome['beats']} beats, {outcome['pushes']} "
           f"pushes, {outcome['configChanges']} config changes; {used}; false expiries {outcome['falseExpiries']}")
+    if outcome["seconds"] >= 600:
+        stalls = [one for one in results.read("faults") or [] if "stall" in one["test"]]
+        bad = outcome["falseExpiries"] + sum(not one["ok"] for one in stalls)
+        hours = sum(sample["alive"] for sample in outcome["samples"]) * soak.SAMPLE / 3600
+        results.promise(
+            "F7", "", "0", bad, "", bad == 0 and len(stalls) == 2, "make soak faults", options.binary,
+            f"measured: {hours:,.0f} instance-hours of {outcome['deployed']:,} deployments, half of them beats; both stalls")
     return outcome["deployed"], len(outcome["complaints"])
 
 
@@ -113,6 +161,13 @@ def main(words=None):
     one.add_argument("--subscribers", type=int, default=20, help="of each module")
     one.add_argument("--seed", type=int)
     one.set_defaults(run=watched)
+    one = parts.add_parser("recovery")
+    one.add_argument("--configs", type=int, default=recovery.CONFIGS)
+    one.add_argument("--instances", type=int, default=recovery.INSTANCES)
+    one.add_argument("--seed", type=int)
+    one.set_defaults(run=recovered)
+    one = parts.add_parser("promises")
+    one.set_defaults(run=promises)
     one = parts.add_parser("soak")
     one.add_argument("--seconds", type=float, default=900)
     one.add_argument("--clients", type=int, default=1000)

@@ -6,6 +6,7 @@ message, anything else an error.
 
 import asyncio
 import json
+import re
 import socket
 import struct
 
@@ -16,6 +17,7 @@ DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6
 END_STREAM, ACK, END_HEADERS = 1, 1, 4
 WINDOW = (1 << 31) - 1
 REFILL = 1 << 24
+REQUEST_ID = re.compile(rb'"requestId":"([^"]*)"')
 UNARY, STREAM = "/Request/request", "/BiRequestStream/requestBiStream"
 
 
@@ -64,10 +66,14 @@ def pack(kind, body):
     return struct.pack(">BI", 0, len(message)) + message
 
 
-def unpack(message):
+def unpack(message, unread=()):
+    """Type and body. Of types that nobody reads only the request's number is looked for: lists are long."""
     parts = dict(fields(message))
     kind = dict(fields(parts.get(2, b""))).get(3, b"").decode()
-    return kind, json.loads(dict(fields(parts.get(3, b""))).get(2, b"{}") or b"{}")
+    text = dict(fields(parts.get(3, b""))).get(2, b"{}") or b"{}"
+    if kind in unread:
+        return kind, {"requestId": REQUEST_ID.search(text).group(1).decode()}
+    return kind, json.loads(text)
 
 
 # -------------------------------------------------------------------------------------------------------------- HTTP/2
@@ -97,13 +103,15 @@ class Client(asyncio.Protocol):
         self.ended = asyncio.get_running_loop().create_future()
         self.set_up = asyncio.get_running_loop().create_future()
         self.acknowledges = True
+        self.unread = ()
         self.id = None
 
     @classmethod
-    async def connect(cls, port, module="naming", on_push=None, version="Nacos-Java-Client:v3.1.0"):
+    async def connect(cls, port, module="naming", on_push=None, version="Nacos-Java-Client:v3.1.0", unread=()):
         """A client that is set up."""
         loop = asyncio.get_running_loop()
         _, client = await asyncio.wait_for(loop.create_connection(lambda: cls(on_push), HOST, port), TIMEOUT)
+        client.unread = unread
         try:
             check = await client.call("ServerCheckRequest", {})
             client.id = check["connectionId"]
@@ -184,7 +192,7 @@ class Client(asyncio.Protocol):
                 return
             message = bytes(held[5:5 + length])
             del held[:5 + length]
-            self._message(stream, *unpack(message))
+            self._message(stream, *unpack(message, self.unread))
 
     def _message(self, stream, kind, body):
         if stream != self.stream:

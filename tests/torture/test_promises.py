@@ -1,0 +1,33 @@
+"""The promise page names tests that exist and shows a miss as a miss."""
+import pathlib
+import re
+import unittest
+
+from rack import faults, promises
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+class PromisesTest(unittest.TestCase):
+    def test_every_row_of_what_happens_when_has_a_test_that_exists(self):
+        tests = set()
+        for path in ROOT.glob("crates/**/*.rs"):
+            tests.update(re.findall(r"fn (\w+)\(", path.read_text()))
+        for *_, test in promises.ELSEWHERE:
+            self.assertIn(test, tests)
+
+    def test_every_fault_has_its_row_in_words(self):
+        for test in faults.TESTS:
+            self.assertEqual(len(faults.row(test)), 4, test.__name__)
+
+    def test_a_miss_is_shown_as_one(self):
+        found = {"F9": [{"row": "F9", "what": "", "target": "", "measured": 3, "unit": "lost", "ok": False, "command": "c",
+                         "version": "v", "note": ""}]}
+        self.assertIn("**3 lost (missed)**", "\n".join(promises.table(found)))
+
+    def test_rows_that_nobody_measured_say_so(self):
+        self.assertEqual("\n".join(promises.table({})).count("not measured yet"), len(promises.ROWS))
+
+
+if __name__ == "__main__":
+    unittest.main()
