@@ -69,6 +69,9 @@ pub struct Global {
         help_heading = "Which server"
     )]
     pub server: Address,
+    /// Certificates of the authorities that an https server is trusted by, instead of the system's.
+    #[arg(long, global = true, value_name = "FILE", env = "NACRE_CA_FILE", help_heading = "Which server")]
+    pub ca_file: Option<std::path::PathBuf>,
     /// Namespace id; empty or `public` is the public one.
     #[arg(
         long,

@@ -7,11 +7,16 @@ use http::{HeaderMap, Method, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
 
 use crate::{
     address::Address,
     error::{CliError, Outcome},
+    tls::{Trust, Untrusted},
 };
 
 const CONNECT: Duration = Duration::from_secs(5);
@@ -109,8 +114,22 @@ impl Response {
 }
 
 /// Sends one request and reads the whole answer.
-pub async fn send(address: &Address, request: &Request) -> Outcome<Response> {
+pub async fn send(address: &Address, trust: &Trust, request: &Request) -> Outcome<Response> {
     let stream = connect(address).await?;
+    if !address.tls {
+        return exchange(stream, address, request).await;
+    }
+    let secured = timeout(CONNECT, trust.secure(stream, &address.host)).await;
+    let stream = secured
+        .unwrap_or_else(|_| Err(Untrusted::new(format!("no TLS handshake within {} s", CONNECT.as_secs()), "")))
+        .map_err(|Untrusted { why, hint }| unreachable(address, why, hint))?;
+    exchange(stream, address, request).await
+}
+
+async fn exchange<S>(stream: S, address: &Address, request: &Request) -> Outcome<Response>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let exchange = async {
         let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
             .max_buf_size(1 << 20)

@@ -13,6 +13,7 @@ mod error;
 mod http;
 mod output;
 mod time;
+mod tls;
 
 use std::process::ExitCode;
 
@@ -24,6 +25,7 @@ use crate::{
     commands::Session,
     error::{CliError, Outcome},
     output::Screen,
+    tls::Trust,
 };
 
 fn main() -> ExitCode {
@@ -64,7 +66,8 @@ async fn talk(screen: Screen, global: Global, command: Command) -> Outcome {
         (Some(username), Some(password)) => Some(Login { username, password }),
         _ => None,
     };
-    let session = Session { client: Client::new(global.server, global.namespace, login), screen };
+    let session =
+        Session { client: Client::new(global.server, global.namespace, login, Trust::new(global.ca_file)), screen };
     let is_watch = matches!(command, Command::Config(Config::Watch { .. }) | Command::Instance(Instance::Watch { .. }));
     // A kept instance is deregistered on Ctrl-C; it listens for that itself.
     let ends_itself = matches!(&command, Command::Instance(Instance::Register(register)) if register.keep);

@@ -14,6 +14,7 @@ use crate::{
     address::Address,
     error::{CliError, Outcome},
     http::{self, Params, Request, Response},
+    tls::Trust,
 };
 
 /// A name and password.
@@ -29,19 +30,20 @@ pub struct Client {
     /// As the user wrote it; `""` is the public one.
     pub namespace: String,
     login: Option<Login>,
+    trust: Trust,
     token: tokio::sync::OnceCell<String>,
 }
 
 impl Client {
-    pub fn new(address: Address, namespace: String, login: Option<Login>) -> Self {
+    pub fn new(address: Address, namespace: String, login: Option<Login>, trust: Trust) -> Self {
         let namespace = if namespace == "public" { String::new() } else { namespace };
-        Self { address, namespace, login, token: tokio::sync::OnceCell::new() }
+        Self { address, namespace, login, trust, token: tokio::sync::OnceCell::new() }
     }
 
     /// The same user at another server or namespace.
     pub fn beside(&self, address: Option<Address>, namespace: Option<String>) -> Self {
         let address = address.unwrap_or_else(|| self.address.clone());
-        Self::new(address, namespace.unwrap_or_else(|| self.namespace.clone()), self.login.clone())
+        Self::new(address, namespace.unwrap_or_else(|| self.namespace.clone()), self.login.clone(), self.trust.clone())
     }
 
     /// The namespace as people call it.
@@ -59,15 +61,15 @@ impl Client {
             let token = self.token.get_or_try_init(|| self.log_in(login)).await?;
             request.query = request.query.with("accessToken", token);
         }
-        http::send(&self.address, &request).await
+        http::send(&self.address, &self.trust, &request).await
     }
 
     /// Every generation's login; the token is `""` on a server without authentication.
     async fn log_in(&self, login: &Login) -> Outcome<String> {
         let form = || Params::default().with("username", &login.username).with("password", &login.password);
-        let mut response = http::send(&self.address, &Request::post("/v1/auth/login", form())).await?;
+        let mut response = http::send(&self.address, &self.trust, &Request::post("/v1/auth/login", form())).await?;
         if is_gone(&response) {
-            response = http::send(&self.address, &Request::post("/v3/auth/user/login", form())).await?;
+            response = http::send(&self.address, &self.trust, &Request::post("/v3/auth/user/login", form())).await?;
         }
         if response.status != 200 {
             return Err(CliError::Denied(format!("login as {} was refused: {}", login.username, said(&response))));

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use http::Method;
 use nacre_server::http::table;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{
-    common::Server,
-    wire::{register, send},
+    common::{LONG, Server},
+    wire::{encoded, register, send},
 };
 
 /// Parameter names of all areas, with a value that fits many of them.
@@ -173,4 +174,40 @@ async fn metadata_over_the_limit_is_refused_with_the_number_and_noted_c085() {
         assert_eq!(server.hosts("s").await.len(), 1);
         server.stop().await;
     }
+}
+
+/// Python's 1.x client publishes with the content in the query; a proxy in front of it keeps the connection.
+#[tokio::test]
+async fn every_request_of_a_connection_may_have_a_long_line() {
+    let server = Server::start(&[]).await;
+    let mut sent = String::new();
+    for n in 0..3 {
+        let query =
+            encoded(&[("dataId", &format!("d{n}")), ("group", "G"), ("content", &n.to_string().repeat(150_000))]);
+        sent.push_str(&format!("POST /nacos/v1/cs/configs?{query} HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n"));
+        // Requests between them have bodies of their own.
+        let form = encoded(&[("dataId", "between"), ("group", "G"), ("content", "?x= HTTP/1.1")]);
+        let length = form.len();
+        sent.push_str(&format!(
+            "POST /nacos/v1/cs/configs HTTP/1.1\r\nHost: h\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+             Content-Length: {length}\r\n\r\n{form}"
+        ));
+    }
+    sent.push_str("GET /nacos/v1/cs/configs?dataId=between&group=G HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    let exchange = async {
+        let (mut read, mut write) = tokio::net::TcpStream::connect(server.address()).await.unwrap().into_split();
+        let mut answer = String::new();
+        let writing = async { write.write_all(sent.as_bytes()).await.unwrap() };
+        let (_, read) = tokio::join!(writing, read.read_to_string(&mut answer));
+        read.unwrap();
+        answer
+    };
+    let answer = tokio::time::timeout(LONG, exchange).await.expect("answers");
+    assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 7, "{answer}");
+    assert!(answer.ends_with("?x= HTTP/1.1"), "{answer}");
+    for n in 0..3 {
+        let content = server.http("GET", "/v1/cs/configs", &[("dataId", &*format!("d{n}")), ("group", "G")]).await;
+        assert!(content.text() == n.to_string().repeat(150_000), "d{n}");
+    }
+    server.stop().await;
 }
