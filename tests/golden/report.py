@@ -155,7 +155,7 @@ def docs_section(result):
     http, talks = result["http"], result["grpc"]["conversations"]
     out = ["## Golden answers", "",
            "What real Nacos servers answered, replayed against nacre: gRPC and HTTP v3 as Nacos 3.1.0 answers, HTTP v1",
-           "and v2 as 2.5.1. Every step that clients ask is compared, JSON value by value and all else byte by byte",
+           "and v2 as 2.5.1. Every step of clients, operators and monitoring is compared, JSON value by value and all else byte by byte",
            "(`tests/golden/SCOPE.md` lists the steps).", "",
            "| | all | as recorded | departures | failing |", "|---|---|---|---|---|"]
     for label, counts in result["http by label"].items():
