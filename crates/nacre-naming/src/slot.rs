@@ -58,6 +58,8 @@ pub(crate) struct SlotState {
     pub brake_since: Option<u64>,
     /// Metadata seen last in this service, to share equal ones.
     recent_metadata: SmallVec<[Arc<Metadata>; 2]>,
+    /// Of each of them: where every instance has metadata of its own, this tells so without comparing maps.
+    recent_prints: [u8; RECENT],
     recent_clusters: SmallVec<[Arc<str>; 2]>,
 }
 
@@ -209,13 +211,17 @@ impl SlotState {
         } else if self.recent_clusters.len() < RECENT {
             self.recent_clusters.push(Arc::clone(&instance.cluster));
         }
-        if let Some(known) = self.recent_metadata.iter().find(|known| **known == instance.metadata) {
+        let print = fingerprint(&instance.metadata);
+        let mut alike = self.recent_prints.iter().zip(&self.recent_metadata).filter(|(known, _)| **known == print);
+        if let Some((_, known)) = alike.find(|(_, known)| **known == instance.metadata) {
             instance.metadata = Arc::clone(known);
             return;
         }
         if self.recent_metadata.len() >= RECENT {
             self.recent_metadata.remove(0);
+            self.recent_prints.copy_within(1.., 0);
         }
+        self.recent_prints[self.recent_metadata.len()] = print;
         self.recent_metadata.push(Arc::clone(&instance.metadata));
     }
 
@@ -223,6 +229,13 @@ impl SlotState {
         let subscribers = &self.subscribers;
         Arc::clone(self.subscriber_ids.get_or_insert_with(|| subscribers.keys().cloned().collect()))
     }
+}
+
+/// A byte that equal metadata have in common, and different ones seldom.
+fn fingerprint(metadata: &Metadata) -> u8 {
+    let mut hasher = DefaultHasher::new();
+    metadata.hash(&mut hasher);
+    hasher.finish() as u8
 }
 
 /// Of entries with the same address the one registered last stays, in its place.

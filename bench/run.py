@@ -1,0 +1,227 @@
+#!/usr/bin/env python3
+"""Measures nacre and writes what it found: target/bench/*.json, docs/performance.md, target/promises/*.json.
+
+    bench/run.py             everything, about a quarter of an hour after the builds
+    bench/run.py --quick     the same rows in a few minutes; figures are rougher
+    bench/run.py --only http one part: http, grpc, publish, fan-out, memory, core, start
+
+Beside nacre stand a bare hyper or tonic server (in the tool itself), r-nacos when target/rnacos/bin/rnacos is there
+(bench/rnacos.sh builds it), and a Java Nacos when NACOS_ADDR names one (host:port, on this machine).
+"""
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(HERE)
+sys.path.insert(0, HERE)
+import page  # noqa: E402
+import servers  # noqa: E402
+
+TARGET = os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target"))
+RESULTS = os.path.join(TARGET, "bench")
+PARTS = ["http", "grpc", "publish", "fan-out", "memory", "core", "start"]
+
+
+class Run:
+    def __init__(self, arguments):
+        self.quick = arguments.quick
+        self.binary = os.path.abspath(arguments.binary or os.path.join(TARGET, "shipping", "nacre"))
+        self.rnacos = os.path.join(TARGET, "rnacos", "bin", "rnacos")
+        self.java = os.environ.get("NACOS_ADDR", "")
+        self.homes = os.path.join(RESULTS, "homes")
+        os.makedirs(RESULTS, exist_ok=True)
+
+    def bench(self, name, server, *words, others=()):
+        """Runs `nacre bench` and keeps its JSON; None when it failed, with the reason on the screen."""
+        against = [word for other_name, address in others for word in ("--against", f"{other_name}={address}")]
+        shown = ["nacre", "bench", *words, *against]
+        print("  " + " ".join(shown), flush=True)
+        command = [self.binary, "-s", f"http://{server}", "bench", *words, *against, "--json"]
+        try:
+            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300, check=False)
+        except subprocess.TimeoutExpired:
+            print("    took too long and was stopped")
+            return None
+        if done.returncode:
+            print("    failed: " + done.stderr.decode(errors="replace").strip())
+            return None
+        result = json.loads(done.stdout)
+        result["command"] = " ".join(shown)
+        self.keep(name, result)
+        return result
+
+    def keep(self, name, result):
+        result["measured_at"] = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
+        with open(os.path.join(RESULTS, f"{name}.json"), "w", encoding="utf-8") as file:
+            json.dump(result, file, indent=1)
+
+    def nacre(self, **more):
+        server = servers.nacre(self.binary, self.homes, **more)
+        server.wait()
+        return server
+
+    def others(self):
+        """The servers beside nacre: those to stop, and (name, address) of all."""
+        started, named = [], []
+        if os.path.exists(self.rnacos):
+            server = servers.rnacos(self.rnacos, self.homes)
+            started.append(server)
+            try:
+                server.wait(want=server.want)
+                named.append(("r-nacos", server.address))
+            except RuntimeError as error:
+                print(f"  r-nacos is left out: {error}")
+        else:
+            print("  r-nacos is not there (bench/rnacos.sh builds it)")
+        if self.java:
+            named.append(("java-nacos", self.java))
+        return started, named
+
+    def alternating(self, names, seconds, *words):
+        """Operations on nacre, a bare server and the others, in turns. Others that cannot do it are left out."""
+        span = "2500ms" if self.quick else seconds
+        rounds = "5" if self.quick else "7"
+        started, others = self.others()
+        with self.nacre() as nacre:
+            try:
+                for name in names:
+                    kind, operation = name.split(" ")
+                    arguments = [kind, operation, "-d", span, "--rounds", rounds, "--baseline", *words]
+                    file = f"{kind}-{operation}"
+                    if not self.bench(file, nacre.address, *arguments, others=others) and others:
+                        self.bench(file, nacre.address, *arguments)
+            finally:
+                for server in started:
+                    server.stop()
+
+    def http(self):
+        self.alternating(["http config-get", "http list", "http beat", "http register", "http deregister"], "14s")
+
+    def grpc(self):
+        self.alternating(["grpc config-query", "grpc service-query", "grpc register"], "14s")
+
+    def publish(self):
+        """Durable publishing, from few clients to many: batches grow with what waits."""
+        started, others = self.others()
+        with self.nacre() as nacre:
+            try:
+                for clients in (1, 16, 64, 256):
+                    with_others = others if clients == 64 else ()
+                    span = "2s" if self.quick else "8s"
+                    words = ["http", "config-publish", "-c", str(clients), "-d", span]
+                    name = f"publish-{clients}"
+                    if not self.bench(name, nacre.address, *words, others=with_others) and with_others:
+                        self.bench(name, nacre.address, *words)
+            finally:
+                for server in started:
+                    server.stop()
+
+    def fan_out(self):
+        changes = "10" if self.quick else "40"
+        started, others = self.others()
+        with self.nacre() as nacre:
+            try:
+                for kind in ("service", "config", "long-poll"):
+                    words = ["fan-out", kind, "--subscribers", "1000", "--changes", changes]
+                    if not self.bench(f"fan-out-{kind}", nacre.address, *words, others=others) and others:
+                        self.bench(f"fan-out-{kind}", nacre.address, *words)
+            finally:
+                for server in started:
+                    server.stop()
+        with self.nacre() as nacre:
+            for kind in ("service", "config"):
+                words = ["fan-out", kind, "--subscribers", "10000", "--changes", "5" if self.quick else "20", "--pause", "1500ms"]
+                self.bench(f"fan-out-{kind}-10k", nacre.address, *words)
+
+    def memory(self):
+        with self.nacre() as nacre:
+            time.sleep(1)
+            self.keep("idle", {"memory": nacre.memory(), "command": "nacre server"})
+            steps = "1k,5k" if self.quick else "1k,5k,10k"
+            self.bench("connections", nacre.address, "connections", "--steps", steps, "--listen", "50")
+        with self.nacre() as nacre:
+            sizes = "1k,100k" if self.quick else "1k,10k,100k,1m"
+            self.bench("registry", nacre.address, "registry", "--sizes", sizes)
+        count = 20_000 if self.quick else 100_000
+        with self.nacre() as nacre:
+            words = ["http", "config-publish", "--count", str(count), "--keys", str(count), "-c", "64", "--keep"]
+            result = self.bench("configs", nacre.address, *words)
+            time.sleep(3)
+            if result:
+                result["count"] = count
+                result["settled"] = nacre.memory()
+                self.keep("configs", result)
+            self.restart_with(nacre, count)
+
+    def restart_with(self, nacre, count):
+        """How long a start takes with what is there now."""
+        nacre.stop(keep=True)
+        spans = []
+        for _ in range(3 if self.quick else 7):
+            again = servers.nacre(self.binary, self.homes, where=nacre.home)
+            path = f"/nacos/v1/cs/configs?dataId=nacre-bench-{count - 1:08}&group=NACRE_BENCH"
+            spans.append(again.wait(path=path))
+            again.stop(keep=True)
+        self.keep("start-configs", {"configs": count, "seconds": spans, "command": "nacre server, until the last config is read"})
+
+    def start(self):
+        spans = []
+        for _ in range(5 if self.quick else 15):
+            with servers.nacre(self.binary, self.homes) as server:
+                spans.append(server.wait())
+        self.keep("start-empty", {"seconds": spans, "command": "nacre server, until a request is answered with 200"})
+        self.keep("binary", {"bytes": os.path.getsize(self.binary), "command": "cargo build --profile shipping -p nacre-cli"})
+
+    def core(self):
+        """The naming core in process."""
+        words = ["run", "--release", "--locked", "-q", "-p", "nacre-naming", "--example"]
+        examples = {
+            "million": ["100000", "5"] if self.quick else ["1000000", "20"],
+            "footprint": ["100000", "1000"] if self.quick else ["1000000", "10000"],
+        }
+        for name, arguments in examples.items():
+            command = ["cargo", *words, name, "--", *arguments]
+            print("  " + " ".join(command), flush=True)
+            done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=False)
+            if done.returncode:
+                print(f"    failed with {done.returncode}")
+                continue
+            text = done.stdout.decode()
+            result = json.loads(text) if name == "million" else page.footprint(text)
+            self.keep(name, {**result, "command": " ".join(command)})
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="shorter runs")
+    parser.add_argument("--only", action="append", choices=PARTS, help="only this part; may be given many times")
+    parser.add_argument("--binary", help="measure this binary instead of target/shipping/nacre")
+    parser.add_argument("--no-page", action="store_true", help="leave docs/performance.md as it is")
+    arguments = parser.parse_args()
+    run = Run(arguments)
+    if not os.path.exists(run.binary):
+        sys.exit(f"{run.binary} is not there: cargo build --profile shipping --locked -p nacre-cli")
+    begun = time.monotonic()
+    for part in arguments.only or PARTS:
+        print(f"== {part}", flush=True)
+        getattr(run, part.replace("-", "_"))()
+    facts = page.machine(run.binary, ROOT)
+    results = page.load(RESULTS)
+    page.promises(results, facts, os.path.join(TARGET, "promises"))
+    if not arguments.no_page:
+        with open(os.path.join(ROOT, "docs", "performance.md"), "w", encoding="utf-8") as file:
+            file.write(page.render(results, facts))
+    rows = page.rows(results)
+    for row in rows:
+        print(f"{row.verdict:<8} {row.what}: {row.measured}  ({row.target})")
+    missed = sum(row.verdict == "missed" for row in rows)
+    print(f"{len(rows)} rows, {missed} missed, {time.monotonic() - begun:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

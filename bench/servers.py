@@ -1,0 +1,114 @@
+"""Servers that are measured: each a process with a home of its own, free ports, and an end."""
+import http.client
+import os
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+
+
+def free_port():
+    """A port whose neighbour 1000 above is free as well: gRPC listens there."""
+    for _ in range(200):
+        with socket.socket() as first:
+            first.bind(("127.0.0.1", 0))
+            port = first.getsockname()[1]
+            if port > 62000:
+                continue
+            try:
+                with socket.socket() as second, socket.socket() as third:
+                    second.bind(("127.0.0.1", port + 1000))
+                    third.bind(("127.0.0.1", port + 2000))
+                    return port
+            except OSError:
+                continue
+    raise RuntimeError("no free ports")
+
+
+class Server:
+    """A running server; `address` is host:port."""
+
+    def __init__(self, name, command, port, home, env=None, ready="/nacos/v1/ns/operator/metrics"):
+        self.name, self.port, self.home = name, port, home
+        self.address = f"127.0.0.1:{port}"
+        self.ready_path = ready
+        self.log = open(os.path.join(home, "bench.log"), "wb")
+        self.begun = time.monotonic()
+        self.process = subprocess.Popen(
+            command, stdout=self.log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+            env={**os.environ, **(env or {})}, cwd=home)
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def wait(self, seconds=60, path=None, want=(200,)):
+        """Waits until it answers; seconds since the process was started."""
+        path = path or self.ready_path
+        while time.monotonic() - self.begun < seconds:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"{self.name} ended with {self.process.returncode}; see {self.log.name}")
+            try:
+                connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
+                connection.request("GET", path)
+                if connection.getresponse().status in want:
+                    return time.monotonic() - self.begun
+            except (OSError, http.client.HTTPException):
+                pass
+            time.sleep(0.002)
+        raise RuntimeError(f"{self.name} did not answer within {seconds} s")
+
+    def memory(self):
+        """Resident bytes, and the part of them that no file backs."""
+        text = open(f"/proc/{self.pid}/status", encoding="ascii").read()
+        value = lambda name: int(re.search(rf"^{name}:\s+(\d+) kB", text, re.M).group(1)) * 1024
+        return {"resident": value("VmRSS"), "anonymous": value("RssAnon")}
+
+    def cpu(self):
+        """CPU seconds so far."""
+        fields = open(f"/proc/{self.pid}/stat", encoding="utf-8").read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def stop(self, keep=False):
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.log.close()
+        if not keep:
+            shutil.rmtree(self.home, ignore_errors=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+
+def home(base):
+    os.makedirs(base, exist_ok=True)
+    return tempfile.mkdtemp(dir=base)
+
+
+def nacre(binary, base, where=None, port=None):
+    """nacre, logging what is wrong only. `where` is the home of an earlier one."""
+    where, port = where or home(base), port or free_port()
+    command = [binary, "server", "--home", where, "-D", f"server.port={port}", "-D", "nacre.logging=warn"]
+    return Server("nacre", command, port, where)
+
+
+def rnacos(binary, base):
+    """r-nacos, as its documentation starts it."""
+    where, port = home(base), free_port()
+    env = {
+        "RNACOS_HTTP_PORT": str(port), "RNACOS_GRPC_PORT": str(port + 1000), "RNACOS_HTTP_CONSOLE_PORT": str(port + 2000),
+        "RNACOS_DATA_DIR": where, "RNACOS_CONFIG_DB_DIR": where, "RUST_LOG": "error",
+    }
+    missing = "/nacos/v1/cs/configs?dataId=nobody&group=nobody"
+    server = Server("r-nacos", [binary], port, where, env, missing)
+    server.want = (200, 404)
+    return server

@@ -1,0 +1,54 @@
+"""The page is made of whatever results there are."""
+import json
+import os
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import page  # noqa: E402
+
+FACTS = {"cores": 2, "cpu": "x", "memory": "1 GiB", "kernel": "6", "nacre": "0.1.0 (abc)", "rustc": "rustc 1", "rnacos": "0.8"}
+LATENCY = {"min": 1, "mean": 1, "p50": 1, "p90": 1, "p99": 1, "p999": 1, "max": 1}
+
+
+def contest(*ratios):
+    one = {"rate": 1000.0, "latency_us": LATENCY, "cpu_us_each": 1.0, "tool_cpu_us_each": 1.0}
+    return {
+        "operation": "http list v1", "command": "nacre bench http list", "settings": {"connections": 64},
+        "servers": [{"name": "target", **one}] + [{"name": name, **one} for name, _ in ratios],
+        "ratios": [{"of": "target", "to": name, "rate": rate, "cpu": 1.0} for name, rate in ratios],
+    }
+
+
+class Page(unittest.TestCase):
+    def test_nothing_measured_is_said_so_and_never_a_hit(self):
+        rows = page.rows({})
+        self.assertGreater(len(rows), 15)
+        self.assertEqual({row.verdict for row in rows}, {"open"})
+        self.assertIn("not measured", page.render({}, FACTS))
+
+    def test_a_ratio_below_its_target_is_missed(self):
+        rows = page.rows({"http-list": contest(("bare hyper", 0.79), ("r-nacos", 2.5))})
+        found = {row.what: row.verdict for row in rows}
+        self.assertEqual(found["HTTP instance list (10), to bare hyper"], "missed")
+        self.assertEqual(found["HTTP instance list (10), to r-nacos"], "hit")
+        self.assertNotIn("HTTP instance list (10), to java-nacos", found)
+
+    def test_the_figures_of_the_promise_page_have_their_keys(self):
+        spans = {**LATENCY, "p99": 99_000.0}
+        ours = {"name": "target", "changes": 5, "last_after_acknowledged_us": spans, "missed": 0}
+        with tempfile.TemporaryDirectory() as folder:
+            page.promises({"fan-out-service-10k": {"servers": [ours], "command": "c"}}, FACTS, folder)
+            with open(os.path.join(folder, "F3.json"), encoding="utf-8") as file:
+                value = json.load(file)
+        self.assertEqual(set(value), {"row", "what", "target", "measured", "unit", "ok", "command", "version", "note"})
+        self.assertEqual((value["row"], value["measured"], value["ok"]), ("F3", 99.0, True))
+
+    def test_the_words_of_the_footprint_example_are_read(self):
+        text = "register          512 ns\nresident          407 bytes an instance\nbeat  90 ns\n"
+        self.assertEqual(page.footprint(text), {"register_ns": 512, "bytes_an_instance": 407, "beat_ns": 90})
+
+
+if __name__ == "__main__":
+    unittest.main()
