@@ -8,7 +8,7 @@ TARGET ?=
 TIME ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help run build check fmt clippy doc deny test unit golden compat torture faults watch soak promises fuzz clean
+.PHONY: help run build check fmt clippy doc deny test unit golden compat torture faults watch soak promises bench fuzz clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,12 @@ watch: build ## Events lost, duplicated, reordered while connections are cut and
 
 soak: build ## A thousand clients come and go for 15 minutes: nothing leaks, nobody is lost (SOAK=60 for seconds)
 	$(PYTHON) tests/torture/run.py soak --seconds $(or $(SOAK),900)
+
+# What is shipped is what is measured.
+bench: ## Measure everything beside bare servers and r-nacos, write docs/performance.md (ARGS=--quick for a short one)
+	cargo build --profile shipping --locked -p nacre-cli
+	-bench/rnacos.sh
+	$(PYTHON) bench/run.py $(ARGS)
 
 promises: ## docs/promises.md from what torture, watch, soak, recovery and the benchmarks measured last
 	$(PYTHON) tests/torture/run.py promises

@@ -10,7 +10,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 def main():
     suite = unittest.TestSuite()
-    for folder in (ROOT / "tools", *(ROOT / "tests" / suite for suite in ("golden", "compat", "torture"))):
+    for folder in (ROOT / "tools", ROOT / "bench", *(ROOT / "tests" / suite for suite in ("golden", "compat", "torture"))):
         # A loader each: the folders are not packages, and a loader remembers where it began.
         suite.addTests(unittest.TestLoader().discover(str(folder), pattern="test_*.py", top_level_dir=str(folder)))
     result = unittest.TextTestRunner(stream=sys.stdout, verbosity=1).run(suite)
