@@ -45,6 +45,7 @@ BEHAVIOURS = [Behaviour(name, title) for name, title in (
     ("batch_deregister", "deregisters parts of a batch, then the rest"),
     ("persistent", "registers, sees and removes a persistent instance"),
     ("service_admin", "creates, reads, updates and deletes a service"),
+    ("service_ways", "the same by every method of the maintain API"),
     ("instance_admin", "updates an instance by the maintain API"),
     ("fuzzy_naming", "fuzzy watch of services: what is there, what comes, what goes"),
     ("config_absent", "an absent config is absent, and no error"),
@@ -323,6 +324,20 @@ def service_admin(s):
         equal(here["service"] in found["names"], False, "the deleted service in the list")
 
 
+@flow("service_ways")
+def service_ways(s):
+    here = {"service": s.name("ways"), "group": GROUP}
+    with s.row("service_ways"):
+        made, changed = {"made": "with 🦪"}, {"changed": "1"}
+
+        def seen(threshold, metadata=None, group=GROUP):
+            return [here["service"], group, threshold, metadata or {}]
+
+        equal(s.provider.call("service_ways", **here), [
+            seen(0.0, group="DEFAULT_GROUP"), True, seen(0.0), True, seen(0.25), True, seen(0.5), True,
+            seen(0.75, made), seen(0.125, changed), 0.375, seen(0.5, made), True], "what each step left")
+
+
 @flow("instance_admin")
 def instance_admin(s):
     here = {"service": s.name("operated"), "group": GROUP}
@@ -335,6 +350,13 @@ def instance_admin(s):
         s.consumer.last("admin", exactly(dict(plain, weight=3.0, metadata={"version": "3"})), "the operator's values")
         s.provider.call("deregister", instance=plain, **here)
         s.consumer.call("unsubscribe", tag="admin", clusters=[], **here)
+        if s.offers("service_ways"):
+            # The same in the default group, which this form of the call leaves out.
+            there = {"service": here["service"], "group": "DEFAULT_GROUP"}
+            s.provider.call("register", instance=plain, **there)
+            s.consumer.call("maintain_instance", service=here["service"], instance=dict(plain, weight=4.0))
+            equal([host["weight"] for host in s.server.hosts(**there)], [4.0], "the operator's weight")
+            s.provider.call("deregister", instance=plain, **there)
 
 
 @flow("fuzzy_naming")

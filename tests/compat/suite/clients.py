@@ -219,13 +219,13 @@ def _without(reason, *behaviours):
 BATCH = ("batch_register", "batch_replace", "batch_deregister")
 CAS = ("cas_absent", "cas_wrong", "cas_right")
 FUZZY = ("fuzzy_naming", "fuzzy_config", "redo_fuzzy")
-ADMIN = ("service_admin", "instance_admin")
+ADMIN = ("service_admin", "service_ways", "instance_admin")
 
 # The SDK that only Python had before gRPC. Its healthy ones are those of the server, which shows a weight of 0, and a key
 # that is listened to beside others waits for the end of their long poll.
 PYTHON_HTTP = {
     **_without(NO_BATCH, *BATCH), **_without(NO_CAS, *CAS), **_without(NO_FUZZY, *FUZZY),
-    **_without(NO_ADMIN, "service_admin"), **_without(HTTP_ONLY, "main_port"), **_without(BEATS_ONLY, "killed"),
+    **_without(NO_ADMIN, "service_admin", "service_ways"), **_without(HTTP_ONLY, "main_port"), **_without(BEATS_ONLY, "killed"),
     "server_status": NO_STATUS, "service_list": "this SDK has no call that lists services"}
 
 # The slow ones first: they mostly wait.
@@ -253,7 +253,7 @@ CLIENTS = [
     JavaClient("java-3.2", "3.2.1-2026.03.30"),
     GoClient("go-1.1", "1.1.6", "v1", beats=True, lacks={
         **_without(NO_BATCH, *BATCH), **_without(NO_CAS, *CAS), **_without(NO_FUZZY, *FUZZY),
-        **_without(NO_ADMIN, "service_admin"), **_without(HTTP_ONLY, "main_port"), **_without(BEATS_ONLY, "killed"),
+        **_without(NO_ADMIN, "service_admin", "service_ways"), **_without(HTTP_ONLY, "main_port"), **_without(BEATS_ONLY, "killed"),
         "server_status": NO_STATUS}),
     GoClient("go-2.3", "2.3.5", "v2", lacks={
         **_without(NO_BATCH_DEREGISTER, "batch_deregister"), **_without(NO_FUZZY, *FUZZY),

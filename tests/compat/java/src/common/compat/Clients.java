@@ -96,9 +96,14 @@ final class Clients {
 
     private void addServiceAdmin(Map<String, Op> ops) {
         ops.put("maintain_instance", a -> {
-            maintain.updateInstance(text(a, "service"), text(a, "group"), instance(a.get("instance")));
+            if (a.has("group")) {
+                maintain.updateInstance(text(a, "service"), text(a, "group"), instance(a.get("instance")));
+            } else {
+                maintain.updateInstance(text(a, "service"), instance(a.get("instance")));
+            }
             return null;
         });
+        ops.put("service_ways", a -> Maintenance.walk(maintain, text(a, "service"), text(a, "group")));
         ops.put("service_create", a -> {
             maintain.createService(text(a, "service"), text(a, "group"), (float) a.get("threshold").asDouble());
             return null;
