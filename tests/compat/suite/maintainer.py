@@ -205,6 +205,8 @@ def calls(shelf):
         "Core.liveness": Call(true),
         "Core.readiness": Call(true),
         "Core.updateLogLevel": Call(says(type, type(None)), None, {"logName": "core"}),
+        "Core.getIdGenerators": Call(there(
+            lambda v: v and all(one["resource"] and one["info"]["currentId"] >= 0 for one in v), "generators")),
         "Core.listClusterNodes": Call(says(lambda v: [node["state"] for node in v], ["UP"])),
         "Core.getCurrentClients": Call(says(lambda v: type(v), dict)),
         "Core.reloadConnectionCount": Call(says(type, type(None)), values={"count": 1000, "redirectAddress": ""}),
