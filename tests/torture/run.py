@@ -63,10 +63,10 @@ def tortured(options, cuts, cycles, seed):
     with tempfile.TemporaryDirectory(prefix="nacre-torture-") as directory:
         if not cuts:
             return Torture(options.binary, cycles, seed, directory, options.damage_every, options.damages,
-                           options.ways).run()
+                           options.ways, limit=options.limit).run()
         at, image = os.path.join(directory, "disk"), os.path.join(directory, "image")
         with disk.Fragile(at, image, 1024) as fragile:
-            return Torture(options.binary, cycles, seed, directory, 0, fragile=fragile).run()
+            return Torture(options.binary, cycles, seed, directory, 0, fragile=fragile, limit=options.limit).run()
 
 
 def faults(options):
@@ -146,6 +146,7 @@ def main(words=None):
     one.add_argument("--cycles", type=int, default=1000)
     one.add_argument("--cuts", type=int, default=200, help="power cuts, on a disk of their own (root)")
     one.add_argument("--seed", type=int, help="of the writes, moments and damages; printed when it is drawn")
+    one.add_argument("--limit", type=float, metavar="SECONDS", help="of kills and of cuts; the result says how many it were")
     one.add_argument("--damage-every", type=int, default=10, help="cycles between two rounds of damage")
     one.add_argument("--damages", type=int, default=3, help="damaged starts in a round")
     one.add_argument("--ways", type=lambda text: text.split(","), default=[], help=f"only these: {', '.join(WAYS)}")

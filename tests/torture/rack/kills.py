@@ -25,10 +25,10 @@ DEATHS_AT_STOP = 0.1
 class Torture:
     """`fragile` is a disk that loses its power at the end of each cycle, instead of the process alone."""
 
-    def __init__(self, binary, cycles, seed, directory, damage_every=10, damages=3, ways=(), fragile=None, say=print):
+    def __init__(self, binary, cycles, seed, directory, damage_every=10, damages=3, ways=(), fragile=None, limit=None, say=print):
         self.binary, self.cycles, self.seed, self.say = binary, cycles, seed, say
         self.damage_every, self.damages = damage_every, damages
-        self.fragile = fragile
+        self.fragile, self.limit = fragile, limit
         self.directory, self.home = directory, os.path.join(fragile.at if fragile else directory, "home")
         self.random = random.Random(f"{seed}/torture")
         self.books = Books()
@@ -51,6 +51,9 @@ class Torture:
             if cycle % 50 == 0:
                 self.say(f"  {cycle} cycles, {self.crew.count(Outcome.DONE)} writes acknowledged, "
                          f"{len(self.complaints)} complaints, {time.monotonic() - begun:.0f} s")
+            if self.limit and time.monotonic() - begun > self.limit:
+                self.say(f"  {self.limit:.0f} s are over")
+                break
             if len(self.complaints) > 20:
                 self.say("  too many complaints; the rest is left out")
                 break
@@ -83,7 +86,7 @@ class Torture:
                 self.kills["at start"] += 1
                 return
             server.wait_ready()
-            histories = self.random.sample(self.books.kind("config"), 8)
+            histories = self.random.sample(self.books.kind("config"), 4)
             self.complain(survey.verify(server.port, self.books, histories))
             self.crew.begin(server.port)
             # The clock decides when to kill, not a count: a random moment is what this is about.
