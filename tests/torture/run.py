@@ -104,7 +104,8 @@ def recovered(options):
     slowest = max(outcome["afterKill"], outcome["afterStop"])
     if options.configs >= recovery.CONFIGS:
         results.promise("F10", "", "≤ 10 s", f"{outcome['afterKill']:.1f} after kill -9, {outcome['afterStop']:.1f} after a stop",
-                        "s", slowest <= 10, "tests/torture/run.py --binary target/release/nacre recovery", options.binary)
+                        "s", slowest <= 10, "tests/torture/run.py --binary target/release/nacre recovery", options.binary,
+                        f"measured with {outcome['afterKillCpu']:.1f} and {outcome['afterStopCpu']:.1f} s of a core")
     print(f"recovery: {outcome['afterKill']} s after kill -9, {outcome['afterStop']} s after a stop; right are "
           f"{outcome['checked']} of {outcome['checked']}")
     return 2, 0

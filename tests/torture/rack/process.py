@@ -112,6 +112,12 @@ class Server:
         with open(f"/proc/{self.pid}/statm") as pages:
             return int(pages.read().split()[1]) * os.sysconf("SC_PAGESIZE")
 
+    def cpu(self):
+        """Seconds of a core that it has used."""
+        with open(f"/proc/{self.pid}/stat") as stat:
+            user, system = stat.read().rsplit(")", 1)[1].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
     def files(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 

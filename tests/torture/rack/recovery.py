@@ -62,11 +62,11 @@ def check(port, configs, instances, seed):
 
 
 def restart(binary, home, settings):
-    """A start until readiness says yes; its seconds and the server."""
+    """A start until readiness says yes: its seconds, those of a core, and the server."""
     begun = time.monotonic()
     server = Server(binary, home, settings).wait_ready()
     assert server.get("/v1/console/health/readiness").status == 200
-    return time.monotonic() - begun, server
+    return time.monotonic() - begun, server.cpu(), server
 
 
 def run(binary, configs, instances, seed, say):
@@ -82,9 +82,9 @@ def run(binary, configs, instances, seed, say):
             log = sum(os.path.getsize(os.path.join(home, "data", "log", file)) for file in os.listdir(f"{home}/data/log"))
             outcome = {"configs": configs, "instances": instances, "logBytes": log}
             for how in ("afterKill", "afterStop"):
-                seconds, server = restart(binary, home, settings)
-                say(f"  {how}: ready after {seconds:.2f} s")
-                outcome[how] = round(seconds, 2)
+                seconds, used, server = restart(binary, home, settings)
+                say(f"  {how}: ready after {seconds:.2f} s, {used:.2f} s of a core")
+                outcome[how], outcome[how + "Cpu"] = round(seconds, 2), round(used, 2)
                 outcome["checked"] = check(server.port, configs, instances, seed)
                 assert server.stop() == 0
             outcome["databaseBytes"] = os.path.getsize(os.path.join(home, "data", "nacos.db"))
