@@ -57,10 +57,14 @@ pub fn distance(a: &str, b: &str) -> usize {
 /// The candidate nearest to `name`, if it is near enough to be what was meant.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = canonical(name);
-    let limit = (wanted.chars().count() / 6).clamp(1, 6);
+    let length = wanted.chars().count();
+    let limit = (length / 6).clamp(1, 6);
     candidates
         .into_iter()
-        .map(|candidate| (distance(&wanted, &canonical(candidate)), candidate))
+        .map(|candidate| (canonical(candidate), candidate))
+        // Who differs more in length than may be is not compared: somebody's key may have a million letters.
+        .filter(|(canonical, _)| canonical.chars().count().abs_diff(length) <= limit)
+        .map(|(canonical, candidate)| (distance(&wanted, &canonical), candidate))
         .filter(|&(distance, _)| distance <= limit)
         .min_by_key(|&(distance, _)| distance)
         .map(|(_, candidate)| candidate)

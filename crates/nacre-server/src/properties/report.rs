@@ -28,7 +28,7 @@ impl Problem {
     }
 
     pub(super) fn setting(origin: &Origin, key: &str, text: String) -> Self {
-        Self { place: origin.to_string(), key: key.to_owned(), text }
+        Self { place: origin.to_string(), key: short(key), text }
     }
 }
 
@@ -72,7 +72,7 @@ pub struct Note {
 
 impl Note {
     pub(super) fn new(origin: &Origin, key: &str, text: String) -> Self {
-        Self { place: origin.to_string(), key: key.to_owned(), text }
+        Self { place: origin.to_string(), key: short(key), text }
     }
 }
 
@@ -85,6 +85,15 @@ impl fmt::Display for Note {
         } else {
             write!(f, "{}: {}: {}", self.place, self.key, self.text)
         }
+    }
+}
+
+/// A key as far as a line can show it.
+fn short(key: &str) -> String {
+    const LONGEST: usize = 200;
+    match key.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}...", &key[..end]),
+        None => key.to_owned(),
     }
 }
 

@@ -19,6 +19,8 @@ use super::{
 
 /// Keys kept from all sources together; a file with more is not a configuration.
 const KEYS: usize = 20_000;
+/// Unknown keys that are told one by one, each with the nearest known one; of the rest only the number is told.
+const UNKNOWN_TOLD: usize = 100;
 
 /// A key's value after everything was taken into account.
 #[derive(Clone, Debug)]
@@ -45,6 +47,8 @@ pub struct Resolved {
     pub notes: Vec<Note>,
     /// See [`super::Properties::members`].
     pub members: Vec<Member>,
+    /// Keys that were set and are not known.
+    unknown: usize,
     /// Keys that were set and have no effect yet; one note names them all.
     waiting: Vec<String>,
 }
@@ -65,6 +69,10 @@ pub fn resolve(options: &LoadOptions) -> Resolved {
     sources.push(read_file(&out.home.join("conf").join("application.properties"), false, &mut out));
     collect(&sources, options, &mut out);
     cluster(&mut out);
+    if let Some(more) = out.unknown.checked_sub(UNKNOWN_TOLD).filter(|more| *more > 0) {
+        let text = format!("{more} more keys are not known, so without effect");
+        out.notes.push(Note { place: String::new(), key: String::new(), text });
+    }
     if !out.waiting.is_empty() {
         let text = format!("known, but without effect in this version: {}", out.waiting.join(", "));
         out.notes.push(Note { place: String::new(), key: String::new(), text });
@@ -242,11 +250,14 @@ fn default_value(row: &Known) -> Option<Value> {
 /// Checks a value and says what there is to say about it.
 fn judge(entry: &mut Effective, setting: &Setting, out: &mut Resolved) {
     let Some(row) = entry.row else {
-        let text = match report::nearest_key(&setting.key) {
-            Some(near) => format!("not known, so without effect; the nearest known key is {near}"),
-            None => "not known, so without effect".to_owned(),
-        };
-        out.notes.push(Note::new(&setting.origin, &setting.key, text));
+        out.unknown += 1;
+        if out.unknown <= UNKNOWN_TOLD {
+            let text = match report::nearest_key(&setting.key) {
+                Some(near) => format!("not known, so without effect; the nearest known key is {near}"),
+                None => "not known, so without effect".to_owned(),
+            };
+            out.notes.push(Note::new(&setting.origin, &setting.key, text));
+        }
         entry.value = Some(Value::Text(entry.text.clone()));
         return;
     };

@@ -36,6 +36,18 @@ fn nothing_set_is_a_valid_configuration() {
     assert!(properties.notes().is_empty(), "{:?}", properties.notes());
 }
 
+/// Each unknown key is compared with all known ones: that must not take a start's time, whatever the file is.
+#[test]
+fn a_file_of_another_kind_is_told_in_a_few_lines() {
+    let many: String = (0..5_000).map(|n| format!("nacos.core.auth.enable{n}=x\n")).collect();
+    let told = notes(&load_file(&many).unwrap());
+    assert_eq!(told.len(), 101);
+    assert!(told[0].contains("nacos.core.auth.enabled") && told[100].contains("4900 more keys"), "{}", told[100]);
+    // One line without any end: comparing it letter by letter would take minutes.
+    let told = notes(&load_file(&"x".repeat(2_000_000)).unwrap());
+    assert!(told.len() == 1 && told[0].len() < 1_000, "{}", told[0].len());
+}
+
 #[test]
 fn a_cluster_that_is_described_is_told_and_the_start_goes_on() {
     let home = home_with("server.port=8850\nnacos.member.list=192.0.2.8,192.0.2.9\n");
