@@ -69,6 +69,14 @@ impl StoreError {
         }
     }
 
+    /// Of a file that somebody handed in and that cannot be read to its end: whatever SQLite says, the file is to blame.
+    pub(crate) fn at_file(self, path: &std::path::Path) -> Self {
+        match self {
+            Self::Sqlite(error) => Self::Damaged { path: path.display().to_string(), detail: error.to_string() },
+            other => other,
+        }
+    }
+
     /// Errors of SQLite while opening, with the file they are about.
     pub(crate) fn opening(self, path: &std::path::Path) -> Self {
         match &self {

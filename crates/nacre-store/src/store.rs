@@ -198,8 +198,8 @@ impl Store {
     /// [`Store::load`] everything anew. What is queued is written before, and replaced. A damaged or newer file changes
     /// nothing.
     pub fn restore_from(&self, file: &Path) -> Result<(), StoreError> {
-        let source = open_read_only(file).map_err(|error| error.at(file))?;
-        check_snapshot(&source, file).map_err(|error| error.at(file))?;
+        let source = open_read_only(file).map_err(|error| error.at_file(file))?;
+        check_snapshot(&source, file).map_err(|error| error.at_file(file))?;
         self.writer.run(move |writing| {
             {
                 let backup = Backup::new(&source, &mut writing.connection)?;

@@ -218,6 +218,28 @@ fn a_damaged_or_foreign_snapshot_changes_nothing() {
     assert_eq!(rig.store.load().unwrap().config.configs.len(), 1);
 }
 
+/// SQLite has other words than "corrupt" for some bytes of the header: the file is named all the same.
+#[test]
+fn a_snapshot_with_any_wrong_byte_in_its_header_is_refused_by_name_or_taken() {
+    let mut rig = Rig::new();
+    rig.publish(&key("a"), "1");
+    let file = rig.dir.path().join("received.snapshot");
+    rig.store.snapshot_to(&file).unwrap();
+    let whole = std::fs::read(&file).unwrap();
+    let mut refused = 0;
+    for at in 0..100 {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x80;
+        std::fs::write(&file, bytes).unwrap();
+        if let Err(error) = rig.store.restore_from(&file) {
+            assert!(error.to_string().contains("received.snapshot"), "byte {at}: {error}");
+            refused += 1;
+        }
+        assert_eq!(rig.store.load().unwrap().config.configs.len(), 1, "byte {at}");
+    }
+    assert!(refused > 20, "{refused}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
