@@ -73,9 +73,11 @@ def call(name, binary, arguments, log):
     scratch = (memory if os.access(memory, os.W_OK) else WORK) / f"nacre-fuzz-{name}-{os.getpid()}"
     scratch.mkdir(parents=True)
     command = shielded(name, [str(binary / name), f"-rss_limit_mb={MEMORY_MB}", f"-timeout={SLOW}", *arguments])
+    environment = {**os.environ, "TMPDIR": str(scratch)}
+    if name in ALONE:
+        environment["NACRE_FUZZ_ALONE"] = "1"
     with open(log, "wb") as out:
-        code = subprocess.run(["nice", "-n", "15", *command], stdout=out, stderr=out, cwd=WORK,
-                              env={**os.environ, "TMPDIR": str(scratch)}).returncode
+        code = subprocess.run(["nice", "-n", "15", *command], stdout=out, stderr=out, cwd=WORK, env=environment).returncode
     shutil.rmtree(scratch, ignore_errors=True)
     return code, log.read_text(errors="replace")
 

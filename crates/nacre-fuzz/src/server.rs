@@ -1,5 +1,6 @@
 //! A whole server in this process, asked over its own faces. What must hold: an answer, no panic of any task, and the
-//! server goes on. These run where no packet can leave the machine: callers' text may name addresses to be probed.
+//! server goes on. Callers' text may name addresses to be probed: fuzzing runs where no packet can leave the machine, and
+//! elsewhere the server probes and pushes nothing.
 
 use std::{
     net::SocketAddr,
@@ -10,6 +11,7 @@ use std::{
 use bytes::Bytes;
 use http::{Request, header::HeaderName};
 use http_body_util::{BodyExt, Full};
+use nacre_naming::NamingCommand;
 use nacre_server::{
     app::App,
     http as http_face,
@@ -32,6 +34,9 @@ const LONG: Duration = Duration::from_secs(20);
 /// After this many inputs the server starts anew on an empty directory: inputs leave configs and services behind.
 const INPUTS: u32 = 20_000;
 
+/// Set by `fuzz/fuzz.py` in a network namespace that holds nothing but the loopback device.
+const ALONE: &str = "NACRE_FUZZ_ALONE";
+
 struct Served {
     runtime: Runtime,
     app: Arc<App>,
@@ -52,6 +57,13 @@ impl Served {
         let options = LoadOptions { home: Some(home.path().to_owned()), overrides, ..LoadOptions::default() };
         let properties = load(&options).expect("good settings");
         let app = runtime.block_on(run::start(properties)).expect("a server");
+        // Where there are others, what callers name is neither probed nor pushed to.
+        if std::env::var_os(ALONE).is_none() {
+            for entry in ["healthCheckEnabled", "pushEnabled"] {
+                let command = NamingCommand::SetSwitch { entry: entry.into(), value: "false".into() };
+                runtime.block_on(app.write_naming(command)).expect("a switch");
+            }
+        }
         Self { runtime, app, client: None, inputs: 0, _home: home }
     }
 
