@@ -32,7 +32,9 @@ def promise(row, what, target, measured, unit, ok, command, binary, note=""):
 
 
 def version(binary):
-    """What the binary says it is, and the commit it was built from as far as that is known."""
+    """What the binary says it is, and the commit it was built from if it was built here."""
     told = subprocess.run([binary, "--version"], capture_output=True, text=True).stdout.strip()
+    if TARGET.resolve() not in pathlib.Path(binary).resolve().parents:
+        return told
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
     return f"{told} ({commit})" if commit else told

@@ -32,6 +32,9 @@ GONE_WITHIN = 25          # seconds in which the last dead client is out of ever
 SETTINGS = ("nacre.journal.memory=2097152", "nacre.naming.brake.enabled=false", "nacre.log.checkpoint-entries=1000",
             "nacre.grpc.detection.idle=5000", "nacre.grpc.detection.timeout=4000")
 SAMPLE = 2.0              # seconds
+DETECTION = 4.0           # seconds in which a gRPC client must answer
+LAG = 1.0                 # seconds in which this process could not run: nobody's fault but the machine's
+MARGIN = 0.5              # between a beat's sending and its arrival
 MOST_LATE = 0.02          # of all deployments; with more of them the run proves nothing
 ROOM = {"memory": 1 << 20}  # what may come besides the share; 8 of anything else
 SDKS = ("rust", "go-2.3", "python-3.2", "node", "java-3.2")
@@ -73,8 +76,10 @@ class Soak:
         self.life = max(10.0, min(60.0, seconds / 3))    # mean seconds between two deployments of a client
         self.alive = {}            # "ip:port" -> service
         self.died = {}             # "ip:port" -> when its death began
-        self.beaten = {}           # "ip:port" of a beater -> when its last beat was answered
-        self.late = set()          # beaters whose beats came too late: this machine was too busy to be judged
+        self.beaten = {}           # "ip:port" of a beater -> when its last beat was sent
+        self.late = set()          # clients that did not keep time themselves: this machine was too busy to judge them
+        self.lagged = 0            # when this process last could not run for LAG
+        self.sdk_addresses = set()
         self.churning = True
         self.leaving = asyncio.Event()
         self.serial = 0
@@ -144,10 +149,10 @@ class Soak:
                 self.listened[number] = held
                 await self.lived(client.ended)
                 if not client.alive():
-                    self.complain(f"the connection of {ip} was cut: {client.ended.result()}")
+                    self.judge_cut(f"{ip}:{port}", f"the connection of {ip} was cut: {client.ended.result()}")
                 await self.grpc_end(client, service, ip, port)
             except (OSError, AssertionError, asyncio.TimeoutError) as error:
-                self.complain(f"a gRPC client failed: {type(error).__name__} {error}")
+                self.judge_cut(f"{ip}:{port}", f"a gRPC client failed: {type(error).__name__} {error}")
                 self.alive.pop(f"{ip}:{port}", None)
                 self.died[f"{ip}:{port}"] = time.monotonic()
             self.listened.pop(number, None)
@@ -193,8 +198,8 @@ class Soak:
                 beat = {"ip": ip, "port": port, "serviceName": f"DEFAULT_GROUP@@{service}", "cluster": "DEFAULT",
                         "metadata": HTTP_TIMERS}
                 while not life.done():
+                    self.beats(f"{ip}:{port}")
                     status, text = await ask("PUT", "/v1/ns/instance/beat", {"serviceName": service, "ip": ip, "port": port})
-                    self.beat_answered(f"{ip}:{port}")
                     code = json.loads(text).get("code") if status == 200 else status
                     if code == 20404 and f"{ip}:{port}" in self.late:
                         await ask("PUT", "/v1/ns/instance/beat", {"serviceName": service, "beat": json.dumps(beat)})
@@ -218,12 +223,26 @@ class Soak:
             await self.between_lives()
         ask.close()
 
-    def beat_answered(self, address):
+    def beats(self, address):
         now = time.monotonic()
-        if now - self.beaten.get(address, now) > TIMEOUT - 1:
+        if now - self.beaten.get(address, now) > TIMEOUT - MARGIN:
             self.late.add(address)
         self.beaten[address] = now
         self.counts["beats"] += 1
+
+    def judge_cut(self, address, text):
+        """A connection that the server ended: right if this process did not answer for long."""
+        if time.monotonic() - self.lagged < 3 * DETECTION:
+            self.late.add(address)
+        else:
+            self.complain(text)
+
+    async def watch_ourselves(self):
+        while not self.leaving.is_set():
+            begun = time.monotonic()
+            await asyncio.sleep(0.1)
+            if time.monotonic() - begun > LAG:
+                self.lagged = time.monotonic()
 
     async def between_lives(self):
         try:
@@ -261,9 +280,11 @@ class Soak:
             address = identity.rsplit(":", 1)[0] if identity else None
             if address not in self.alive:
                 continue
-            if time.monotonic() - self.beaten.get(address, time.monotonic()) > TIMEOUT - 1:
+            if time.monotonic() - self.beaten.get(address, time.monotonic()) > TIMEOUT - MARGIN:
                 self.late.add(address)
-            if address not in self.late:
+            if address in self.sdk_addresses and "closed by the client" in event["text"]:
+                self.sdk_failures.append(event["text"])
+            elif address not in self.late:
                 self.complain(f"false expiry: {event['text']}")
 
     async def observe(self):
@@ -322,7 +343,7 @@ class Soak:
         before = self.use()
         tasks = [asyncio.ensure_future(self.grpc_client(n) if n % 5 < 3 else self.http_client(n))
                  for n in range(self.clients)]
-        beside = [asyncio.ensure_future(self.publisher()), asyncio.ensure_future(self.observe())]
+        beside = [asyncio.ensure_future(work()) for work in (self.publisher, self.observe, self.watch_ourselves)]
         await asyncio.sleep(self.seconds)
         self.churning = False
         held = await self.compare("with everybody alive")
@@ -394,6 +415,7 @@ class Sdks:
                     driver.call("register", service=service, group=GROUP, instance={
                         "ip": ip, "port": port, "weight": 1, "healthy": True, "enabled": True, "ephemeral": True,
                         "cluster": "DEFAULT", "metadata": dict(HTTP_TIMERS)})
+                    soak.sdk_addresses.add(f"{ip}:{port}")
                     soak.born(service, ip, port)
                     soak.counts["sdkLives"] += 1
                     end = time.monotonic() + soak.random.uniform(30, 90)
@@ -411,6 +433,7 @@ class Sdks:
                 # An SDK gives up after its own 3 s, which a busy machine needs now and then; many are a finding.
                 soak.sdk_failures.append(f"{client.name}: {error}")
                 soak.dies(ip, port, "crashed")
+                time.sleep(2)
 
     def join(self):
         for thread in self.threads:
@@ -456,6 +479,6 @@ def soaked(server, seconds, clients, seed, sdks, directory):
             soak.complain(f"{what} grew from {first:.0f} to {last:.0f} while the number of clients stayed")
     if server.stop() != 0:
         soak.complain("the server did not end well")
-    outcome |= {"late": len(soak.late), "sdkFailures": soak.sdk_failures, "falseExpiries": sum("false expiry" in text for text in soak.complaints), "complaints": soak.complaints,
+    outcome |= {"late": len(soak.late), "sdkFailures": soak.sdk_failures[:50], "falseExpiries": sum("false expiry" in text for text in soak.complaints), "complaints": soak.complaints,
                 "samples": soak.samples}
     return outcome
