@@ -125,9 +125,8 @@ impl Framing {
         } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
             self.odd |= self.chunked || !value.eq_ignore_ascii_case(b"chunked");
             self.chunked = true;
-        } else if name.eq_ignore_ascii_case(b"upgrade") {
-            self.odd = true;
         }
+        // An offer to upgrade (Java's own client makes one with each first request) is never taken here.
     }
 
     /// What comes behind the head.
