@@ -112,6 +112,19 @@ fn with_expiry_off_a_silent_instance_stays_unhealthy_until_its_client_expires() 
 }
 
 #[test]
+fn a_shorter_expiry_of_clients_takes_hold_of_those_that_are_silent_already() {
+    let mut world = World::with(Options { expire_instance: false, ..Options::default() });
+    let service = key("s");
+    let _ = world.http(&service, instance("10.0.0.1", 80));
+    let _ = world.pass(90_000);
+    assert_eq!(world.hosts(&service), ["10.0.0.1:80/false"]);
+    world.naming.set_client_expired(60_000);
+    let effects = world.pass(30_000);
+    assert_eq!(removed(&effects), 1);
+    assert!(world.hosts(&service).is_empty());
+}
+
+#[test]
 fn with_checks_off_nothing_turns_unhealthy_and_on_again_everything_is_judged() {
     let mut world = World::new();
     let service = key("s");
