@@ -37,9 +37,18 @@ fn write_all(dir: &Path, files: &Files) {
     }
 }
 
+fn place(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("nacre-fuzz-{name}-{}", std::process::id()))
+}
+
+/// Removes a directory of this process.
+pub fn remove(name: &str) {
+    let _ = fs::remove_dir_all(place(name));
+}
+
 /// A directory of this process that is used again and again.
 fn scratch(name: &str) -> PathBuf {
-    let dir = std::env::temp_dir().join(format!("nacre-fuzz-{name}-{}", std::process::id()));
+    let dir = place(name);
     fs::create_dir_all(&dir).expect("a directory");
     dir
 }

@@ -34,39 +34,61 @@ pub mod udp;
 pub struct Target {
     /// Name of the binary and of the folder of its corpus.
     pub name: &'static str,
+    /// The function, as the binary calls it.
+    pub path: &'static str,
     pub run: fn(&[u8]),
 }
 
-/// All of them, by name.
-pub const TARGETS: &[Target] = &[
-    Target { name: "beat", run: naming::beat },
-    Target { name: "cluster_conf", run: properties::cluster_conf },
-    Target { name: "config_history", run: models::config::history },
-    Target { name: "fuzzy_watch", run: naming::fuzzy_watch },
-    Target { name: "grpc_body", run: grpc::body },
-    Target { name: "grpc_call", run: server::grpc_call },
-    Target { name: "grpc_payload", run: grpc::payload },
-    Target { name: "health_checker", run: naming::health_checker },
-    Target { name: "http_form", run: http::form },
-    Target { name: "http_multipart", run: http::multipart },
-    Target { name: "http_request", run: server::http_request },
-    Target { name: "import_metadata", run: http::import_metadata },
-    Target { name: "import_zip", run: http::import_zip },
-    Target { name: "listening_configs", run: config::listening_configs },
-    Target { name: "log_files", run: files::log_files },
-    Target { name: "metadata", run: naming::metadata },
-    Target { name: "name_patterns", run: naming::name_patterns },
-    Target { name: "naming_history", run: models::naming::history },
-    Target { name: "probe_http", run: probes::http },
-    Target { name: "probe_mysql", run: probes::mysql },
-    Target { name: "properties", run: properties::file },
-    Target { name: "search_patterns", run: config::search_patterns },
-    Target { name: "selector", run: naming::selector },
-    Target { name: "settings", run: properties::settings },
-    Target { name: "snapshot_file", run: files::snapshot_file },
-    Target { name: "socket", run: server::socket },
-    Target { name: "udp_ack", run: udp::ack },
-];
+macro_rules! targets {
+    ($($name:ident: $($part:ident)::+;)*) => {
+        /// All of them, by name.
+        pub const TARGETS: &[Target] = &[$(Target {
+            name: stringify!($name),
+            path: concat!("nacre_fuzz" $(, "::", stringify!($part))+),
+            run: $($part)::+,
+        }),*];
+    };
+}
+
+targets! {
+    beat: naming::beat;
+    cluster_conf: properties::cluster_conf;
+    config_history: models::config::history;
+    fuzzy_watch: naming::fuzzy_watch;
+    grpc_body: grpc::body;
+    grpc_call: server::grpc_call;
+    grpc_payload: grpc::payload;
+    health_checker: naming::health_checker;
+    http_form: http::form;
+    http_multipart: http::multipart;
+    http_request: server::http_request;
+    import_metadata: http::import_metadata;
+    import_zip: http::import_zip;
+    listening_configs: config::listening_configs;
+    log_files: files::log_files;
+    metadata: naming::metadata;
+    name_patterns: naming::name_patterns;
+    naming_history: models::naming::history;
+    probe_http: probes::http;
+    probe_mysql: probes::mysql;
+    properties: properties::file;
+    search_patterns: config::search_patterns;
+    selector: naming::selector;
+    settings: properties::settings;
+    snapshot_file: files::snapshot_file;
+    socket: server::socket;
+    udp_ack: udp::ack;
+}
+
+/// Stops and removes what a target leaves behind; it is not fed any more in this process.
+pub fn tidy(target: &str) {
+    match target {
+        "log_files" => files::remove("log"),
+        "snapshot_file" => files::remove("snapshot"),
+        "http_request" | "grpc_call" | "socket" => server::stop(),
+        _ => {}
+    }
+}
 
 /// Text of any bytes: what is no UTF-8 becomes replacement characters, as adapters do it.
 fn text(data: &[u8]) -> std::borrow::Cow<'_, str> {

@@ -74,7 +74,7 @@ fn replay(target: &Target) {
             feed(target, &neighbour(unescape(line), &mut state));
         }
     }
-    nacre_fuzz::server::stop();
+    nacre_fuzz::tidy(target.name);
 }
 
 fn feed(target: &Target, data: &[u8]) {
@@ -125,9 +125,11 @@ macro_rules! replayed {
             let names: Vec<&str> = TARGETS.iter().map(|target| target.name).collect();
             assert_eq!(names, replayed);
             let manifest = fs::read_to_string(folder().join("Cargo.toml")).unwrap();
-            for name in names {
-                assert!(manifest.contains(&format!("name = \"{name}\"")), "fuzz/Cargo.toml has no {name}");
-                assert!(folder().join(format!("fuzz_targets/{name}.rs")).exists(), "{name}");
+            for Target { name, path, .. } in TARGETS {
+                assert!(manifest.contains(&format!("name = \"{name}\"\n")), "fuzz/Cargo.toml has no {name}");
+                let binary = fs::read_to_string(folder().join(format!("fuzz_targets/{name}.rs"))).unwrap();
+                let call = format!("libfuzzer_sys::fuzz_target!(|data: &[u8]| {path}(data));");
+                assert_eq!(binary.trim_end(), format!("#![no_main]\n\n{call}"), "{name}");
             }
         }
     };
