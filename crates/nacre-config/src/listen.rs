@@ -222,18 +222,15 @@ impl<P> Listeners<P> {
             let mut shard = self.connection_shard(connection).lock();
             if let Some(state) = shard.get_mut(&**connection) {
                 for context in contexts {
-                    if !state.keys.contains(&context.key) {
-                        if state.keys.len() >= self.max_keys {
-                            listened.refused += 1;
-                            continue;
-                        }
-                        state.keys.insert(context.key.clone());
+                    let known = state.keys.contains(&context.key);
+                    if !known && state.keys.len() >= self.max_keys {
+                        listened.refused += 1;
+                        continue;
                     }
-                    let standing =
-                        Standing { tenant: context.tenant.clone(), md5: context.md5.clone(), asker: asker.clone() };
-                    self.watch(&context.key, |watchers| {
-                        watchers.connections.insert(connection.clone(), standing);
-                    });
+                    let key = self.stand(connection, asker, context);
+                    if !known {
+                        state.keys.insert(key);
+                    }
                 }
             }
         }
@@ -244,6 +241,20 @@ impl<P> Listeners<P> {
             }
         }
         listened
+    }
+
+    /// Enters a connection among the watchers of a key, sharing the texts that another one wrote already: thousands of
+    /// connections listen to the same keys, and texts of their own would be most of what a listened key costs.
+    fn stand(&self, connection: &Arc<str>, asker: &Arc<AskerBuf>, context: &Listen) -> ConfigKey {
+        let mut shard = self.key_shard(&context.key).lock();
+        let key = shard.get_key_value(&context.key).map_or_else(|| context.key.clone(), |(key, _)| key.clone());
+        let watchers = shard.entry(key.clone()).or_default();
+        let other = watchers.connections.values().next();
+        let md5 = other.map(|other| &other.md5).filter(|md5| **md5 == context.md5).unwrap_or(&context.md5).clone();
+        let tenant = other.map(|other| &other.tenant).filter(|tenant| **tenant == context.tenant);
+        let tenant = tenant.unwrap_or(&context.tenant).clone();
+        watchers.connections.insert(connection.clone(), Standing { tenant, md5, asker: asker.clone() });
+        key
     }
 
     /// Takes keys off what a connection listens to.

@@ -2,7 +2,10 @@
 //!
 //! Header blocks of answers are not decoded: a gRPC answer that has a message went well, and the message says the rest.
 
-use std::io::{Error, ErrorKind, Result};
+use std::{
+    collections::VecDeque,
+    io::{Error, ErrorKind, Result},
+};
 
 use bytes::BytesMut;
 use tokio::{
@@ -69,7 +72,11 @@ pub struct Frames {
     stream: TcpStream,
     input: BytesMut,
     pub out: Vec<u8>,
-    /// Bytes of `input` that the frame heard last still takes; [`Frames::data`] lies within.
+    /// What was heard while there was no room to send, and has not been told yet.
+    early: VecDeque<(Heard, Vec<u8>)>,
+    /// Data of such a frame that was told last.
+    told: Option<Vec<u8>>,
+    /// Bytes of `input` that are the data of the frame heard last; [`Frames::data`] gives them.
     data: std::ops::Range<usize>,
     used: usize,
     /// How much we may send on the connection, and on each new stream.
@@ -89,6 +96,8 @@ impl Frames {
             stream,
             input: BytesMut::new(),
             out: Vec::new(),
+            early: VecDeque::new(),
+            told: None,
             data: 0..0,
             used: 0,
             send_window: WINDOW,
@@ -163,9 +172,13 @@ impl Frames {
         }
         while self.send_window < size as i64 {
             self.flush().await?;
-            match self.next().await? {
+            match self.read().await? {
                 Heard::Nothing => {}
-                heard => return Err(Error::other(format!("{heard:?} while waiting for room to send"))),
+                // It belongs to whoever reads next.
+                heard => {
+                    let data = self.frame_data().to_vec();
+                    self.early.push_back((heard, data));
+                }
             }
         }
         self.send_window -= size as i64;
@@ -186,6 +199,10 @@ impl Frames {
 
     /// The data of the frame heard last.
     pub fn data(&self) -> &[u8] {
+        self.told.as_deref().unwrap_or_else(|| self.frame_data())
+    }
+
+    fn frame_data(&self) -> &[u8] {
         &self.input[self.data.clone()]
     }
 
@@ -198,8 +215,18 @@ impl Frames {
         self.out = Vec::new();
     }
 
-    /// Reads one frame. What HTTP/2 wants answered is in the buffer then, and sent with the next flush.
+    /// The next frame.
     pub async fn next(&mut self) -> Result<Heard> {
+        self.told = None;
+        if let Some((heard, data)) = self.early.pop_front() {
+            self.told = Some(data);
+            return Ok(heard);
+        }
+        self.read().await
+    }
+
+    /// Reads one frame. What HTTP/2 wants answered is in the buffer then, and sent with the next flush.
+    async fn read(&mut self) -> Result<Heard> {
         self.fill(HEAD).await?;
         let head = &self.input[self.used..self.used + HEAD];
         let size = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
@@ -217,7 +244,7 @@ impl Frames {
         match kind {
             DATA => {
                 if flags & PADDED != 0 {
-                    let padding = usize::from(*self.data().first().ok_or_else(short)?);
+                    let padding = usize::from(*self.frame_data().first().ok_or_else(short)?);
                     if padding + 1 > size {
                         return Err(short());
                     }
@@ -231,21 +258,21 @@ impl Frames {
                 Ok(Heard::Data { stream, end: flags & END_STREAM != 0 })
             }
             HEADERS if flags & END_STREAM != 0 => Ok(Heard::End { stream }),
-            RST_STREAM => Ok(Heard::Reset { stream, code: number(self.data())? }),
-            GOAWAY => Ok(Heard::GoAway { code: number(self.data().get(4..).unwrap_or_default())? }),
+            RST_STREAM => Ok(Heard::Reset { stream, code: number(self.frame_data())? }),
+            GOAWAY => Ok(Heard::GoAway { code: number(self.frame_data().get(4..).unwrap_or_default())? }),
             SETTINGS if flags & ACK == 0 => {
                 self.settings();
                 self.frame(SETTINGS, ACK, 0, &[]);
                 Ok(Heard::Nothing)
             }
             PING if flags & ACK == 0 => {
-                let echo = self.data().to_vec();
+                let echo = self.frame_data().to_vec();
                 self.frame(PING, ACK, 0, &echo);
                 Ok(Heard::Nothing)
             }
             WINDOW_UPDATE => {
                 if stream == 0 {
-                    self.send_window += i64::from(number(self.data())?);
+                    self.send_window += i64::from(number(self.frame_data())?);
                 }
                 Ok(Heard::Nothing)
             }
