@@ -114,6 +114,8 @@ class Client(asyncio.Protocol):
         client.unread = unread
         try:
             check = await client.call("ServerCheckRequest", {})
+            if "connectionId" not in check:
+                raise Gone(f"not served yet: {check}")  # a server that starts says so
             client.id = check["connectionId"]
             client._open()
             client.say("ConnectionSetupRequest", {"clientVersion": version, "abilityTable": {"a": True}, "tenant": "",
