@@ -256,8 +256,8 @@ Machine: {cores} cores of {cpu}, {memory}, Linux {kernel}. nacre {nacre}, {rustc
 
 How it is measured: server, tool and what they are compared with share one machine and its cores, in turns of a few seconds in
 one run, each with 64 connections unless told otherwise. A *ratio* is the median over the turns. The bare server is hyper or
-tonic in a process of its own that answers the very bytes that nacre answered, without anything of Nacos; it does not even
-have timeouts. Every registration and publish in these runs is a real change (other metadata, another content). The tool takes
+tonic in a process of its own that answers the very bytes that nacre answered, without anything of Nacos, even without
+timeouts. Every registration and publish in these runs is a real change (other metadata, another content). The tool takes
 a good part of the machine itself, nearly all of it the kernel's network: its CPU time is in the last table, so that ratios of
 servers alone can be worked out from CPU time. A durable publish of nacre is answered after an fsync; r-nacos does none.
 
