@@ -60,6 +60,27 @@ class Server:
             time.sleep(0.002)
         raise RuntimeError(f"{self.name} did not answer within {seconds} s")
 
+    def settle(self, seconds=30):
+        """Waits until what is published can be read: a server that answers may still be choosing its leader."""
+        end = time.monotonic() + seconds
+        key = "dataId=bench-settle&group=bench-settle"
+        while time.monotonic() < end:
+            try:
+                for method, path, body in (("POST", "", key + "&content=x"), ("GET", "?" + key, None), ("DELETE", "?" + key, None)):
+                    connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+                    headers = {"Content-Type": "application/x-www-form-urlencoded"} if body else {}
+                    connection.request(method, "/nacos/v1/cs/configs" + path, body, headers)
+                    if connection.getresponse().status != 200:
+                        break
+                    if method == "POST":
+                        time.sleep(1)
+                else:
+                    return
+            except (OSError, http.client.HTTPException):
+                pass
+            time.sleep(0.5)
+        raise RuntimeError(f"{self.name} acknowledges a publish and does not show it")
+
     def memory(self):
         """Resident bytes, and the part of them that no file backs."""
         text = open(f"/proc/{self.pid}/status", encoding="ascii").read()
