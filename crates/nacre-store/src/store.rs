@@ -8,7 +8,7 @@ use std::{
 };
 
 use nacre_config::ConfigState;
-use rusqlite::{Connection, OpenFlags, backup::Backup};
+use rusqlite::{Connection, OpenFlags, backup::Backup, config::DbConfig};
 
 use crate::{
     Applied, KvRow, Poison, StoreError, WriteBatch, load,
@@ -187,6 +187,7 @@ impl Store {
         // SQLite takes VACUUM INTO for a write, though the source is only read.
         let source = Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         source.busy_timeout(BUSY_TIMEOUT)?;
+        keep_wal_on_close(&source, true)?;
         source.execute("VACUUM INTO ?1", [file.to_string_lossy()])?;
         File::open(file).and_then(|copy| copy.sync_all()).map_err(|error| StoreError::io(file, error))?;
         sync_directory_of(file)?;
@@ -246,6 +247,7 @@ fn open_writing(path: &Path) -> Result<Writing, StoreError> {
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     // The writer moves the WAL itself, with checksums.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    keep_wal_on_close(&connection, true)?;
     prepare(&mut connection, path)?;
     if fresh {
         sync_directory_of(path)?;
@@ -253,6 +255,13 @@ fn open_writing(path: &Path) -> Result<Writing, StoreError> {
     let applied = load::applied(&connection)?;
     sums.begin()?;
     Ok(Writing { connection, applied, path: path.to_owned(), sums })
+}
+
+/// Whether the last connection to close leaves the WAL where it is, instead of moving it into the database behind the
+/// checksums' back.
+pub(crate) fn keep_wal_on_close(connection: &Connection, keep: bool) -> Result<(), StoreError> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep)?;
+    Ok(())
 }
 
 /// Brings the content of an opened database to what this version reads.

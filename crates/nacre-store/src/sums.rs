@@ -10,6 +10,7 @@
 //! that was changed while the server was down looks damaged; the refusal says what to do then.
 
 use std::{
+    cell::OnceCell,
     collections::BTreeSet,
     ffi::OsString,
     fs::{self, File},
@@ -34,6 +35,9 @@ const NAMED: usize = 3;
 /// The sums, and what is known of the WAL.
 pub(crate) struct Sums {
     database: PathBuf,
+    /// The database, opened once and closed behind SQLite's own connection: closing *any* handle of a file takes all POSIX
+    /// locks of the process on it away, and another program would believe that nobody is there and delete the WAL.
+    file: OnceCell<File>,
     wal: PathBuf,
     path: PathBuf,
     held: Held,
@@ -61,6 +65,17 @@ struct Generation {
     settled: bool,
 }
 
+/// The one handle of the database; see [`Sums`].
+fn opened<'f>(file: &'f OnceCell<File>, database: &Path) -> Result<&'f File, StoreError> {
+    match file.get() {
+        Some(file) => Ok(file),
+        None => {
+            let new = File::open(database).map_err(|error| StoreError::io(database, error))?;
+            Ok(file.get_or_init(|| new))
+        }
+    }
+}
+
 fn beside(database: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(database);
     name.push(suffix);
@@ -71,8 +86,14 @@ impl Sums {
     /// Checks the database before SQLite touches it.
     pub fn verify(database: &Path) -> Result<Self, StoreError> {
         let (path, wal) = (beside(database, "-sums"), beside(database, "-wal"));
-        let mut sums =
-            Self { database: database.to_owned(), wal, path, held: Held::default(), generation: Default::default() };
+        let mut sums = Self {
+            database: database.to_owned(),
+            file: OnceCell::new(),
+            wal,
+            path,
+            held: Held::default(),
+            generation: Default::default(),
+        };
         let Some(held) = sums.read()? else { return Ok(sums) };
         if !database.exists() {
             // The log decides whether anything is missing.
@@ -107,10 +128,10 @@ impl Sums {
         if size == 0 {
             return Ok(());
         }
-        let file = File::open(&self.database).map_err(|error| self.io(error))?;
+        let file = opened(&self.file, &self.database)?;
         let mut wrong = Vec::new();
         let mut at = 0u32;
-        let there = each_page(&file, size, |sum| {
+        let there = each_page(file, size, |sum| {
             let expected = held.pages.get(at as usize);
             at += 1;
             if !held.open.contains(&at) && expected != Some(&sum) {
@@ -218,7 +239,7 @@ impl Sums {
 
     fn sum_open(&mut self) -> Result<(), StoreError> {
         let size = self.held.page_size as usize;
-        let file = File::open(&self.database).map_err(|error| self.io(error))?;
+        let file = opened(&self.file, &self.database)?;
         let there = file.metadata().map_err(|error| self.io(error))?.len() / size as u64;
         let there = u32::try_from(there).unwrap_or(u32::MAX);
         // SQLite leaves out new pages that were free again before the commit: no frame, but a place in the file.
@@ -242,10 +263,10 @@ impl Sums {
     }
 
     fn sum_all(&mut self) -> Result<(), StoreError> {
-        let file = File::open(&self.database).map_err(|error| self.io(error))?;
-        let Some(size) = page_size(&file).map_err(|error| self.io(error))? else { return Ok(()) };
+        let file = opened(&self.file, &self.database)?;
+        let Some(size) = page_size(file).map_err(|error| self.io(error))? else { return Ok(()) };
         let mut pages = Vec::new();
-        each_page(&file, size as usize, |sum| pages.push(sum)).map_err(|error| self.io(error))?;
+        each_page(file, size as usize, |sum| pages.push(sum)).map_err(|error| self.io(error))?;
         self.held.open.retain(|number| *number as usize > pages.len());
         (self.held.page_size, self.held.pages) = (size, pages);
         Ok(())

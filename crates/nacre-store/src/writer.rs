@@ -19,7 +19,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use crate::{
     Applied, Poison, StoreError, WriteBatch, load, rows,
-    store::{OnEvent, StoreEvent},
+    store::{self, OnEvent, StoreEvent},
     sums::Sums,
 };
 
@@ -256,8 +256,9 @@ fn run(shared: &Shared, mut writing: Writing) {
         }
         shared.progress.notify_all();
     }
-    // The last connection's orderly end leaves one file without a WAL.
-    if let Err(error) = checkpoint(&mut writing) {
+    // The last connection's orderly end leaves one file without a WAL; any other end leaves the WAL to the next start.
+    let moved = checkpoint(&mut writing).and_then(|()| store::keep_wal_on_close(&writing.connection, false));
+    if let Err(error) = moved {
         tracing::warn!(%error, "the database was closed without a checkpoint; the next start replays its WAL");
     }
     let Writing { connection, mut sums, .. } = writing;

@@ -1,5 +1,6 @@
 use std::{
     fs,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -10,7 +11,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
-use crate::{Applied, Store, StoreOptions, WriteBatch};
+use crate::{Applied, KvOp, KvRow, Store, StoreOptions, WriteBatch};
 
 /// A store that is fed with configs.
 struct Fed {
@@ -243,6 +244,38 @@ fn a_long_wal_is_moved_without_anybody_asking() {
     assert!(report.file_bytes > 16 << 20, "{report:?}");
     let dir = fed.close();
     assert_eq!(contents(&dir).unwrap().len(), 6);
+}
+
+#[test]
+fn a_writer_that_gave_up_leaves_the_wal_and_sums_that_fit() {
+    let mut fed = Fed::new();
+    fed.publish("a", "1");
+    fed.store.on_writer(|writing| Ok(writing.connection.execute_batch("DROP TABLE nacre_kv")?)).unwrap();
+    let row = KvRow { kind: "k".into(), key: "k".into(), value: vec![7] };
+    fed.store.write(WriteBatch { kv: vec![KvOp::Put(row)], ..WriteBatch::default() }).unwrap();
+    let Fed { dir, store, .. } = fed;
+    assert!(matches!(store.close(), Err(StoreError::Poisoned(_))));
+    drop(store);
+    assert!(beside(&database(&dir), "-wal").exists(), "SQLite moved the WAL behind our back");
+    Sums::verify(&database(&dir)).unwrap();
+}
+
+/// The locks that this process holds on a file, as the kernel tells.
+fn locks_on(file: &Path) -> usize {
+    let inode = format!(":{} ", fs::metadata(file).unwrap().ino());
+    let locks = fs::read_to_string("/proc/locks").unwrap();
+    locks.lines().filter(|line| line.contains("POSIX") && line.contains(&inode)).count()
+}
+
+#[test]
+fn looking_at_the_pages_takes_no_lock_of_sqlite_away() {
+    let mut fed = Fed::new();
+    let file = database(&fed.dir);
+    assert_eq!(locks_on(&file), 1, "another program would take the database for abandoned after the first sums");
+    fed.publish("a", "1");
+    fed.store.checkpoint().unwrap();
+    assert_eq!(locks_on(&file), 1, "another program would take the database for abandoned after a checkpoint");
+    fed.close();
 }
 
 #[test]
