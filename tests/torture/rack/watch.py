@@ -218,6 +218,8 @@ class Provider(Link):
             except (OSError, asyncio.TimeoutError):
                 if time.monotonic() > end:
                     raise
+                # A connection that is gone refuses without waiting, and whoever makes the next one needs a turn.
+                await asyncio.sleep(0.005)
 
     async def publish(self, name, version):
         content = f"{version} {'x' * (version % 50)}"
