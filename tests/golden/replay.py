@@ -47,9 +47,10 @@ class HttpScenario:
         self.decisions = scope.plan(rows, scenario, self.label, recording["answers"])
         self.needs = golden.usable(scenario, self.label, HAVE)
         self.in_scope = any(decision.scope != "no" for decision in self.decisions.values())
-        # switches are the whole server's: nobody else may run meanwhile
+        # switches are the whole server's, and discovery without a namespace lists every service of it, those of the same
+        # scenario for another version included: nobody else may run meanwhile
         self.alone = any(step.get("method") == "PUT" and step.get("path", "").endswith("/switches")
-                         for step in scenario["steps"])
+                         or step.get("path", "").rstrip("/") == "/nacos/prometheus" for step in scenario["steps"])
 
     def steps(self, bases=None):
         bases = bases or {"server": "http://localhost:1", "console": "http://localhost:2"}
