@@ -279,7 +279,7 @@ async fn read_params(ctx: &mut Ctx) -> Result<(), Refusal> {
     if let Some(query) = ctx.uri.query() {
         ctx.params.add_urlencoded(query.as_bytes());
     }
-    if let Some(query) = ctx.headers.remove(LONG_QUERY) {
+    if let Some(query) = ctx.headers.remove(&*LONG_QUERY) {
         ctx.params.add_urlencoded(query.as_bytes());
     }
     // A GET has no form, whatever its body says.

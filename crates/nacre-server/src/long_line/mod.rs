@@ -9,17 +9,24 @@
 mod framing;
 
 use std::{
+    hash::{BuildHasher, RandomState},
     io,
     pin::Pin,
+    sync::LazyLock,
     task::{Context, Poll, ready},
 };
 
+use http::HeaderName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use self::framing::Framing;
 
-/// The header that carries the query.
-pub const LONG_QUERY: &str = "nacre-long-query";
+/// The header that carries the query inside the process. Its name is drawn at the start, so that nobody can send it:
+/// parameters would otherwise come in where no proxy in front looks for them.
+pub static LONG_QUERY: LazyLock<HeaderName> = LazyLock::new(|| {
+    let drawn = format!("nacre-long-query-{:016x}", RandomState::new().hash_one(0));
+    HeaderName::try_from(drawn).expect("hexadecimal digits are letters of a header's name")
+});
 
 /// Lines up to this long are handed on as they are; the library takes addresses of 65,534 bytes.
 const SHORT: usize = 60_000;
@@ -139,10 +146,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for LongLine<S> {
 fn shortened(line: Vec<u8>) -> Vec<u8> {
     let Some(query_at) = line.iter().position(|b| *b == b'?') else { return line };
     let Some(space) = line.iter().rposition(|b| *b == b' ').filter(|space| *space > query_at) else { return line };
-    let mut out = Vec::with_capacity(line.len() + LONG_QUERY.len() + 8);
+    let mut out = Vec::with_capacity(line.len() + LONG_QUERY.as_str().len() + 8);
     out.extend_from_slice(&line[..query_at]);
     out.extend_from_slice(&line[space..]);
-    out.extend_from_slice(LONG_QUERY.as_bytes());
+    out.extend_from_slice(LONG_QUERY.as_str().as_bytes());
     out.extend_from_slice(b": ");
     out.extend_from_slice(&line[query_at + 1..space]);
     out.extend_from_slice(b"\r\n");
@@ -208,7 +215,7 @@ mod tests {
     fn long(body: &str) -> (String, String) {
         let query = format!("dataId=d&content={}", "x".repeat(200_000));
         let sent = format!("POST /nacos/v1/cs/configs?{query} HTTP/1.1\r\nHost: h\r\n{body}");
-        let expected = format!("POST /nacos/v1/cs/configs HTTP/1.1\r\n{LONG_QUERY}: {query}\r\nHost: h\r\n{body}");
+        let expected = format!("POST /nacos/v1/cs/configs HTTP/1.1\r\n{}: {query}\r\nHost: h\r\n{body}", *LONG_QUERY);
         (sent, expected)
     }
 

@@ -211,3 +211,15 @@ async fn every_request_of_a_connection_may_have_a_long_line() {
     }
     server.stop().await;
 }
+
+/// What carries the query of a long line inside the server is no door for parameters.
+#[tokio::test]
+async fn a_header_named_like_the_servers_own_brings_no_parameters() {
+    let server = Server::start(&[]).await;
+    let headers = "nacre-long-query: dataId=d&group=G&content=c\r\n";
+    let answer = send(&server.address(), "POST", "/v1/cs/configs", headers, b"").await;
+    // As the reference answers a publish without any.
+    assert_eq!((answer.status, answer.text().contains("dataId")), (500, true), "{answer:?}");
+    assert_eq!(server.http("GET", "/v1/cs/configs", &[("dataId", "d"), ("group", "G")]).await.status, 404);
+    server.stop().await;
+}
