@@ -93,7 +93,8 @@ pub fn decode_membership(bytes: &[u8]) -> Result<Members, String> {
 
 /// Receives events; see [`crate::EventSink`].
 pub fn emit(sink: &Arc<dyn Fn(nacre_model::Event) + Send + Sync>, cause: nacre_model::Cause) {
-    sink(nacre_model::Event { at: wall_clock(), subject: nacre_model::Subject::default(), cause });
+    let now = nacre_model::Now { mono: 0, wall: wall_clock() };
+    sink(nacre_model::Event::new(now, nacre_model::Subject::default(), cause));
 }
 
 /// Milliseconds since the Unix epoch.

@@ -230,6 +230,20 @@ fn server(cause: &Cause) -> Sentence {
         C::UnknownProtocol { first_bytes } => {
             Sentence::new("unknown protocol", format!("the connection began with {first_bytes}"))
         }
+        C::JournalTailCut { file, bytes } => Sentence::new(
+            "journal's tail cut",
+            format!("{bytes} bytes at the end of {file} were written half when the process ended"),
+        ),
+        C::JournalDamaged { file, bytes } => Sentence::new(
+            "journal damaged",
+            format!("{bytes} bytes inside {file} are not what was written; what is intact is still read"),
+        ),
+        C::JournalDiskFailed { reason } => {
+            Sentence::new("the journal is not kept on disk", format!("{reason}; in memory it goes on"))
+        }
+        C::JournalDiskRecovered { lost } => {
+            Sentence::new("the journal is kept on disk again", format!("{lost} events between are not on disk"))
+        }
         // Everything above: listed so that a new variant does not compile without its sentence.
         C::ClientConnected { .. }
         | C::HandshakeRefused { .. }

@@ -1,6 +1,6 @@
 //! What a record weighs in memory, roughly and never less than its own strings.
 
-use nacre_model::{Cause, Event, Subject, event::Removal};
+use nacre_model::{Cause, Event, Instance, Subject, event::Removal};
 
 use crate::Record;
 
@@ -8,7 +8,7 @@ use crate::Record;
 const OVERHEAD: usize = 64;
 
 pub fn of(event: &Event) -> u32 {
-    let bytes = size_of::<Record>() + OVERHEAD + subject(&event.subject) + cause(&event.cause);
+    let bytes = size_of::<Record>() + OVERHEAD + subject(&event.subject) + cause(&event.cause) + shown(event);
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
@@ -19,6 +19,15 @@ fn subject(subject: &Subject) -> usize {
     let instance = subject.instance.as_ref().map_or(0, |text| text.len());
     let client = subject.client.as_ref().map_or(0, |text| text.len());
     service + config + instance + client
+}
+
+/// The instance is the registry's own while it is there; afterwards the journal alone keeps it. Metadata is shared by the
+/// instances of a service and is counted for each.
+fn shown(event: &Event) -> usize {
+    event.shown.as_ref().map_or(0, |instance| {
+        let metadata: usize = instance.metadata.iter().map(|(key, value)| key.len() + value.len() + 64).sum();
+        size_of::<Instance>() + instance.ip.len() + instance.cluster.len() + metadata
+    })
 }
 
 fn cause(cause: &Cause) -> usize {
@@ -55,6 +64,8 @@ fn cause(cause: &Cause) -> usize {
         Cause::SettingChanged { key, value, by } => key.len() + value.len() + by.len(),
         Cause::SettingRefused { key, reason } => key.len() + reason.len(),
         Cause::UnknownProtocol { first_bytes } => first_bytes.len(),
+        Cause::JournalTailCut { file, .. } | Cause::JournalDamaged { file, .. } => file.len(),
+        Cause::JournalDiskFailed { reason } => reason.len(),
         // No strings inside, or (a disconnect's detail inside a removal) short ones.
         _ => 0,
     }

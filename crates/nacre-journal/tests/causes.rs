@@ -72,6 +72,10 @@ fn samples() -> Vec<Cause> {
         Cause::SettingRefused { key: "nacre.logging".into(), reason: text() },
         Cause::ConfigsReloaded { changed: 2 },
         Cause::UnknownProtocol { first_bytes: "16 03 01".into() },
+        Cause::JournalTailCut { file: "1.seg".into(), bytes: 18 },
+        Cause::JournalDamaged { file: "2.seg".into(), bytes: 19 },
+        Cause::JournalDiskFailed { reason: text() },
+        Cause::JournalDiskRecovered { lost: 20 },
     ]
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ConfigKey, ServiceKey};
+use crate::{ConfigKey, Instance, ServiceKey};
 
 /// Whom an event is about. Fields that do not apply are `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,11 +55,29 @@ pub struct Event {
     pub at: i64,
     pub subject: Subject,
     pub cause: Cause,
+    /// What consumers see at the subject's address from now on, where the event changed that. An `instanceRemoved` without
+    /// it took the address away. Lists of the past are made from these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown: Option<Arc<Instance>>,
+    /// `lastRefTime` of the service's content after this event: the true order of changes of one service, which the order
+    /// of recording need not be. 0 where no content changed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub revision: i64,
+}
+
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
 impl Event {
     pub fn new(now: crate::Now, subject: Subject, cause: Cause) -> Self {
-        Self { at: now.wall, subject, cause }
+        Self { at: now.wall, subject, cause, shown: None, revision: 0 }
+    }
+
+    /// The same, with what consumers see at the address afterwards.
+    pub fn showing(mut self, shown: Option<Arc<Instance>>) -> Self {
+        self.shown = shown;
+        self
     }
 }
 
@@ -341,6 +359,25 @@ pub enum Cause {
     UnknownProtocol {
         first_bytes: String,
     },
+    // the journal's own files
+    /// The last bytes of a file of the journal were written half when the process ended, and were cut at start.
+    JournalTailCut {
+        file: String,
+        bytes: u64,
+    },
+    /// Bytes inside a file of the journal are not what was written; what is intact behind them is still read.
+    JournalDamaged {
+        file: String,
+        bytes: u64,
+    },
+    /// Events are not kept on disk; the journal in memory goes on.
+    JournalDiskFailed {
+        reason: String,
+    },
+    /// Events are kept on disk again; so many between are not.
+    JournalDiskRecovered {
+        lost: u64,
+    },
 }
 
 macro_rules! kinds {
@@ -426,4 +463,8 @@ kinds! {
     SettingRefused = "settingRefused";
     ConfigsReloaded = "configsReloaded";
     UnknownProtocol = "unknownProtocol";
+    JournalTailCut = "journalTailCut";
+    JournalDamaged = "journalDamaged";
+    JournalDiskFailed = "journalDiskFailed";
+    JournalDiskRecovered = "journalDiskRecovered";
 }

@@ -10,7 +10,7 @@ use crate::{
     naming::subject,
     publish::{Asked, nothing},
     rows,
-    slot::SlotState,
+    slot::{SlotState, reference},
 };
 
 /// An [`Applied`] in the making.
@@ -151,7 +151,8 @@ impl Naming {
             } else {
                 Cause::InstanceUnhealthy { cause: reason.to_owned(), silent_ms: 0 }
             };
-            outcome.effects.events.push(Event::new(now, subject(service, &instance, &id), cause));
+            let shown = state.shown(&reference(&instance));
+            outcome.effects.events.push(Event::new(now, subject(service, &instance, &id), cause).showing(shown));
             outcome.rows.push(rows::instance(service, ip, port, Some(&instance)));
             self.touch(slot, state, now, &mut outcome.effects);
             self.watch_protection(slot, state, now);

@@ -16,6 +16,7 @@ use crate::{
     client_id::Address,
     naming::subject,
     publish::Asked,
+    slot::reference,
 };
 
 impl Naming {
@@ -111,7 +112,8 @@ impl Naming {
             if was_silent {
                 effects.events.push(Event::new(now, about.clone(), Cause::BeatResumed { gap_ms: gap }));
             }
-            effects.events.push(Event::new(now, about, Cause::InstanceHealthy { cause: "client_beat".into() }));
+            let cause = Cause::InstanceHealthy { cause: "client_beat".into() };
+            effects.events.push(Event::new(now, about, cause).showing(state.shown(&reference(&instance))));
             self.touch(slot, state, now, effects);
             self.apply_rules(state, publication, now);
             self.release_brake(slot, state, now, effects);

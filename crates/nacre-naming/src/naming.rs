@@ -202,6 +202,11 @@ impl Naming {
     pub(crate) fn touch(&self, slot: &Slot, state: &mut SlotState, now: Now, effects: &mut Effects) {
         self.refresh(slot, state, now);
         effects.change(&slot.key);
+        // The events of this change are the last ones.
+        let own = effects.events.iter_mut().rev();
+        for event in own.take_while(|e| e.revision == 0 && e.subject.service.as_ref() == Some(&slot.key)) {
+            event.revision = state.ref_time;
+        }
     }
 
     /// The service's content changed in a way that is not pushed.

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use nacre_model::{Cause, ErrorCode, Event, Instance, Metadata, NacosError, Now, ServiceKey, Subject};
+use nacre_model::{Cause, ErrorCode, Event, Metadata, NacosError, Now, ServiceKey, Subject};
 
 use crate::{
     Consistency, Effects, InstanceMetadata, InstanceRef, Naming, NamingReply,
     apply::Outcome,
     rows,
-    slot::{Record, Slot, SlotState, reference},
+    slot::{Record, Slot, SlotState, is_at, reference},
     wheel::Timer,
 };
 
@@ -134,12 +134,12 @@ impl Naming {
         let cause =
             Cause::OperatorMetadata { enabled: data.enabled.unwrap_or(true), weight: data.weight.unwrap_or(1.0) };
         let about = Subject::service(&slot.key).with_instance(&identity(instance));
-        outcome.effects.events.push(Event::new(now, about, cause));
         state.records.insert(instance.clone(), Record { data: Arc::new(data), expires: None });
+        outcome.effects.events.push(Event::new(now, about, cause).showing(state.shown(instance)));
         let publishers: Vec<_> = state
             .publishers
             .iter()
-            .filter(|held| held.0.entry.lock().instances.iter().any(|one| is_of(one, instance)))
+            .filter(|held| held.0.entry.lock().instances.iter().any(|one| is_at(one, instance)))
             .map(|held| Arc::clone(&held.0))
             .collect();
         if publishers.is_empty() {
@@ -184,7 +184,7 @@ impl Naming {
             let publishers: Vec<_> = state
                 .publishers
                 .iter()
-                .filter(|held| held.0.entry.lock().instances.iter().any(|one| is_of(one, &instance)))
+                .filter(|held| held.0.entry.lock().instances.iter().any(|one| is_at(one, &instance)))
                 .map(|held| Arc::clone(&held.0))
                 .collect();
             state.records.insert(instance.clone(), Record { data: Arc::new(data), expires: None });
@@ -215,10 +215,6 @@ impl Naming {
             );
         }
     }
-}
-
-fn is_of(instance: &Instance, reference: &InstanceRef) -> bool {
-    instance.port == reference.port && instance.ip == reference.ip && instance.cluster == reference.cluster
 }
 
 pub(crate) fn identity(instance: &InstanceRef) -> String {

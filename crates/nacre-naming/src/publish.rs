@@ -1,6 +1,9 @@
 //! Registering and deregistering.
 
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::{
+    collections::HashSet,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
 use nacre_model::{
     Cause, ErrorCode, Event, Instance, Metadata, NacosError, Now, ServiceKey, Subject,
@@ -343,6 +346,7 @@ impl Naming {
             };
             self.journal_removal(slot, state, client, old, &removal, now, effects);
         }
+        let mut told = HashSet::new();
         for new in after {
             let about = subject(&slot.key, new, client);
             let replaced = before.iter().any(|old| same_address(old, new));
@@ -351,7 +355,10 @@ impl Naming {
                 effects.events.push(Event::new(now, subject(&slot.key, new, &other.client.id), by));
             }
             let cause = Cause::InstanceRegistered { how: asked.how.to_owned(), replaced };
-            effects.events.push(Event::new(now, about.clone(), cause));
+            // A batch may name one address twice: then the first is what is shown.
+            let first = after.len() == 1 || told.insert((&new.ip, new.port, &new.cluster));
+            let shown = first.then(|| state.overlaid(Arc::clone(new)));
+            effects.events.push(Event::new(now, about.clone(), cause).showing(shown));
             let known = before.iter().any(|old| old.metadata == new.metadata);
             if ephemeral
                 && !known
@@ -380,8 +387,11 @@ impl Naming {
         effects: &mut Effects,
     ) {
         let cause = Cause::InstanceRemoved { removal: removal.clone() };
-        effects.events.push(Event::new(now, subject(&slot.key, instance, client), cause));
-        if !state.records.is_empty() && state.other_publisher(instance, client).is_none() {
+        // Another client may publish the address as well: then that one is seen from now on.
+        let shown = state.shown(&reference(instance));
+        let alone = shown.is_none();
+        effects.events.push(Event::new(now, subject(&slot.key, instance, client), cause).showing(shown));
+        if alone && !state.records.is_empty() {
             self.age_record(slot, state, &reference(instance), self.options.expired_metadata_ms, now);
         }
     }

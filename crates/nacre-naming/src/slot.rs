@@ -129,7 +129,7 @@ impl SlotState {
         found.into_iter().map(|(_, _, instance)| self.overlaid(instance)).collect()
     }
 
-    fn overlaid(&self, instance: Arc<Instance>) -> Arc<Instance> {
+    pub fn overlaid(&self, instance: Arc<Instance>) -> Arc<Instance> {
         if self.records.is_empty() {
             return instance;
         }
@@ -184,6 +184,29 @@ impl SlotState {
         self.connection_addresses.get(&address_hash(instance))?;
         let connections = self.publishers.iter().filter(|publication| publication.0.client.id.is_connection());
         connections.into_iter().find(|publication| same(publication)).map(|publication| Arc::clone(&publication.0))
+    }
+
+    /// What consumers see at an address: of all who publish it the latest, the operator's layer on top.
+    pub fn shown(&self, at: &InstanceRef) -> Option<Arc<Instance>> {
+        let mut latest: Option<(u64, Arc<Instance>)> = None;
+        let mut look = |publication: &Publication| {
+            let entry = publication.entry.lock();
+            if latest.as_ref().is_none_or(|(version, _)| *version < entry.version)
+                && let Some(found) = entry.instances.iter().find(|instance| is_at(instance, at))
+            {
+                latest = Some((entry.version, Arc::clone(found)));
+            }
+        };
+        for ephemeral in [true, false] {
+            let id = ClientId::IpPort { ip: Arc::clone(&at.ip), port: at.port, ephemeral };
+            if let Some(held) = self.publishers.get(&id) {
+                look(&held.0);
+            }
+        }
+        if self.connection_addresses.contains_key(&hash_of(&at.ip, at.port, &at.cluster)) {
+            self.publishers.iter().filter(|held| held.0.client.id.is_connection()).for_each(|held| look(&held.0));
+        }
+        latest.map(|(_, instance)| self.overlaid(instance))
     }
 
     /// Keeps count of the addresses that connections publish.
@@ -267,8 +290,17 @@ pub(crate) fn reference(instance: &Instance) -> InstanceRef {
     InstanceRef { ip: Arc::clone(&instance.ip), port: instance.port, cluster: Arc::clone(&instance.cluster) }
 }
 
+/// Whether the instance has this address.
+pub(crate) fn is_at(instance: &Instance, at: &InstanceRef) -> bool {
+    instance.port == at.port && instance.ip == at.ip && instance.cluster == at.cluster
+}
+
 fn address_hash(instance: &Instance) -> u64 {
+    hash_of(&instance.ip, instance.port, &instance.cluster)
+}
+
+fn hash_of(ip: &str, port: i32, cluster: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (&*instance.ip, instance.port, &*instance.cluster).hash(&mut hasher);
+    (ip, port, cluster).hash(&mut hasher);
     hasher.finish()
 }

@@ -11,7 +11,7 @@ use crate::{
     Effects, Naming, NamingCommand,
     client::{ALIVE, BEATEN, Client, HEALTHY, Publication, SILENT},
     naming::subject,
-    slot::{BeatRules, Slot, SlotState},
+    slot::{BeatRules, Slot, SlotState, reference},
     wheel::{Timer, UNARMED},
 };
 
@@ -156,10 +156,11 @@ impl Naming {
         let mut unhealthy = instance.clone();
         unhealthy.healthy = false;
         let cause = Cause::InstanceUnhealthy { cause: "client_beat".into(), silent_ms };
-        effects.events.push(Event::new(now, subject(&slot.key, &unhealthy, &publication.client.id), cause));
+        let (about, at) = (subject(&slot.key, &unhealthy, &publication.client.id), reference(&unhealthy));
         if let Some(held) = publication.entry.lock().instances.first_mut() {
             *held = Arc::new(unhealthy);
         }
+        effects.events.push(Event::new(now, about, cause).showing(state.shown(&at)));
         self.touch(slot, state, now, effects);
         if let Some(held) = state.publishers.get(&publication.client.id).map(|held| Arc::clone(&held.0.slot)) {
             self.watch_protection(&held, state, now);
