@@ -54,16 +54,14 @@ pub enum Polled {
     OverLimit,
 }
 
-/// A connection that must get a `ConfigChangeNotifyRequest`.
+/// A connection that must get a `ConfigChangeNotifyRequest`: every listener of the key does, whether or not the change
+/// concerns the version it is served (as recorded).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
     pub connection: Arc<str>,
     pub key: ConfigKey,
     /// In this connection's own spelling; 3.x leaves the member out when it is blank.
     pub tenant: Option<Arc<str>>,
-    /// Does the change concern what this client is served? The reference pushes to every listener of the key (as
-    /// recorded), so adapters send it either way; `false` is worth a journal note only.
-    pub differs: bool,
 }
 
 /// Who must hear of changes.
@@ -337,7 +335,6 @@ impl<P> Listeners<P> {
                     connection: connection.clone(),
                     key: change.key.clone(),
                     tenant: standing.tenant.clone(),
-                    differs: !configs.is_current(&change.key, &standing.asker.as_asker(), &standing.md5),
                 });
             }
             polls.extend(watchers.polls.iter().map(|id| (*id, ())));
@@ -362,6 +359,11 @@ impl<P> Listeners<P> {
             return None;
         }
         self.take_poll(id).map(|poll| (poll.handle, changed))
+    }
+
+    /// Does anybody listen to it now?
+    pub fn is_listened(&self, key: &ConfigKey) -> bool {
+        self.key_shard(key).lock().contains_key(key)
     }
 
     /// Everyone who listens to a config.

@@ -49,12 +49,9 @@ fn connect(listeners: &Registry, id: &str, ip: &str) -> (Arc<str>, Arc<AskerBuf>
     (id, Arc::new(AskerBuf::ip(ip)))
 }
 
-fn notified<'a>(affected: &'a Affected<&'static str>) -> Vec<(&'a str, Option<&'a str>, bool)> {
-    let mut all: Vec<_> = affected
-        .connections
-        .iter()
-        .map(|notice| (&*notice.connection, notice.tenant.as_deref(), notice.differs))
-        .collect();
+fn notified<'a>(affected: &'a Affected<&'static str>) -> Vec<(&'a str, Option<&'a str>)> {
+    let mut all: Vec<_> =
+        affected.connections.iter().map(|notice| (&*notice.connection, notice.tenant.as_deref())).collect();
     all.sort_unstable();
     all
 }
@@ -87,14 +84,11 @@ fn each_listener_is_told_in_its_own_spelling() {
         assert!(listeners.listen(&connection, &asker, &[context("d", tenant, "")], &configs).changed.is_empty());
     }
     let affected = listeners.affected(&text(&configs, "d", "v1"), &configs);
-    assert_eq!(
-        notified(&affected),
-        [("absent", None, true), ("blank", Some(""), true), ("named", Some("public"), true)]
-    );
+    assert_eq!(notified(&affected), [("absent", None), ("blank", Some("")), ("named", Some("public"))]);
 }
 
 #[test]
-fn a_grpc_listener_hears_of_every_change_of_its_key_and_knows_if_it_concerns_it() {
+fn a_grpc_listener_hears_of_every_change_of_its_key() {
     let configs = Configs::default();
     let listeners = Registry::default();
     text(&configs, "d", "formal");
@@ -104,7 +98,11 @@ fn a_grpc_listener_hears_of_every_change_of_its_key_and_knows_if_it_concerns_it(
         listeners.listen(&connection, &asker, &[context("d", None, &md5(content))], &configs);
     }
     let affected = listeners.affected(&text(&configs, "d", "formal2"), &configs);
-    assert_eq!(notified(&affected), [("10.0.0.1", None, false), ("10.0.0.2", None, true)]);
+    assert_eq!(
+        notified(&affected),
+        [("10.0.0.1", None), ("10.0.0.2", None)],
+        "also of one that is not what it is served"
+    );
     assert!(listeners.affected(&text(&configs, "d", "formal2"), &configs).connections.is_empty(), "nothing changed");
 }
 

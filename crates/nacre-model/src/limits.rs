@@ -44,6 +44,7 @@ limits! {
     PUSH_RETRIES_CONFIG = 50, "tries", "nacos.config.push.maxRetryTime", "As Nacos; then the journal names the subscriber and the connection is closed.";
     PUSH_RETRIES_NAMING = 50, "tries", "", "A subscriber that acknowledges nothing for five minutes hears of the next change again; the journal names it.";
     PUSH_BACKLOG = 500_000, "targets a connection", "", "Different services, configs and fuzzy keys one connection is owed; more than it may subscribe and listen to.";
+    NOTICES_OWED = 65_536, "configs", "", "Changed configs whose listeners have not been told yet; whoever changes one more tells the listeners of the oldest first.";
     JOURNAL_BYTES = 64 * 1024 * 1024, "bytes", "nacre.journal.memory", "The flight recorder in memory.";
     WRITE_QUEUE = 16_384, "writes", "nacre.limit.write-queue", "Durable writes that wait for the log; more are refused with 503.";
     WRITE_BATCH = 1_024, "writes", "", "Durable writes that share one fsync.";

@@ -3,11 +3,16 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use nacre_config::{Affected, ConfigEffects, Configs, FuzzyNotice, FuzzyWatch, ListenKey, Listeners};
+use nacre_config::{
+    Affected, ConfigChange, ConfigEffects, Configs, Existence, FuzzyNotice, FuzzyWatch, ListenKey, Listeners, Notice,
+};
 use nacre_journal::Journal;
-use nacre_model::{Event, ServiceKey};
+use nacre_model::{ConfigKey, Event, ServiceKey};
 use nacre_naming::{ClientId, Effects, FuzzyChange, NamingCommand};
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
+
+use crate::notices::Notices;
 
 /// Wakes a held long poll with the keys that changed.
 pub type PollHandle = oneshot::Sender<Vec<ListenKey>>;
@@ -21,8 +26,8 @@ pub trait Face: Send + Sync {
     fn push_one(&self, client: &ClientId, service: &ServiceKey);
     /// Watchers of fuzzy patterns must hear that a service appeared or vanished.
     fn naming_fuzzy(&self, _change: &FuzzyChange) {}
-    /// A connection must hear that a config changed.
-    fn config_changed(&self, _notice: &nacre_config::Notice) {}
+    /// These connections must hear that a config changed.
+    fn config_changed(&self, _key: &ConfigKey, _notices: &[Notice]) {}
     fn config_fuzzy(&self, _notice: &FuzzyNotice) {}
 }
 
@@ -30,12 +35,18 @@ pub trait Face: Send + Sync {
 /// the next round of the cleaner that made them.
 const PROPOSALS: usize = 4_096;
 
+/// Listeners told at a stretch; then others have their turn, the first of those who were just told among them.
+const TOLD_AT_ONCE: usize = 32;
+
 /// Consumes effects.
 pub struct Effector {
     journal: Arc<Journal>,
     configs: Arc<Configs>,
     listeners: Arc<Listeners<PollHandle>>,
     config_fuzzy: Arc<FuzzyWatch>,
+    notices: Notices,
+    /// Held while watchers of patterns are told: that a key came must not arrive after that it went.
+    fuzzy_turn: Mutex<()>,
     faces: ArcSwap<Vec<Arc<dyn Face>>>,
     proposals: mpsc::Sender<NamingCommand>,
 }
@@ -49,8 +60,17 @@ impl Effector {
         config_fuzzy: Arc<FuzzyWatch>,
     ) -> (Self, mpsc::Receiver<NamingCommand>) {
         let (proposals, queue) = mpsc::channel(PROPOSALS);
-        let faces = ArcSwap::default();
-        (Self { journal, configs, listeners, config_fuzzy, faces, proposals }, queue)
+        let effector = Self {
+            journal,
+            configs,
+            listeners,
+            config_fuzzy,
+            notices: Notices::default(),
+            fuzzy_turn: Mutex::default(),
+            faces: ArcSwap::default(),
+            proposals,
+        };
+        (effector, queue)
     }
 
     /// Called once, before anything is served.
@@ -82,26 +102,85 @@ impl Effector {
         }
     }
 
+    /// Journals at once; listeners are told by [`Effector::serve_notices`]. The changes are visible in [`Configs`] already:
+    /// whoever registers as a listener and compares afterwards either sees them or is found when they are told.
     pub fn config(&self, effects: ConfigEffects) {
         for event in effects.events {
             self.journal.record(event);
         }
-        if effects.changed.is_empty() {
+        if self.faces.load().is_empty() {
+            // Nothing is served yet, so nobody listens: the database is being read, or the log replayed.
             return;
         }
-        let Affected { connections, polls } = self.listeners.affected(&effects.changed, &self.configs);
-        for (poll, keys) in polls {
-            // The poller may have gone meanwhile; then there is nobody to tell.
-            let _ = poll.send(keys);
-        }
-        let faces = self.faces.load();
-        for notice in &connections {
-            faces.iter().for_each(|face| face.config_changed(notice));
-        }
-        for change in &effects.changed {
-            for notice in self.config_fuzzy.changed(change, &self.configs) {
-                faces.iter().for_each(|face| face.config_fuzzy(&notice));
+        for change in effects.changed.into_iter().filter(|change| self.concerns_anybody(change)) {
+            if let Some(oldest) = self.notices.owe(change) {
+                let mut telling = self.telling(&oldest);
+                while self.tell_some(&mut telling) {}
             }
         }
     }
+
+    /// Most configs have no listener at the moment; then nobody needs to be woken. Whoever comes later sees the change.
+    fn concerns_anybody(&self, change: &ConfigChange) -> bool {
+        let came_or_went = change.existence != Existence::Unchanged;
+        self.listeners.is_listened(&change.key) || (came_or_went && !self.config_fuzzy.is_empty())
+    }
+
+    /// Tells listeners of configs; the body of the worker `config notices`. `beat` is called once a key.
+    pub async fn serve_notices(&self, beat: impl Fn()) {
+        loop {
+            let Some(taken) = self.notices.take() else {
+                self.notices.wait().await;
+                continue;
+            };
+            if let Some(change) = taken.change() {
+                let mut telling = self.telling(change);
+                while self.tell_some(&mut telling) {
+                    tokio::task::yield_now().await;
+                }
+            }
+            taken.told();
+            beat();
+        }
+    }
+
+    fn telling<'c>(&self, change: &'c ConfigChange) -> Telling<'c> {
+        let Affected { connections, polls } = self.listeners.affected(std::slice::from_ref(change), &self.configs);
+        Telling { change, polls: polls.into_iter(), connections, told: 0 }
+    }
+
+    /// Tells the next few; `false` once everybody has been told.
+    fn tell_some(&self, telling: &mut Telling<'_>) -> bool {
+        let polls = telling.polls.len();
+        for (poll, keys) in telling.polls.by_ref().take(TOLD_AT_ONCE) {
+            // The poller may have gone meanwhile; then there is nobody to tell.
+            let _ = poll.send(keys);
+        }
+        if polls > 0 {
+            return true;
+        }
+        let faces = self.faces.load();
+        let rest = &telling.connections[telling.told..];
+        if let Some(some) = rest.chunks(TOLD_AT_ONCE).next() {
+            faces.iter().for_each(|face| face.config_changed(&telling.change.key, some));
+            telling.told += some.len();
+            return true;
+        }
+        let _turn = self.fuzzy_turn.lock();
+        for notice in self.config_fuzzy.changed(telling.change, &self.configs) {
+            faces.iter().for_each(|face| face.config_fuzzy(&notice));
+        }
+        false
+    }
 }
+
+/// Those who must hear of one change, and how far we are.
+struct Telling<'c> {
+    change: &'c ConfigChange,
+    polls: std::vec::IntoIter<(PollHandle, Vec<ListenKey>)>,
+    connections: Vec<Notice>,
+    told: usize,
+}
+
+#[cfg(test)]
+mod tests;

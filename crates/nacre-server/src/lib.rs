@@ -1,7 +1,8 @@
 //! The server: composition root and adapters.
 //!
 //! What lives here: [`app`] (what everything hangs on), [`run`] (start and stop in order), `clock`, `listen` (the doors),
-//! the faces (`http`, `grpc`, `udp`), `health` (active checks), `state` (what the commands of the log mean), `effects` (who must hear of a change),
+//! the faces (`http`, `grpc`, `udp`), `health` (active checks), `state` (what the commands of the log mean), `effects` and `notices` (who must hear of a
+//! change),
 //! `workers`, `metrics`, `properties`. What does not: rules of the domain; those are in the cores.
 //!
 //! Read first: [`run::run`], [`app::App`], `effects::Face`.
@@ -18,6 +19,7 @@ pub mod logging;
 pub mod long_line;
 pub mod machine;
 pub mod metrics;
+pub mod notices;
 pub mod properties;
 pub mod retention;
 pub mod room;

@@ -256,6 +256,11 @@ fn spawn_workers(app: &Arc<App>, proposals: tokio::sync::mpsc::Receiver<nacre_na
         }
     });
     let it = app.clone();
+    app.workers.spawn("config notices", move |pulse| {
+        let effects = it.effects.clone();
+        async move { effects.serve_notices(|| pulse.beat()).await }
+    });
+    let it = app.clone();
     app.workers.spawn("grpc pushes", move |pulse| {
         let hub = it.grpc.clone();
         async move { hub.serve_timers(|| pulse.beat()).await }

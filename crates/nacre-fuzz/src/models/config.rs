@@ -104,16 +104,12 @@ fn apply(
         assert_eq!(change.existence, expected);
     }
     let affected = world.listeners.affected(changed, &world.configs);
-    let mut told: Vec<(String, bool)> =
-        affected.connections.iter().map(|notice| (notice.connection.to_string(), notice.differs)).collect();
+    let mut told: Vec<String> = affected.connections.iter().map(|notice| notice.connection.to_string()).collect();
     told.sort();
     let mut expected = Vec::new();
     if !changed.is_empty() {
-        for ((connection, watched), held) in &model.standing {
-            if *watched == at {
-                expected.push((format!("c{connection}"), *held != model.served_md5(at, *connection)));
-            }
-        }
+        let listeners = model.standing.keys().filter(|(_, watched)| *watched == at);
+        expected.extend(listeners.map(|(connection, _)| format!("c{connection}")));
     }
     assert_eq!(told, expected, "connections that hear of {}", key(at));
     let woken: BTreeSet<usize> = affected.polls.iter().map(|(handle, _)| *handle).collect();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use nacre_config::{FuzzyNotice, Notice};
-use nacre_model::{Cause, Event, ServiceKey, Subject, event::Disconnect};
+use nacre_model::{Cause, ConfigKey, Event, ServiceKey, Subject, event::Disconnect};
 use nacre_naming::{ClientId, FuzzyChange, FuzzySync, Query, ServiceView};
 use nacre_wire::{
     grpc::{
@@ -107,16 +107,26 @@ impl Face for Hub {
         }
     }
 
-    fn config_changed(&self, notice: &Notice) {
-        let Some(connection) = self.connections.get(&notice.connection) else { return };
-        let fields = ConfigChangeNotifyRequest {
-            data_id: &notice.key.data_id,
-            group: &notice.key.group,
-            tenant: notice.tenant.as_deref().filter(|tenant| !tenant.trim().is_empty()),
-        };
-        let load = Load { type_name: "ConfigChangeNotifyRequest", module: "config", members: members(&fields) };
-        let outcome = connection.outbox.push(Target::Config(notice.key.clone()), load, self.now());
-        self.act(&connection, outcome);
+    fn config_changed(&self, key: &ConfigKey, notices: &[Notice]) {
+        let now = self.now();
+        // Nearly all clients spell a namespace alike: its text is made once.
+        let mut last: Option<(Option<&str>, Load)> = None;
+        for notice in notices {
+            let Some(connection) = self.connections.get(&notice.connection) else { continue };
+            let tenant = notice.tenant.as_deref().filter(|tenant| !tenant.trim().is_empty());
+            let load = match &last {
+                Some((spelled, load)) if *spelled == tenant => load.clone(),
+                _ => {
+                    let fields = ConfigChangeNotifyRequest { data_id: &key.data_id, group: &key.group, tenant };
+                    let load =
+                        Load { type_name: "ConfigChangeNotifyRequest", module: "config", members: members(&fields) };
+                    last = Some((tenant, load.clone()));
+                    load
+                }
+            };
+            let outcome = connection.outbox.push(Target::Config(key.clone()), load, now);
+            self.act(&connection, outcome);
+        }
     }
 
     fn config_fuzzy(&self, notice: &FuzzyNotice) {
