@@ -244,6 +244,12 @@ fn server(cause: &Cause) -> Sentence {
         C::JournalDiskRecovered { lost } => {
             Sentence::new("the journal is kept on disk again", format!("{lost} events between are not on disk"))
         }
+        C::FindingAppeared { code, id, severity, cause } => {
+            Sentence::new(format!("{severity} finding {code} ({id})"), cause)
+        }
+        C::FindingCleared { code, id, lasted_ms } => {
+            Sentence::new(format!("finding {code} ({id}) cleared"), format!("after {}", duration(*lasted_ms)))
+        }
         // Everything above: listed so that a new variant does not compile without its sentence.
         C::ClientConnected { .. }
         | C::HandshakeRefused { .. }

@@ -63,6 +63,8 @@ fn cause(cause: &Cause) -> usize {
         Cause::SwitchChanged { entry, value } => entry.len() + value.len(),
         Cause::SettingChanged { key, value, by } => key.len() + value.len() + by.len(),
         Cause::SettingRefused { key, reason } => key.len() + reason.len(),
+        Cause::FindingAppeared { code, id, severity, cause } => code.len() + id.len() + severity.len() + cause.len(),
+        Cause::FindingCleared { code, id, .. } => code.len() + id.len(),
         Cause::UnknownProtocol { first_bytes } => first_bytes.len(),
         Cause::JournalTailCut { file, .. } | Cause::JournalDamaged { file, .. } => file.len(),
         Cause::JournalDiskFailed { reason } => reason.len(),

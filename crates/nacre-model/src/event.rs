@@ -378,6 +378,18 @@ pub enum Cause {
     JournalDiskRecovered {
         lost: u64,
     },
+    // doctor
+    FindingAppeared {
+        code: String,
+        id: String,
+        severity: String,
+        cause: String,
+    },
+    FindingCleared {
+        code: String,
+        id: String,
+        lasted_ms: u64,
+    },
 }
 
 macro_rules! kinds {
@@ -467,4 +479,6 @@ kinds! {
     JournalDamaged = "journalDamaged";
     JournalDiskFailed = "journalDiskFailed";
     JournalDiskRecovered = "journalDiskRecovered";
+    FindingAppeared = "findingAppeared";
+    FindingCleared = "findingCleared";
 }

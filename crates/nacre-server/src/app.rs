@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::Clock,
+    doctor::Doctor,
     effects::{Effector, PollHandle},
     grpc::Hub,
     health::Health,
@@ -63,6 +64,7 @@ pub struct App {
     pub clock: Clock,
     pub router: Router,
     pub journal: Arc<Journal>,
+    pub doctor: Doctor,
     pub naming: Arc<Naming>,
     pub configs: Arc<Configs>,
     pub listeners: Arc<Listeners<PollHandle>>,

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     app::{App, Settings},
     clock::{Clock, TICK},
+    doctor::{self, Doctor},
     effects::Effector,
     grpc::{self, Hub},
     health::{self, Health},
@@ -129,6 +130,7 @@ pub async fn start_with(props: Properties, logging: Logging) -> Result<Arc<App>,
         settings,
         clock,
         journal,
+        doctor: Doctor::default(),
         naming,
         configs,
         listeners,
@@ -148,6 +150,7 @@ pub async fn start_with(props: Properties, logging: Logging) -> Result<Arc<App>,
     spawn_workers(&app, proposals);
     app.udp.start(&app.workers);
     health::start(&app);
+    doctor::start(&app);
     for (listener, door) in doors {
         tokio::spawn(listen::accept(app.clone(), listener, door));
     }

@@ -23,7 +23,7 @@ use super::{
     table::{self, Answering, Kind, Row},
     transport::Transport,
 };
-use crate::app::App;
+use crate::{app::App, doctor::sighting};
 
 /// Answers of this code wait for [`SLOW_DOWN`], so that clients that try again at once do not make it worse.
 const OVER_THRESHOLD: i32 = 503;
@@ -122,7 +122,9 @@ pub(super) async fn answer(transport: &Transport, payload: Payload) -> Payload {
     let row = table::find(payload.type_name());
     let Answered { payload, code } = pass(transport, row, payload).await;
     let (name, module) = row.map_or(("unknown", "unknown"), |row| (row.name, row.module));
-    let (nanos, mono) = (began.elapsed().as_nanos() as u64, transport.app.clock.now().mono);
+    let now = transport.app.clock.now();
+    let (nanos, mono) = (began.elapsed().as_nanos() as u64, now.mono);
+    sighting::grpc(&transport.source, name, now);
     transport.app.metrics.grpc(name, module, code, nanos, mono);
     count_config(transport, row, nanos, mono);
     payload

@@ -19,6 +19,7 @@ use http::{HeaderValue, Request, Response, header};
 use http_body_util::{Either, Full};
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use nacre_doctor::sightings::Source;
 use nacre_model::{Cause, event::Disconnect, limits};
 use nacre_wire::grpc::{
     Ack, Payload,
@@ -41,7 +42,7 @@ use super::{
     io::{End, HowEnded, Watched},
     outbox::Slot,
 };
-use crate::{app::App, http as http_face};
+use crate::{app::App, doctor, http as http_face};
 
 /// HTTP/2 flow control: a client may send this much of one message, and of all, before it must wait for us. Payloads of
 /// a megabyte then take one round trip.
@@ -61,6 +62,8 @@ type Body = Either<tonic::body::Body, Full<Bytes>>;
 pub(super) struct Transport {
     pub app: Arc<App>,
     pub peer: Peer,
+    /// What its address is seen doing.
+    pub source: Arc<Source>,
     pub closer: Arc<Closer>,
     connection: OnceLock<Arc<Connection>>,
     /// Streams opened so far.
@@ -113,6 +116,7 @@ pub async fn serve_connection(app: Arc<App>, stream: TcpStream, remote: SocketAd
     let transport = Arc::new(Transport {
         app: Arc::clone(&app),
         peer: Peer { id, remote, local },
+        source: app.doctor.sightings.of(remote.ip(), app.clock.now()),
         closer: Arc::default(),
         connection: OnceLock::new(),
         calls: AtomicU64::new(0),
@@ -132,6 +136,7 @@ pub async fn serve_connection(app: Arc<App>, stream: TcpStream, remote: SocketAd
     let cause = until_end(&transport, &end, io, service).await;
     *transport.over.lock() = true;
     if let Some(registered) = transport.connection() {
+        transport.source.closed();
         app.grpc.unregister(&app, registered, cause).await;
     }
 }
@@ -311,6 +316,8 @@ fn set_up(transport: &Arc<Transport>, slot: &Arc<Slot>, payload: &Payload) {
         Ok(connection) => {
             // First, so that the stream finds it when it is woken.
             let connection = transport.connection.get_or_init(|| connection);
+            let (claimed, agent, now) = (&connection.client_ip, &connection.version, connection.created);
+            doctor::sighting::connected(&transport.app, &transport.source, claimed, agent, now);
             hub.attach(connection, slot, wants_ack);
         }
         Err(cause) => transport.closer.close(cause),

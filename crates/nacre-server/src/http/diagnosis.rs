@@ -1,8 +1,12 @@
 //! nacre's own API of explanations: what happened to an instance, client or config and why, and how the server's own
 //! tasks are.
 
+use std::sync::Arc;
+
 use nacre_config::names;
+use nacre_doctor::{Finding, Found, Lang, Page, Severity};
 use nacre_journal::Filter;
+use nacre_model::{ErrorCode, NacosError};
 use serde_json::{Value, json};
 
 use super::{
@@ -18,6 +22,9 @@ use crate::{app::App, now};
 const AREA: (Generation, &str, Style) = (Generation::V3Admin, "diagnosis", Style::Api);
 
 pub const ROWS: &[Row] = &[
+    Row::new(GET, "/v3/admin/diagnosis", AREA, Auth::Admin, now!(overview)).checked(Check::Off),
+    Row::new(GET, "/v3/admin/diagnosis/findings", AREA, Auth::Admin, now!(findings)).checked(Check::Off),
+    Row::new(GET, "/v3/admin/diagnosis/explain", AREA, Auth::Admin, now!(explain)).checked(Check::Off),
     Row::new(GET, "/v3/admin/diagnosis/events", AREA, Auth::Admin, now!(events)).checked(Check::Off),
     Row::new(GET, "/v3/admin/diagnosis/workers", AREA, Auth::Admin, now!(workers)).checked(Check::Off),
 ];
@@ -25,6 +32,96 @@ pub const ROWS: &[Row] = &[
 /// Events of one answer when nothing else is asked for, and at most.
 const USUAL: i64 = 100;
 const MOST: i64 = 1_000;
+
+/// How the server is, in figures, and the findings.
+fn overview(app: &App, ctx: &Ctx) -> Answer {
+    let shown = app.doctor.shown();
+    let counts = app.journal.counts();
+    Ok(Reply::result(json!({
+        "at": shown.at,
+        "version": env!("CARGO_PKG_VERSION"),
+        "uptimeMs": u64::try_from(app.clock.uptime().as_millis()).unwrap_or(u64::MAX),
+        "unwritable": app.unwritable(),
+        "rules": nacre_doctor::rules::all().count(),
+        "addresses": app.doctor.sightings.len(),
+        "journal": { "records": counts.records, "bytes": counts.bytes, "oldestAt": counts.oldest_at },
+        "counts": by_severity(&shown.open),
+        "findings": wanted(&shown.open, ctx),
+    })))
+}
+
+/// What holds now, the worst first; with `cleared=true` also what held, newest first. Conditions: `code`, `severity`
+/// (this and worse), `namespaceId`, `service` (bare or grouped), `instance`, `address`, `client`, `config`; `lang=zh`.
+fn findings(app: &App, ctx: &Ctx) -> Answer {
+    let shown = app.doctor.shown();
+    let mut answer = json!({
+        "at": shown.at,
+        "counts": by_severity(&shown.open),
+        "findings": wanted(&shown.open, ctx),
+    });
+    if v3_bool(&ctx.params, "cleared", false)? {
+        answer["cleared"] = wanted(&shown.cleared, ctx).into();
+    }
+    Ok(Reply::result(answer))
+}
+
+fn by_severity(open: &[Arc<Found>]) -> Value {
+    let of = |severity: Severity| open.iter().filter(|found| found.en.severity == severity).count();
+    json!({
+        "critical": of(Severity::Critical), "warning": of(Severity::Warning), "info": of(Severity::Info),
+    })
+}
+
+fn wanted(all: &[Arc<Found>], ctx: &Ctx) -> Vec<Value> {
+    let params = &ctx.params;
+    let lang = Lang::of(params.non_blank("lang").or_else(|| ctx.header("accept-language")).unwrap_or(""));
+    let floor = params.non_blank("severity").and_then(|word| Severity::of(word.trim())).unwrap_or(Severity::Info);
+    let named: Vec<&str> = ["service", "serviceName", "instance", "address", "client", "config", "dataId"]
+        .into_iter()
+        .filter_map(|name| params.non_blank(name))
+        .map(|name| name.trim().rsplit("@@").next().unwrap_or(name))
+        .collect();
+    let namespace = params.non_blank("namespaceId").map(nacre_model::key::namespace);
+    let code = params.non_blank("code").map(str::trim);
+    let matches = |finding: &Finding| {
+        let mut subjects = std::iter::once(&finding.subject).chain(&finding.subjects);
+        finding.severity >= floor
+            && code.is_none_or(|code| finding.code.eq_ignore_ascii_case(code))
+            && namespace.is_none_or(|wanted| finding.subject.namespace_id.as_deref().is_none_or(|ns| ns == wanted))
+            && (named.is_empty() || subjects.any(|about| named.iter().all(|name| about.mentions(name))))
+    };
+    let found = all.iter().filter(|found| matches(&found.en));
+    found.map(|found| serde_json::to_value(&**found.of(lang)).unwrap_or_default()).collect()
+}
+
+/// The page of a code; without one, the list of codes.
+fn explain(_: &App, ctx: &Ctx) -> Answer {
+    let lang = Lang::of(ctx.params.non_blank("lang").or_else(|| ctx.header("accept-language")).unwrap_or(""));
+    let Some(code) = ctx.params.non_blank("code") else {
+        let all = nacre_doctor::rules::all().map(|rule| page(rule.page(), lang, false));
+        return Ok(Reply::result(json!({ "codes": all.collect::<Vec<_>>() })));
+    };
+    match nacre_doctor::page(code) {
+        Some(found) => Ok(Reply::result(page(found, lang, true))),
+        None => {
+            Err(NacosError::new(404, ErrorCode::RESOURCE_NOT_FOUND, format!("no finding has the code {code}")).into())
+        }
+    }
+}
+
+fn page(page: &Page, lang: Lang, whole: bool) -> Value {
+    let words = page.words(lang);
+    let mut value = json!({
+        "code": page.code, "severity": page.severity, "family": page.family, "causes": page.causes, "title": words.title,
+    });
+    if whole {
+        value["signals"] = json!(page.signals);
+        value["cause"] = words.cause.as_str().into();
+        value["remedy"] = json!(words.remedy);
+        value["text"] = words.prose.as_str().into();
+    }
+    value
+}
 
 /// Newest first. `why=true` with an `instance` tells its story: its own events and the coming and going of the clients
 /// that published it.

@@ -44,7 +44,7 @@ use self::{
     router::Found,
     table::{Auth, Check, Generation, Handler, Row},
 };
-use crate::{app::App, long_line::LONG_QUERY};
+use crate::{app::App, doctor, long_line::LONG_QUERY};
 
 /// The rows of every module, in no particular order.
 pub(crate) const AREAS: &[&[Row]] = &[
@@ -102,6 +102,13 @@ impl Ctx {
             .filter(|ip| !ip.is_empty())
             .or_else(|| self.header("x-real-ip").map(str::trim).filter(|ip| !ip.is_empty()))
             .map_or_else(|| canonical(self.peer.ip()).to_string(), str::to_owned)
+    }
+
+    /// [`Ctx::client_ip`] as an address; the socket's when that is none.
+    pub fn client_address(&self) -> IpAddr {
+        let forwarded = self.headers.contains_key("x-forwarded-for") || self.headers.contains_key("x-real-ip");
+        let named = forwarded.then(|| self.client_ip().parse().ok()).flatten();
+        canonical(named.unwrap_or(self.peer.ip()))
     }
 
     /// `User-Agent`, or if blank `Client-Version`.
@@ -236,6 +243,7 @@ where
 async fn dispatch(app: Arc<App>, row: &'static Row, mut ctx: Ctx) -> table::Answer {
     let watched = naming::refused::is_watched(row);
     let before = prepare(&app, row, &mut ctx).await;
+    doctor::sighting::http(&app, row, &ctx);
     if let Some(answer) = before.transpose() {
         if watched {
             naming::refused::note(&app, row, naming::refused::about(&ctx), &answer);

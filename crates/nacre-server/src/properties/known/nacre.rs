@@ -17,6 +17,8 @@ pub(super) const ROWS: &[Known] = &[
     row("nacre.limit.udp-subscribers", COUNT, "100000", "0.1", "Subscribers of 1.x that are pushed to by UDP.").now(),
     row("nacre.limit.write-queue", int(1, 1_000_000), "16384", "0.1", "Durable writes that wait for the log.").now(),
     row("nacre.journal.memory", bytes(MIB, 16 * 1024 * MIB), "67108864", "0.1", "Memory of the journal of transitions.").now(),
+    row("nacre.doctor.enabled", Kind::Bool, "true", "0.1", "Look for causes once a second (GET /v3/admin/diagnosis/findings); false saves the time.").now(),
+    row("nacre.doctor.told", millis(1_000, DAY), "60000", "0.1", "How long a finding about something that happened once stays after it happened.").now(),
     row("nacre.limit.write-queue-bytes", bytes(64 * MIB, 16 * 1024 * MIB), "268435456", "0.1", "Memory of durable writes that wait for the log.").now(),
     row("nacre.log.checkpoint-entries", int(100, 100_000_000), "200000", "0.1", "Log entries after which the database is checkpointed and the log purged.").now(),
     row("nacre.log.checkpoint-bytes", bytes(MIB, 16 * 1024 * MIB), "67108864", "0.1", "Log bytes after which the database is checkpointed and the log purged.").now(),

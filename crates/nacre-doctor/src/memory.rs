@@ -1,0 +1,207 @@
+//! What the doctor remembers of the journal: the newest events of every kind, of every instance and of every address.
+//! The records are the journal's own, shared; what is kept here is bounded in number and in age.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    hash::Hash,
+    net::IpAddr,
+    sync::Arc,
+};
+
+use nacre_journal::Record;
+use nacre_model::{Event, KINDS, ServiceKey};
+
+/// Nothing older is looked at, milliseconds.
+pub const HORIZON_MS: i64 = 15 * 60 * 1000;
+/// Events kept of one kind, of one instance, and of one address.
+const OF_KIND: usize = 2_048;
+const OF_SUBJECT: usize = 16;
+const OF_ADDRESS: usize = 32;
+/// Instances and addresses kept.
+const SUBJECTS: usize = 20_000;
+
+/// Everything remembered.
+#[derive(Debug)]
+pub struct Memory {
+    kinds: Vec<VecDeque<Arc<Record>>>,
+    instances: Kept<(ServiceKey, Arc<str>)>,
+    addresses: Kept<Box<str>>,
+    last: u64,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self {
+            kinds: KINDS.iter().map(|_| VecDeque::new()).collect(),
+            instances: Kept::new(OF_SUBJECT),
+            addresses: Kept::new(OF_ADDRESS),
+            last: 0,
+        }
+    }
+}
+
+impl Memory {
+    /// The number of the last record noted: where to go on.
+    pub fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// Remembers a record; records come in the order of their numbers.
+    pub fn note(&mut self, record: &Arc<Record>) {
+        self.last = self.last.max(record.seq);
+        let event = &record.event;
+        let home = &mut self.kinds[event.cause.ordinal()];
+        home.push_back(Arc::clone(record));
+        while home.len() > OF_KIND || home.front().is_some_and(|old| old.event.at < event.at - HORIZON_MS) {
+            home.pop_front();
+        }
+        if is_routine(event.cause.kind()) {
+            return;
+        }
+        let subject = &event.subject;
+        if let (Some(service), Some(instance)) = (&subject.service, &subject.instance) {
+            self.instances.push((service.clone(), Arc::clone(instance)), record);
+        }
+        if let Some(client) = &subject.client {
+            self.addresses.push(address_of(client).into(), record);
+        }
+    }
+
+    /// Events of a kind within the last `within_ms`, newest first. An unknown kind has none.
+    pub fn kind<'a>(&'a self, kind: &str, now: i64, within_ms: i64) -> impl Iterator<Item = &'a Event> + use<'a> {
+        let at = KINDS.iter().position(|known| *known == kind);
+        debug_assert!(at.is_some(), "no such kind: {kind}");
+        newest(at.map(|at| &self.kinds[at]), now - within_ms)
+    }
+
+    /// What happened to an instance (`ip:port:cluster`) within the last `within_ms`, newest first.
+    pub fn instance<'a>(
+        &'a self,
+        service: &ServiceKey,
+        identity: &str,
+        now: i64,
+        within_ms: i64,
+    ) -> impl Iterator<Item = &'a Event> + use<'a> {
+        newest(self.instances.get(&(service.clone(), identity.into())), now - within_ms)
+    }
+
+    /// What clients of an address did or suffered within the last `within_ms`, newest first.
+    pub fn address<'a>(&'a self, ip: &str, now: i64, within_ms: i64) -> impl Iterator<Item = &'a Event> + use<'a> {
+        newest(self.addresses.get(&Box::from(ip)), now - within_ms)
+    }
+}
+
+fn newest<'a>(records: Option<&'a VecDeque<Arc<Record>>>, from: i64) -> impl Iterator<Item = &'a Event> + use<'a> {
+    records.into_iter().flat_map(|records| records.iter().rev()).map(|r| &r.event).take_while(move |e| e.at >= from)
+}
+
+/// Kinds that come with every change and say nothing about a subject's trouble.
+fn is_routine(kind: &str) -> bool {
+    matches!(kind, "pushSent" | "pushAcked" | "listenerNotified" | "subscribed" | "unsubscribed")
+}
+
+/// The address in a client's name: of a connection id `ms_ip_port`, of `ip:port#true`, of `ip:port`, of `ip`.
+pub fn address_of(client: &str) -> &str {
+    if let Some((_, rest)) = client.split_once('_')
+        && let Some((ip, _)) = rest.rsplit_once('_')
+    {
+        return ip;
+    }
+    let bare = client.split('#').next().unwrap_or(client);
+    if bare.parse::<IpAddr>().is_ok() && !client.contains('#') {
+        return bare;
+    }
+    bare.rsplit_once(':').map_or(bare, |(ip, _)| ip.trim_start_matches('[').trim_end_matches(']'))
+}
+
+/// The newest records by key; of the keys those that were heard of last.
+#[derive(Debug)]
+struct Kept<K> {
+    each: usize,
+    map: HashMap<K, VecDeque<Arc<Record>>>,
+}
+
+impl<K: Eq + Hash + Clone> Kept<K> {
+    fn new(each: usize) -> Self {
+        Self { each, map: HashMap::new() }
+    }
+
+    fn get(&self, key: &K) -> Option<&VecDeque<Arc<Record>>> {
+        self.map.get(key)
+    }
+
+    fn push(&mut self, key: K, record: &Arc<Record>) {
+        let records = self.map.entry(key).or_default();
+        if records.len() == self.each {
+            records.pop_front();
+        }
+        records.push_back(Arc::clone(record));
+        if self.map.len() > SUBJECTS {
+            self.forget();
+        }
+    }
+
+    /// Lets go of the quarter that was silent longest.
+    fn forget(&mut self) {
+        let mut last: Vec<u64> = self.map.values().filter_map(|records| records.back()).map(|r| r.seq).collect();
+        let (_, limit, _) = last.select_nth_unstable(SUBJECTS / 4);
+        let limit = *limit;
+        self.map.retain(|_, records| records.back().is_some_and(|record| record.seq > limit));
+        self.map.shrink_to(SUBJECTS + SUBJECTS / 4);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nacre_model::{Cause, Event, Subject};
+
+    use super::*;
+
+    fn record(seq: u64, at: i64, subject: Subject, cause: Cause) -> Arc<Record> {
+        Arc::new(Record { seq, event: Event::new(nacre_model::Now { mono: 0, wall: at }, subject, cause) })
+    }
+
+    #[test]
+    fn addresses_are_found_in_every_form_of_a_client() {
+        for (client, ip) in [
+            ("1700000000000_10.0.0.1_5000", "10.0.0.1"),
+            ("1700000000000_fe80::1_5000", "fe80::1"),
+            ("10.0.0.1:80#true", "10.0.0.1"),
+            ("fe80::1:80#false", "fe80::1"),
+            ("10.0.0.1:80", "10.0.0.1"),
+            ("[fe80::1]:80", "fe80::1"),
+            ("10.0.0.1", "10.0.0.1"),
+            ("fe80::1", "fe80::1"),
+        ] {
+            assert_eq!(address_of(client), ip, "{client}");
+        }
+    }
+
+    #[test]
+    fn what_is_remembered_has_bounds_in_number_and_age() {
+        let mut memory = Memory::default();
+        for seq in 1..=30_000 {
+            let subject = Subject::client(&format!("10.{}.{}.1", seq / 250, seq % 250));
+            memory.note(&record(seq, seq as i64, subject, Cause::BrakeOff));
+        }
+        assert_eq!(memory.last(), 30_000);
+        assert_eq!(memory.kind("brakeOff", 30_000, 1_000_000).count(), OF_KIND);
+        assert!(memory.addresses.map.len() <= SUBJECTS);
+        let late = 30_000 + HORIZON_MS + 10;
+        memory.note(&record(30_001, late, Subject::default(), Cause::BrakeOff));
+        assert_eq!(memory.kind("brakeOff", late, i64::MAX / 2).count(), 1);
+    }
+
+    #[test]
+    fn an_instance_is_found_by_its_own_events_newest_first() {
+        let mut memory = Memory::default();
+        let key = ServiceKey::new("", "G", "s");
+        let about = |ip: &str| Subject::service(&key).with_instance(ip);
+        memory.note(&record(1, 10, about("a:1:DEFAULT"), Cause::BeatLate { gap_ms: 1, expected_ms: 1 }));
+        memory.note(&record(2, 20, about("a:1:DEFAULT"), Cause::BeatResumed { gap_ms: 1 }));
+        memory.note(&record(3, 30, about("b:1:DEFAULT"), Cause::BeatResumed { gap_ms: 1 }));
+        let kinds: Vec<_> = memory.instance(&key, "a:1:DEFAULT", 30, 100).map(|event| event.cause.kind()).collect();
+        assert_eq!(kinds, ["beatResumed", "beatLate"]);
+        assert_eq!(memory.instance(&key, "a:1:DEFAULT", 30, 10).count(), 1);
+    }
+}

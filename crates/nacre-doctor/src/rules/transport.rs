@@ -1,0 +1,189 @@
+//! Connections: what arrives on the ports, how it ends, and what never arrives.
+
+use std::collections::BTreeMap;
+
+use nacre_model::Cause;
+
+use crate::{About, Confidence, Hit, Hits, Rule, Scene, memory::address_of, rule, sightings::Act};
+
+pub static RULES: [Rule; 4] = [
+    rule!("GRPC-PORT-HTTP1", http1_on_grpc_port),
+    rule!("GRPC-PORT-FOREIGN-BYTES", foreign_bytes),
+    rule!("GRPC-PORT-NEVER-REACHED", grpc_port_never),
+    rule!("CONNECTION-SHARED", shared),
+];
+
+/// Bytes on a port that are no protocol of ours, by address: the newest event of each.
+fn knocks<'a>(scene: &'a Scene<'_>, http1: bool) -> BTreeMap<&'a str, (&'a nacre_model::Event, &'a str, usize)> {
+    let mut by_address = BTreeMap::new();
+    for event in scene.told("unknownProtocol") {
+        let (Cause::UnknownProtocol { first_bytes }, Some(client)) = (&event.cause, &event.subject.client) else {
+            continue;
+        };
+        if is_http1(first_bytes) == http1 {
+            by_address.entry(address_of(client)).or_insert((event, first_bytes.as_str(), 0)).2 += 1;
+        }
+    }
+    by_address
+}
+
+fn is_http1(first_bytes: &str) -> bool {
+    const METHODS: [&str; 8] = ["GET ", "POST ", "PUT ", "DELETE ", "HEAD ", "OPTIONS ", "PATCH ", "CONNECT "];
+    METHODS.iter().any(|method| first_bytes.starts_with(method))
+}
+
+fn http1_on_grpc_port(scene: &Scene<'_>, hits: &mut Hits) {
+    for (address, (event, first_bytes, times)) in knocks(scene, true) {
+        let port = scene.server.grpc_port();
+        hits.add(
+            Hit::new(About::address(address))
+                .fact("address", address)
+                .fact("port", port)
+                .fact("main", scene.server.main_port())
+                .fact("times", times)
+                .confidence(Confidence::High)
+                .saw(event.at, format!("{address} began a connection to port {port} with {first_bytes:?} (HTTP/1.1)"))
+                .not("the network: the connection arrived and its bytes did"),
+        );
+    }
+}
+
+fn foreign_bytes(scene: &Scene<'_>, hits: &mut Hits) {
+    for (address, (event, first_bytes, times)) in knocks(scene, false) {
+        // A TLS handshake record: type 22, version 3.x.
+        let what = if first_bytes.starts_with("\\x16\\x03") { "a TLS handshake" } else { "bytes of no known protocol" };
+        hits.add(
+            Hit::new(About::address(address))
+                .fact("address", address)
+                .fact("what", what)
+                .fact("bytes", first_bytes)
+                .fact("times", times)
+                .saw(event.at, format!("{address} began a connection with {first_bytes:?}: {what}"))
+                .not("the network: the connection arrived and its bytes did"),
+        );
+    }
+}
+
+/// A client of the 2.x or 3.x generation is looked at this long before its silence on the gRPC port is told.
+const PATIENCE_MS: u64 = 8_000;
+/// Nothing said of addresses that were not seen for this long.
+const GONE_MS: u64 = 60_000;
+
+fn grpc_port_never(scene: &Scene<'_>, hits: &mut Hits) {
+    for source in scene.sightings.all() {
+        let Some((act, ago)) = source.last(scene.now) else { continue };
+        let waited = scene.now.mono.saturating_sub(source.first.mono);
+        if source.count(Act::Connect) > 0 || source.open() > 0 || ago > GONE_MS || waited < PATIENCE_MS {
+            continue;
+        }
+        let agents = source.agents();
+        let Some(agent) = agents.iter().find(|agent| needs_grpc(agent)) else { continue };
+        let address = source.address.to_string();
+        let (main, grpc) = (scene.server.main_port(), scene.server.grpc_port());
+        hits.add(
+            Hit::new(About::address(&address))
+                .fact("address", &address)
+                .fact("agent", agent)
+                .fact("main", main)
+                .fact("grpc", grpc)
+                .saw(
+                    scene.now.wall - ago as i64,
+                    format!("{address} ({agent}) was last seen {} on port {main}", act.words()),
+                )
+                .saw(source.first.wall, format!("first seen; no connection to port {grpc} from there since"))
+                .not(format!("a client of the 1.x generation, which needs no gRPC: it says {agent}"))
+                .not(format!("the route to this machine: port {main} is reached")),
+        );
+    }
+}
+
+/// `Nacos-Java-Client:v2.3.2`, `Nacos-Go-Client:v2.1`, `Nacos-Python-Client:v3`: of 2.0 or later.
+fn needs_grpc(agent: &str) -> bool {
+    let Some(version) = agent.strip_prefix("Nacos-").and_then(|rest| rest.split_once("Client:")).map(|(_, v)| v) else {
+        return false;
+    };
+    let major: String = version.trim_start_matches(['v', 'V']).chars().take_while(char::is_ascii_digit).collect();
+    major.parse::<u32>().is_ok_and(|major| major >= 2)
+}
+
+fn shared(scene: &Scene<'_>, hits: &mut Hits) {
+    for event in scene.told("transportShared") {
+        let (Cause::TransportShared { version }, Some(client)) = (&event.cause, &event.subject.client) else {
+            continue;
+        };
+        let address = address_of(client);
+        hits.add(
+            Hit::new(About::address(address).with_client(client))
+                .grouped(address)
+                .fact("address", address)
+                .fact("client", client)
+                .fact("version", version)
+                .confidence(Confidence::High)
+                .event(event),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nacre_model::Subject;
+
+    use super::*;
+    use crate::testing::Stage;
+
+    #[test]
+    fn http1_on_the_grpc_port_is_told_from_other_bytes() {
+        let mut stage = Stage::default();
+        let knock = |text: &str| Cause::UnknownProtocol { first_bytes: text.into() };
+        stage.event(Subject::client("192.0.2.40:5000"), knock("POST / HTTP/1.1\\r"));
+        stage.event(Subject::client("192.0.2.40:5001"), knock("POST / HTTP/1.1\\r"));
+        let finding = stage.only();
+        assert_eq!(finding.code, "GRPC-PORT-HTTP1");
+        assert_eq!(finding.subject.address.as_deref(), Some("192.0.2.40"));
+        assert!(finding.cause.contains("192.0.2.40") && finding.cause.contains("9848"), "{}", finding.cause);
+        stage.event(Subject::client("192.0.2.41:5000"), knock("\\x16\\x03\\x01\\x02"));
+        assert_eq!(stage.codes().len(), 2);
+        stage.wait(70_000);
+        assert_eq!(stage.codes(), Vec::<String>::new(), "it clears");
+    }
+
+    #[test]
+    fn a_2x_client_that_never_reaches_the_grpc_port_is_told_and_a_1x_client_is_not() {
+        let mut stage = Stage::default();
+        for (ip, agent) in
+            [([192, 0, 2, 41], "Nacos-Java-Client:v2.3.2"), ([192, 0, 2, 42], "Nacos-Java-Client:v1.4.8")]
+        {
+            let source = stage.sightings.of(ip.into(), stage.now);
+            source.saw(Act::Login, stage.now);
+            source.agent(agent);
+        }
+        let connected = stage.sightings.of([192, 0, 2, 43].into(), stage.now);
+        connected.saw(Act::Connect, stage.now);
+        connected.agent("Nacos-Java-Client:v2.3.2");
+        assert!(stage.codes().is_empty(), "at once nobody can know");
+        let finding = stage.wait(10_000).only();
+        assert_eq!(finding.code, "GRPC-PORT-NEVER-REACHED");
+        assert!(finding.cause.contains("192.0.2.41") && finding.cause.contains("9848"), "{}", finding.cause);
+    }
+
+    #[test]
+    fn agents_that_need_grpc() {
+        for agent in ["Nacos-Java-Client:v2.3.2", "Nacos-Go-Client:v2.1.0", "Nacos-Python-Client:v3.0"] {
+            assert!(needs_grpc(agent), "{agent}");
+        }
+        for agent in ["Nacos-Java-Client:v1.4.8", "curl/8", "Nacos-Server:v2.0", "Nacos-Go-Client:v1.1.6", ""] {
+            assert!(!needs_grpc(agent), "{agent}");
+        }
+    }
+
+    #[test]
+    fn two_clients_on_one_connection_are_one_finding_per_address() {
+        let mut stage = Stage::default();
+        let shared = || Cause::TransportShared { version: "Nacos-Java-Client:v2.1.0".into() };
+        stage.event(Subject::client("1700000000000_10.0.0.9_5000"), shared());
+        stage.event(Subject::client("1700000000001_10.0.0.9_5001"), shared());
+        let finding = stage.only();
+        assert_eq!((finding.code.as_str(), finding.count), ("CONNECTION-SHARED", 2));
+        assert!(finding.cause.contains("10.0.0.9"));
+    }
+}

@@ -1,0 +1,314 @@
+//! Sightings: which address did what, how often and when last. Written by the adapters with every request, so it costs two
+//! relaxed stores; read by rules that ask "is anything of this client still alive?".
+
+use std::{
+    collections::VecDeque,
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+use nacre_model::{Now, limits};
+use parking_lot::Mutex;
+
+/// What an address can be seen doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(usize)]
+pub enum Act {
+    Login,
+    ConfigRead,
+    ConfigListen,
+    ConfigPublish,
+    ServiceQuery,
+    Subscribe,
+    Beat,
+    Register,
+    Deregister,
+    /// Administration and console APIs.
+    Admin,
+    /// Any other HTTP request.
+    OtherHttp,
+    /// Any other gRPC request.
+    OtherGrpc,
+    /// A gRPC connection was set up.
+    Connect,
+}
+
+impl Act {
+    pub const ALL: [Act; 13] = [
+        Act::Login,
+        Act::ConfigRead,
+        Act::ConfigListen,
+        Act::ConfigPublish,
+        Act::ServiceQuery,
+        Act::Subscribe,
+        Act::Beat,
+        Act::Register,
+        Act::Deregister,
+        Act::Admin,
+        Act::OtherHttp,
+        Act::OtherGrpc,
+        Act::Connect,
+    ];
+
+    /// The end of "last seen ...".
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Login => "logging in",
+            Self::ConfigRead => "reading configs",
+            Self::ConfigListen => "listening to configs",
+            Self::ConfigPublish => "publishing configs",
+            Self::ServiceQuery => "asking for instance lists",
+            Self::Subscribe => "subscribing to services",
+            Self::Beat => "sending beats",
+            Self::Register => "registering instances",
+            Self::Deregister => "deregistering instances",
+            Self::Admin => "using administration APIs",
+            Self::OtherHttp => "calling other HTTP APIs",
+            Self::OtherGrpc => "calling over gRPC",
+            Self::Connect => "connecting by gRPC",
+        }
+    }
+}
+
+/// Different agents kept of one address.
+const AGENTS: usize = 4;
+
+/// One address.
+#[derive(Debug)]
+pub struct Source {
+    pub address: IpAddr,
+    pub first: Now,
+    acts: [Seen; Act::ALL.len()],
+    last_agent: AtomicU64,
+    agents: Mutex<VecDeque<Arc<str>>>,
+    /// gRPC connections that are open.
+    open: AtomicU32,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    count: AtomicU64,
+    /// Monotonic milliseconds.
+    last: AtomicU64,
+}
+
+impl Source {
+    fn new(address: IpAddr, now: Now) -> Self {
+        Self {
+            address,
+            first: now,
+            acts: Default::default(),
+            last_agent: AtomicU64::new(0),
+            agents: Mutex::default(),
+            open: AtomicU32::new(0),
+        }
+    }
+
+    pub fn saw(&self, act: Act, now: Now) {
+        let seen = &self.acts[act as usize];
+        seen.count.fetch_add(1, Relaxed);
+        seen.last.store(now.mono.max(1), Relaxed);
+    }
+
+    /// The agent of a request; costs a hash when it is the one of the request before.
+    pub fn agent(&self, agent: &str) {
+        if agent.is_empty() {
+            return;
+        }
+        let mark = fnv(agent.as_bytes());
+        if self.last_agent.swap(mark, Relaxed) == mark {
+            return;
+        }
+        let mut agents = self.agents.lock();
+        agents.retain(|known| &**known != agent);
+        if agents.len() == AGENTS {
+            agents.pop_front();
+        }
+        agents.push_back(agent.chars().take(120).collect::<String>().into());
+    }
+
+    pub fn opened(&self) {
+        self.open.fetch_add(1, Relaxed);
+    }
+
+    pub fn closed(&self) {
+        let _ = self.open.fetch_update(Relaxed, Relaxed, |open| open.checked_sub(1));
+    }
+
+    /// gRPC connections (TCP) that are open.
+    pub fn open(&self) -> u32 {
+        self.open.load(Relaxed)
+    }
+
+    pub fn count(&self, act: Act) -> u64 {
+        self.acts[act as usize].count.load(Relaxed)
+    }
+
+    /// Milliseconds since it was last seen doing that; `None` when never.
+    pub fn ago(&self, act: Act, now: Now) -> Option<u64> {
+        let last = self.acts[act as usize].last.load(Relaxed);
+        (last != 0).then(|| now.mono.saturating_sub(last))
+    }
+
+    /// What it did last, and how long ago.
+    pub fn last(&self, now: Now) -> Option<(Act, u64)> {
+        Act::ALL.into_iter().filter_map(|act| Some((act, self.ago(act, now)?))).min_by_key(|(_, ago)| *ago)
+    }
+
+    /// Newest last.
+    pub fn agents(&self) -> Vec<Arc<str>> {
+        self.agents.lock().iter().cloned().collect()
+    }
+
+    fn last_mono(&self) -> u64 {
+        self.acts.iter().map(|seen| seen.last.load(Relaxed)).max().unwrap_or(0)
+    }
+}
+
+/// All addresses seen.
+#[derive(Debug)]
+pub struct Sightings {
+    map: papaya::HashMap<IpAddr, Arc<Source>>,
+    count: AtomicUsize,
+    /// For addresses beyond the limit until old ones are let go.
+    rest: Arc<Source>,
+}
+
+impl Default for Sightings {
+    fn default() -> Self {
+        let nobody = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+        Self {
+            map: papaya::HashMap::new(),
+            count: AtomicUsize::new(0),
+            rest: Arc::new(Source::new(nobody, Now::default())),
+        }
+    }
+}
+
+impl Sightings {
+    /// The source of an address, made if it was never seen.
+    pub fn of(&self, address: IpAddr, now: Now) -> Arc<Source> {
+        let pinned = self.map.pin();
+        if let Some(source) = pinned.get(&address) {
+            return Arc::clone(source);
+        }
+        if self.count.load(Relaxed) >= limits::SIGHTINGS as usize {
+            return Arc::clone(&self.rest);
+        }
+        let mut made = false;
+        let source = pinned.get_or_insert_with(address, || {
+            made = true;
+            Arc::new(Source::new(address, now))
+        });
+        if made {
+            self.count.fetch_add(1, Relaxed);
+        }
+        Arc::clone(source)
+    }
+
+    /// As [`Sightings::of`], without making one.
+    pub fn get(&self, ip: &str) -> Option<Arc<Source>> {
+        self.map.pin().get(&ip.parse::<IpAddr>().ok()?).cloned()
+    }
+
+    pub fn all(&self) -> Vec<Arc<Source>> {
+        self.map.pin().values().cloned().collect()
+    }
+
+    pub fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.map.is_empty()
+    }
+
+    /// Lets go of the addresses that were silent longest when there are nearly too many. To be called now and then.
+    pub fn trim(&self) {
+        let limit = limits::SIGHTINGS as usize;
+        if self.count.load(Relaxed) < limit - limit / 8 {
+            return;
+        }
+        let pinned = self.map.pin();
+        let mut all: Vec<(u64, IpAddr)> =
+            pinned.values().filter(|s| s.open() == 0).map(|s| (s.last_mono(), s.address)).collect();
+        let drop = all.len().min(limit / 4);
+        if drop == 0 {
+            return;
+        }
+        all.select_nth_unstable(drop - 1);
+        for (_, address) in &all[..drop] {
+            if pinned.remove(address).is_some() {
+                self.count.fetch_sub(1, Relaxed);
+            }
+        }
+    }
+}
+
+/// FNV-1a.
+fn fnv(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(mono: u64) -> Now {
+        Now { mono, wall: mono as i64 }
+    }
+
+    #[test]
+    fn acts_are_counted_and_timed() {
+        let sightings = Sightings::default();
+        let source = sightings.of([10, 0, 0, 1].into(), at(5));
+        source.saw(Act::Beat, at(10));
+        source.saw(Act::Beat, at(20));
+        source.saw(Act::ConfigListen, at(25));
+        assert_eq!(source.count(Act::Beat), 2);
+        assert_eq!(source.ago(Act::Beat, at(30)), Some(10));
+        assert_eq!(source.ago(Act::Register, at(30)), None);
+        assert_eq!(source.last(at(30)), Some((Act::ConfigListen, 5)));
+        assert!(sightings.get("10.0.0.2").is_none());
+        assert_eq!(sightings.get("10.0.0.1").expect("seen").first, at(5));
+    }
+
+    #[test]
+    fn every_act_has_its_place() {
+        for (index, act) in Act::ALL.into_iter().enumerate() {
+            assert_eq!(act as usize, index);
+        }
+    }
+
+    #[test]
+    fn agents_are_few_and_the_newest() {
+        let sightings = Sightings::default();
+        let source = sightings.of([10, 0, 0, 1].into(), at(5));
+        for agent in ["a", "b", "a", "c", "d", "e", "e", ""] {
+            source.agent(agent);
+        }
+        let agents: Vec<_> = source.agents().iter().map(|agent| agent.to_string()).collect();
+        assert_eq!(agents, ["a", "c", "d", "e"]);
+    }
+
+    #[test]
+    fn the_silent_are_forgotten_first_and_nobody_who_is_connected() {
+        let sightings = Sightings::default();
+        let limit = limits::SIGHTINGS as u32;
+        for n in 0..limit {
+            let source = sightings.of(std::net::Ipv4Addr::from(0x0a00_0000 + n).into(), at(5));
+            source.saw(Act::Beat, at(u64::from(n) + 1));
+        }
+        sightings.get("10.0.0.0").expect("seen").opened();
+        let rest = sightings.of([11, 0, 0, 1].into(), at(5));
+        assert_eq!(rest.address.to_string(), "0.0.0.0", "no place");
+        sightings.trim();
+        assert_eq!(sightings.len(), (limit - limit / 4) as usize);
+        assert!(sightings.get("10.0.0.0").is_some(), "connected");
+        assert!(sightings.get("10.0.0.1").is_none());
+        assert_eq!(sightings.of([11, 0, 0, 1].into(), at(5)).address.to_string(), "11.0.0.1");
+    }
+}

@@ -1,0 +1,130 @@
+//! A scene of made-up parts, for the tests of rules. `Stage::look` runs one rule and fills its page's texts, so that a
+//! figure the page names and the rule does not give fails the test.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use nacre_config::Configs;
+use nacre_journal::Record;
+use nacre_model::{Cause, ConfigKey, Event, Now, Subject};
+use nacre_naming::Naming;
+
+use crate::{
+    Finding, Memory, Scene, Sightings,
+    engine::Engine,
+    rules,
+    scene::{ConnectionFacts, Server},
+};
+
+/// Times of tests begin here.
+pub const START: Now = Now { mono: 10_000_000, wall: 1_700_000_000_000 };
+
+pub struct Stage {
+    pub now: Now,
+    pub memory: Memory,
+    pub sightings: Sightings,
+    pub naming: Naming,
+    pub configs: Configs,
+    pub server: FakeServer,
+    engine: Engine,
+    seq: u64,
+}
+
+#[derive(Default)]
+pub struct FakeServer {
+    pub uptime_ms: u64,
+    pub properties: BTreeMap<String, String>,
+    pub connections: Vec<ConnectionFacts>,
+    pub listeners: Vec<(ConfigKey, String, &'static str)>,
+}
+
+impl Server for FakeServer {
+    fn main_port(&self) -> u16 {
+        8848
+    }
+
+    fn grpc_port(&self) -> u16 {
+        9848
+    }
+
+    fn uptime_ms(&self) -> u64 {
+        self.uptime_ms
+    }
+
+    fn property(&self, name: &str) -> String {
+        self.properties.get(name).cloned().unwrap_or_default()
+    }
+
+    fn connections_of(&self, ip: &str) -> Vec<ConnectionFacts> {
+        let of = |connection: &&ConnectionFacts| {
+            connection.client_ip == ip || crate::memory::address_of(&connection.id) == ip
+        };
+        self.connections.iter().filter(of).cloned().collect()
+    }
+
+    fn listeners_of(&self, key: &ConfigKey, most: usize) -> Vec<(String, &'static str)> {
+        let of = self.listeners.iter().filter(|(listened, _, _)| listened == key);
+        of.take(most).map(|(_, ip, how)| (ip.clone(), *how)).collect()
+    }
+}
+
+impl Default for Stage {
+    fn default() -> Self {
+        Self {
+            now: START,
+            memory: Memory::default(),
+            sightings: Sightings::default(),
+            naming: Naming::default(),
+            configs: Configs::default(),
+            server: FakeServer { uptime_ms: 3_600_000, ..FakeServer::default() },
+            engine: Engine::default(),
+            seq: 0,
+        }
+    }
+}
+
+impl Stage {
+    /// Time passes.
+    pub fn wait(&mut self, ms: u64) -> &mut Self {
+        self.now = self.now.plus(ms);
+        self
+    }
+
+    /// Something happens now.
+    pub fn event(&mut self, subject: Subject, cause: Cause) -> &mut Self {
+        let event = Event::new(self.now, subject, cause);
+        self.record(event)
+    }
+
+    /// What a core answered.
+    pub fn record(&mut self, event: Event) -> &mut Self {
+        self.seq += 1;
+        self.memory.note(&Arc::new(Record { seq: self.seq, event }));
+        self
+    }
+
+    /// All rules look; what holds now, in English.
+    pub fn findings(&mut self) -> Vec<Arc<Finding>> {
+        let scene = Scene {
+            now: self.now,
+            memory: &self.memory,
+            sightings: &self.sightings,
+            naming: &self.naming,
+            configs: &self.configs,
+            server: &self.server,
+            told_ms: 60_000,
+        };
+        self.engine.round(rules::all(), &scene);
+        self.engine.open().iter().map(|found| Arc::clone(&found.en)).collect()
+    }
+
+    /// The one finding that holds now.
+    pub fn only(&mut self) -> Arc<Finding> {
+        let mut all = self.findings();
+        assert_eq!(all.len(), 1, "{all:#?}");
+        all.remove(0)
+    }
+
+    pub fn codes(&mut self) -> Vec<String> {
+        self.findings().iter().map(|finding| finding.code.clone()).collect()
+    }
+}

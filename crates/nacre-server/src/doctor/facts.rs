@@ -1,0 +1,52 @@
+//! What rules may ask about the server around the cores.
+
+use nacre_doctor::scene::{ConnectionFacts, Server};
+use nacre_model::ConfigKey;
+
+use crate::{app::App, grpc::connections::Connection};
+
+impl Server for App {
+    fn main_port(&self) -> u16 {
+        self.settings.main_port
+    }
+
+    fn grpc_port(&self) -> u16 {
+        self.settings.grpc_port
+    }
+
+    fn uptime_ms(&self) -> u64 {
+        u64::try_from(self.clock.uptime().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn property(&self, name: &str) -> String {
+        self.props.opt_str(name).unwrap_or_default().to_owned()
+    }
+
+    fn connections_of(&self, ip: &str) -> Vec<ConnectionFacts> {
+        let now = self.clock.now();
+        let mut found = Vec::new();
+        self.grpc.connections.for_each(|connection| {
+            if *connection.client_ip == *ip || connection.peer.remote.ip().to_string() == ip {
+                found.push(facts(connection, now));
+            }
+        });
+        found
+    }
+
+    fn listeners_of(&self, key: &ConfigKey, most: usize) -> Vec<(String, &'static str)> {
+        let views = self.listeners.listeners_of(key).into_iter().take(most);
+        views.map(|view| (view.ip.to_string(), if view.connection.is_some() { "gRPC" } else { "long poll" })).collect()
+    }
+}
+
+fn facts(connection: &Connection, now: nacre_model::Now) -> ConnectionFacts {
+    ConnectionFacts {
+        id: connection.id().to_string(),
+        client_ip: connection.client_ip.to_string(),
+        version: connection.version.to_string(),
+        module: connection.module().to_owned(),
+        app: connection.app.to_string(),
+        since: connection.created.wall,
+        idle_ms: connection.idle(now),
+    }
+}

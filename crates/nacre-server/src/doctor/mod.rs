@@ -1,0 +1,137 @@
+//! The doctor at work: once a second it reads what the journal has recorded since, lets the rules look, and journals what
+//! appeared and cleared. `sighting` is how requests leave their trace; `facts` shows rules the server around the cores.
+
+mod facts;
+pub mod sighting;
+
+use std::{sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use nacre_doctor::{Change, Engine, Finding, Found, Memory, Scene, Sightings, rules};
+use nacre_journal::Filter;
+use nacre_model::{Cause, Event, Subject};
+use parking_lot::Mutex;
+
+use crate::app::App;
+
+/// Between two looks.
+const ROUND: Duration = Duration::from_secs(1);
+/// Records read at a time, and in one round; what is beyond is read in the next.
+const BLOCK: usize = 10_000;
+const MOST: usize = 200_000;
+
+/// What the faces show. Never changes; each round makes a new one.
+#[derive(Default)]
+pub struct Shown {
+    /// The worst first.
+    pub open: Vec<Arc<Found>>,
+    /// Newest first.
+    pub cleared: Vec<Arc<Found>>,
+    /// Wall clock of the round; 0 before the first.
+    pub at: i64,
+}
+
+/// The doctor of this server.
+#[derive(Default)]
+pub struct Doctor {
+    pub sightings: Sightings,
+    shown: ArcSwap<Shown>,
+    mind: Mutex<Mind>,
+}
+
+#[derive(Default)]
+struct Mind {
+    memory: Memory,
+    engine: Engine,
+}
+
+impl Doctor {
+    pub fn shown(&self) -> Arc<Shown> {
+        self.shown.load_full()
+    }
+}
+
+/// Starts the worker.
+pub fn start(app: &Arc<App>) {
+    if !app.props.bool("nacre.doctor.enabled") {
+        return;
+    }
+    let it = app.clone();
+    app.workers.every("doctor", ROUND, move || {
+        let app = it.clone();
+        async move {
+            // Rules walk memory; that is milliseconds on a large server, and not the business of a thread that serves.
+            if let Err(error) = tokio::task::spawn_blocking(move || round(&app)).await
+                && error.is_panic()
+            {
+                std::panic::resume_unwind(error.into_panic());
+            }
+        }
+    });
+}
+
+fn round(app: &App) {
+    let now = app.clock.now();
+    app.doctor.sightings.trim();
+    let mut mind = app.doctor.mind.lock();
+    let Mind { memory, engine } = &mut *mind;
+    for _ in 0..MOST / BLOCK {
+        let news = Filter { after: Some(memory.last()), oldest_first: true, limit: BLOCK, ..Filter::default() };
+        let news = app.journal.query(&news);
+        news.iter().for_each(|record| memory.note(record));
+        if news.len() < BLOCK {
+            break;
+        }
+    }
+    let scene = Scene {
+        now,
+        memory,
+        sightings: &app.doctor.sightings,
+        naming: &app.naming,
+        configs: &app.configs,
+        server: app,
+        told_ms: i64::try_from(app.props.millis("nacre.doctor.told")).unwrap_or(i64::MAX),
+    };
+    let changes = engine.round(rules::all(), &scene);
+    app.doctor.shown.store(Arc::new(Shown { open: engine.open(), cleared: engine.cleared(), at: now.wall }));
+    drop(mind);
+    for change in changes {
+        let (finding, cause) = match &change {
+            Change::Appeared(finding) => (finding, appeared(finding)),
+            Change::Cleared(finding) => (finding, cleared(finding)),
+        };
+        app.journal.record(Event::new(now, subject(finding), cause));
+    }
+}
+
+fn appeared(finding: &Finding) -> Cause {
+    Cause::FindingAppeared {
+        code: finding.code.clone(),
+        id: finding.id.clone(),
+        severity: finding.severity.word().to_owned(),
+        cause: finding.cause.clone(),
+    }
+}
+
+fn cleared(finding: &Finding) -> Cause {
+    let lasted = finding.cleared.unwrap_or(finding.updated) - finding.since;
+    Cause::FindingCleared {
+        code: finding.code.clone(),
+        id: finding.id.clone(),
+        lasted_ms: u64::try_from(lasted).unwrap_or(0),
+    }
+}
+
+/// The first subject of a finding, in the journal's form.
+fn subject(finding: &Finding) -> Subject {
+    use nacre_model::{ConfigKey, ServiceKey};
+    let about = &finding.subject;
+    let namespace = about.namespace_id.as_deref().unwrap_or("");
+    let group = about.group_name.as_deref().unwrap_or("");
+    Subject {
+        service: about.service_name.as_deref().map(|name| ServiceKey::new(namespace, group, name)),
+        config: about.data_id.as_deref().map(|id| ConfigKey::new(namespace, group, id)),
+        instance: about.instance.as_deref().map(Into::into),
+        client: about.client.as_deref().or(about.address.as_deref()).map(Into::into),
+    }
+}

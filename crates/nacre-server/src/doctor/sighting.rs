@@ -1,0 +1,87 @@
+//! What an address is seen doing, by the row of the request.
+
+use std::{net::IpAddr, sync::Arc};
+
+use http::Method;
+use nacre_doctor::sightings::{Act, Source};
+use nacre_model::Now;
+
+use crate::{
+    app::App,
+    http::{
+        Ctx,
+        table::{Auth, Generation, Row},
+    },
+};
+
+/// An HTTP request with its parameters read.
+pub fn http(app: &App, row: &Row, ctx: &Ctx) {
+    let now = app.clock.now();
+    let source = app.doctor.sightings.of(ctx.client_address(), now);
+    source.saw(http_act(row, ctx), now);
+    source.agent(ctx.agent());
+}
+
+fn http_act(row: &Row, ctx: &Ctx) -> Act {
+    match (row.module, row.generation, row.auth) {
+        (_, Generation::V3Admin | Generation::V3Console, _) | (_, _, Auth::Admin) => Act::Admin,
+        ("auth", ..) => Act::Login,
+        ("config", _, auth) => match ctx.method {
+            _ if row.path.ends_with("/listener") => Act::ConfigListen,
+            Method::GET | Method::HEAD => Act::ConfigRead,
+            _ if auth == Auth::Write => Act::ConfigPublish,
+            _ => Act::OtherHttp,
+        },
+        ("naming", generation, auth) => naming_act(row.path, generation, auth, ctx),
+        _ => Act::OtherHttp,
+    }
+}
+
+fn naming_act(path: &str, generation: Generation, auth: Auth, ctx: &Ctx) -> Act {
+    if path.ends_with("/beat") {
+        return Act::Beat;
+    }
+    if path.ends_with("/instance") && auth == Auth::Write {
+        let beat = generation == Generation::V3Client && ctx.params.get("heartBeat") == Some("true");
+        return match ctx.method {
+            Method::POST if beat => Act::Beat,
+            Method::POST => Act::Register,
+            Method::DELETE => Act::Deregister,
+            _ => Act::OtherHttp,
+        };
+    }
+    if path.ends_with("/list") && auth == Auth::Read { Act::ServiceQuery } else { Act::OtherHttp }
+}
+
+/// A unary gRPC request; `source` is its connection's.
+pub fn grpc(source: &Source, request: &str, now: Now) {
+    source.saw(grpc_act(request), now);
+}
+
+fn grpc_act(request: &str) -> Act {
+    match request {
+        // What keeps a connection alive says nothing about what the client does; most frequent, hence first.
+        "HealthCheckRequest" => Act::OtherGrpc,
+        "ConfigQueryRequest" => Act::ConfigRead,
+        "ConfigBatchListenRequest" | "ConfigFuzzyWatchRequest" => Act::ConfigListen,
+        "ConfigPublishRequest" | "ConfigRemoveRequest" => Act::ConfigPublish,
+        "ServiceQueryRequest" | "ServiceListRequest" => Act::ServiceQuery,
+        "SubscribeServiceRequest" | "NamingFuzzyWatchRequest" => Act::Subscribe,
+        "InstanceRequest" | "BatchInstanceRequest" | "PersistentInstanceRequest" => Act::Register,
+        _ => Act::OtherGrpc,
+    }
+}
+
+/// A connection was set up. A client behind a proxy is known by the address it gives as well.
+pub fn connected(app: &App, source: &Arc<Source>, claimed: &str, agent: &str, now: Now) {
+    source.opened();
+    source.saw(Act::Connect, now);
+    source.agent(agent);
+    if let Ok(claimed) = claimed.parse::<IpAddr>()
+        && claimed.to_canonical() != source.address
+    {
+        let other = app.doctor.sightings.of(claimed.to_canonical(), now);
+        other.saw(Act::Connect, now);
+        other.agent(agent);
+    }
+}
