@@ -3,6 +3,8 @@
 //! Both kinds are **registered first and compared afterwards**, and a change is visible in [`Configs`] before
 //! [`Listeners::affected`] is asked, so no change falls between.
 
+mod table;
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet, hash_map::RandomState},
     hash::BuildHasher,
@@ -15,10 +17,8 @@ use std::{
 use nacre_model::{ConfigKey, limits};
 use parking_lot::Mutex;
 
-use crate::{AskerBuf, ConfigChange, Configs, ListenKey};
-
-/// Locks per map; a power of two.
-const SHARDS: usize = 64;
+use self::table::{ConnectionNo, KeyNo, Keys, Names, Numbers, SHARDS, Said};
+use crate::{Asker, AskerBuf, ConfigChange, Configs, ListenKey};
 
 /// Names one held poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -92,33 +92,16 @@ pub struct ListenerView {
     pub connection: Option<Arc<str>>,
 }
 
-struct Standing {
-    tenant: Option<Arc<str>>,
-    md5: Arc<str>,
-    asker: Arc<AskerBuf>,
-}
-
 struct Poll<P> {
     keys: Arc<[ListenKey]>,
     asker: Arc<AskerBuf>,
     handle: P,
 }
 
-#[derive(Default)]
-struct KeyWatchers {
-    connections: HashMap<Arc<str>, Standing>,
-    polls: HashSet<PollId>,
-}
-
-impl KeyWatchers {
-    fn is_empty(&self) -> bool {
-        self.connections.is_empty() && self.polls.is_empty()
-    }
-}
-
 struct Connection {
+    number: ConnectionNo,
     ip: Arc<str>,
-    keys: HashSet<ConfigKey>,
+    keys: Numbers<KeyNo>,
 }
 
 type Shards<K, V> = Box<[Mutex<HashMap<K, V>>]>;
@@ -129,10 +112,12 @@ fn shards<K, V>() -> Shards<K, V> {
 
 /// The registry. `P` wakes a held poll (whatever the adapter needs, e.g. a channel's sender).
 ///
-/// Lock order: connection or poll shard, then key shard; never two of a kind.
+/// Lock order: connection or poll shard, then key shard, then names; never two of a kind. A connection's number stands in
+/// a key's table only while it has its name, and a key's number in a connection's only while the key is there.
 pub struct Listeners<P> {
     hasher: RandomState,
-    keys: Shards<ConfigKey, KeyWatchers>,
+    keys: Keys,
+    names: Names,
     connections: Shards<Arc<str>, Connection>,
     polls: Shards<PollId, Poll<P>>,
     next_poll: AtomicU64,
@@ -151,7 +136,8 @@ impl<P> Listeners<P> {
     pub fn new(max_held_polls: usize, max_keys_per_connection: usize) -> Self {
         Self {
             hasher: RandomState::new(),
-            keys: shards(),
+            keys: Keys::default(),
+            names: Names::default(),
             connections: shards(),
             polls: shards(),
             next_poll: AtomicU64::new(1),
@@ -159,10 +145,6 @@ impl<P> Listeners<P> {
             max_held: max_held_polls,
             max_keys: max_keys_per_connection,
         }
-    }
-
-    fn key_shard(&self, key: &ConfigKey) -> &Mutex<HashMap<ConfigKey, KeyWatchers>> {
-        &self.keys[self.hasher.hash_one(key) as usize % SHARDS]
     }
 
     fn connection_shard(&self, connection: &str) -> &Mutex<HashMap<Arc<str>, Connection>> {
@@ -173,25 +155,14 @@ impl<P> Listeners<P> {
         &self.polls[id.0 as usize % SHARDS]
     }
 
-    fn watch(&self, key: &ConfigKey, change: impl FnOnce(&mut KeyWatchers)) {
-        change(self.key_shard(key).lock().entry(key.clone()).or_default());
-    }
-
-    fn unwatch(&self, key: &ConfigKey, change: impl FnOnce(&mut KeyWatchers)) {
-        let mut shard = self.key_shard(key).lock();
-        if let Some(watchers) = shard.get_mut(key) {
-            change(watchers);
-            if watchers.is_empty() {
-                shard.remove(key);
-            }
-        }
-    }
-
     /// A connection may listen from now on. Listening on one that was not opened, or was closed, registers nothing,
     /// so that a request in flight cannot outlive its connection.
     pub fn opened(&self, connection: &Arc<str>, ip: &Arc<str>) {
-        let entry = Connection { ip: ip.clone(), keys: HashSet::new() };
-        self.connection_shard(connection).lock().entry(connection.clone()).or_insert(entry);
+        let mut shard = self.connection_shard(connection).lock();
+        if !shard.contains_key(connection) {
+            let number = self.names.enter(connection);
+            shard.insert(connection.clone(), Connection { number, ip: ip.clone(), keys: Numbers::default() });
+        }
     }
 
     /// Forgets a connection with all it listens to.
@@ -199,60 +170,44 @@ impl<P> Listeners<P> {
         let mut shard = self.connection_shard(connection).lock();
         if let Some(state) = shard.remove(connection) {
             for key in state.keys {
-                self.unwatch(&key, |watchers| {
-                    watchers.connections.remove(connection);
+                self.keys.change_numbered(key, |watched| {
+                    watched.connections.remove(&state.number);
                 });
             }
+            self.names.leave(state.number);
         }
     }
 
     /// Adds keys to what a connection listens to (replacing earlier entries of the same key) and tells which of them
     /// the client does not hold as it should. Duplicate contexts are answered each.
-    pub fn listen(
-        &self,
-        connection: &Arc<str>,
-        asker: &Arc<AskerBuf>,
-        contexts: &[Listen],
-        configs: &Configs,
-    ) -> Listened {
+    pub fn listen(&self, connection: &Arc<str>, asker: &Asker<'_>, contexts: &[Listen], configs: &Configs) -> Listened {
         let mut listened = Listened::default();
         {
             let mut shard = self.connection_shard(connection).lock();
             if let Some(state) = shard.get_mut(&**connection) {
                 for context in contexts {
-                    let known = state.keys.contains(&context.key);
-                    if !known && state.keys.len() >= self.max_keys {
+                    if state.keys.len() >= self.max_keys && !self.stands(state, &context.key) {
                         listened.refused += 1;
                         continue;
                     }
-                    let key = self.stand(connection, asker, context);
-                    if !known {
-                        state.keys.insert(key);
-                    }
+                    let key = self.keys.enter(&context.key, |watched| {
+                        let said = watched.said(&context.tenant, &context.md5);
+                        watched.connections.insert(state.number, said);
+                    });
+                    state.keys.insert(key);
                 }
             }
         }
-        let asker = asker.as_asker();
         for (at, context) in contexts.iter().enumerate() {
-            if !configs.is_current(&context.key, &asker, &context.md5) {
+            if !configs.is_current(&context.key, asker, &context.md5) {
                 listened.changed.push(at);
             }
         }
         listened
     }
 
-    /// Enters a connection among the watchers of a key, sharing the texts that another one wrote already: thousands of
-    /// connections listen to the same keys, and texts of their own would be most of what a listened key costs.
-    fn stand(&self, connection: &Arc<str>, asker: &Arc<AskerBuf>, context: &Listen) -> ConfigKey {
-        let mut shard = self.key_shard(&context.key).lock();
-        let key = shard.get_key_value(&context.key).map_or_else(|| context.key.clone(), |(key, _)| key.clone());
-        let watchers = shard.entry(key.clone()).or_default();
-        let other = watchers.connections.values().next();
-        let md5 = other.map(|other| &other.md5).filter(|md5| **md5 == context.md5).unwrap_or(&context.md5).clone();
-        let tenant = other.map(|other| &other.tenant).filter(|tenant| **tenant == context.tenant);
-        let tenant = tenant.unwrap_or(&context.tenant).clone();
-        watchers.connections.insert(connection.clone(), Standing { tenant, md5, asker: asker.clone() });
-        key
+    fn stands(&self, connection: &Connection, key: &ConfigKey) -> bool {
+        self.keys.number(key).is_some_and(|key| connection.keys.contains(&key))
     }
 
     /// Takes keys off what a connection listens to.
@@ -260,9 +215,9 @@ impl<P> Listeners<P> {
         let mut shard = self.connection_shard(connection).lock();
         let Some(state) = shard.get_mut(connection) else { return };
         for key in keys {
-            if state.keys.remove(key) {
-                self.unwatch(key, |watchers| {
-                    watchers.connections.remove(connection);
+            if let Some(number) = self.keys.number(key).filter(|number| state.keys.remove(number)) {
+                self.keys.change_numbered(number, |watched| {
+                    watched.connections.remove(&state.number);
                 });
             }
         }
@@ -289,8 +244,8 @@ impl<P> Listeners<P> {
             let mut shard = self.poll_shard(id).lock();
             shard.insert(id, Poll { keys: keys.clone(), asker: asker.clone(), handle });
             for item in &*keys {
-                self.watch(&item.key, |watchers| {
-                    watchers.polls.insert(id);
+                self.keys.enter(&item.key, |watched| {
+                    watched.polls.insert(id);
                 });
             }
         }
@@ -311,8 +266,8 @@ impl<P> Listeners<P> {
         let mut shard = self.poll_shard(id).lock();
         let poll = shard.remove(&id)?;
         for item in &*poll.keys {
-            self.unwatch(&item.key, |watchers| {
-                watchers.polls.remove(&id);
+            self.keys.change(&item.key, |watched| {
+                watched.polls.remove(&id);
             });
         }
         self.held.fetch_sub(1, Ordering::Relaxed);
@@ -328,16 +283,18 @@ impl<P> Listeners<P> {
             if !seen.insert(&change.key) {
                 continue;
             }
-            let shard = self.key_shard(&change.key).lock();
-            let Some(watchers) = shard.get(&change.key) else { continue };
-            for (connection, standing) in &watchers.connections {
-                affected.connections.push(Notice {
-                    connection: connection.clone(),
-                    key: change.key.clone(),
-                    tenant: standing.tenant.clone(),
+            self.keys.look(&change.key, |watched| {
+                let notices = &mut affected.connections;
+                notices.reserve(watched.connections.len());
+                self.names.with(|name| {
+                    let notice = |(number, said): (&ConnectionNo, &Arc<Said>)| {
+                        let (key, tenant) = (change.key.clone(), said.tenant.clone());
+                        Some(Notice { connection: name(*number)?, key, tenant })
+                    };
+                    notices.extend(watched.connections.iter().filter_map(notice));
                 });
-            }
-            polls.extend(watchers.polls.iter().map(|id| (*id, ())));
+                polls.extend(watched.polls.iter().map(|id| (*id, ())));
+            });
         }
         for id in polls.into_keys() {
             if let Some((handle, keys)) = self.wake(id, configs) {
@@ -363,27 +320,25 @@ impl<P> Listeners<P> {
 
     /// Does anybody listen to it now?
     pub fn is_listened(&self, key: &ConfigKey) -> bool {
-        self.key_shard(key).lock().contains_key(key)
+        self.keys.number(key).is_some()
     }
 
     /// Everyone who listens to a config.
     pub fn listeners_of(&self, key: &ConfigKey) -> Vec<ListenerView> {
-        let (mut views, polls) = {
-            let shard = self.key_shard(key).lock();
-            let Some(watchers) = shard.get(key) else { return Vec::new() };
-            let views: Vec<ListenerView> = watchers
-                .connections
-                .iter()
-                .map(|(connection, standing)| ListenerView {
-                    key: key.clone(),
-                    ip: standing.asker.ip.clone(),
-                    tenant: standing.tenant.clone(),
-                    md5: standing.md5.clone(),
-                    connection: Some(connection.clone()),
-                })
-                .collect();
-            (views, watchers.polls.iter().copied().collect::<Vec<_>>())
+        let Some((numbers, polls)) = self.keys.look(key, |watched| {
+            let numbers: Vec<(Arc<str>, Arc<Said>)> = self.names.with(|name| {
+                let named = |(number, said): (&ConnectionNo, &Arc<Said>)| Some((name(*number)?, Arc::clone(said)));
+                watched.connections.iter().filter_map(named).collect()
+            });
+            (numbers, watched.polls.iter().copied().collect::<Vec<_>>())
+        }) else {
+            return Vec::new();
         };
+        let mut views = Vec::with_capacity(numbers.len());
+        for (connection, said) in numbers {
+            let ip = self.connection_shard(&connection).lock().get(&connection).map(|state| state.ip.clone());
+            views.extend(ip.map(|ip| view(key, &ip, &connection, &said)));
+        }
         for id in polls {
             let shard = self.poll_shard(id).lock();
             if let Some(poll) = shard.get(&id) {
@@ -396,28 +351,24 @@ impl<P> Listeners<P> {
     /// Everything an address listens to. Looks at every listener; meant for operators.
     pub fn listened_by(&self, ip: &str) -> Vec<ListenerView> {
         let mut views = Vec::new();
-        let mut wanted: Vec<(Arc<str>, Vec<ConfigKey>)> = Vec::new();
+        let mut wanted: Vec<(Arc<str>, ConnectionNo, Vec<KeyNo>)> = Vec::new();
         for shard in &self.connections {
             for (connection, state) in shard.lock().iter().filter(|(_, state)| &*state.ip == ip) {
-                wanted.push((connection.clone(), state.keys.iter().cloned().collect()));
+                wanted.push((connection.clone(), state.number, state.keys.iter().copied().collect()));
             }
         }
-        for (connection, keys) in wanted {
+        let ip: Arc<str> = ip.into();
+        for (connection, number, keys) in wanted {
             for key in keys {
-                let shard = self.key_shard(&key).lock();
-                if let Some(standing) = shard.get(&key).and_then(|watchers| watchers.connections.get(&connection)) {
-                    views.push(ListenerView {
-                        key: key.clone(),
-                        ip: ip.into(),
-                        tenant: standing.tenant.clone(),
-                        md5: standing.md5.clone(),
-                        connection: Some(connection.clone()),
-                    });
-                }
+                let one = self.keys.look_numbered(key, |watched| {
+                    let said = watched.connections.get(&number)?;
+                    Some(view(&watched.key, &ip, &connection, said))
+                });
+                views.extend(one.flatten());
             }
         }
         for shard in &self.polls {
-            for poll in shard.lock().values().filter(|poll| &*poll.asker.ip == ip) {
+            for poll in shard.lock().values().filter(|poll| poll.asker.ip == ip) {
                 views.extend(poll.keys.iter().map(|item| poll_view(poll, item)));
             }
         }
@@ -442,6 +393,16 @@ impl<P> Listeners<P> {
         let standing = self.connections.iter().map(|shard| shard.lock().values().map(|c| c.keys.len()).sum::<usize>());
         let polled = self.polls.iter().map(|shard| shard.lock().values().map(|p| p.keys.len()).sum::<usize>());
         (standing.sum(), polled.sum())
+    }
+}
+
+fn view(key: &ConfigKey, ip: &Arc<str>, connection: &Arc<str>, said: &Said) -> ListenerView {
+    ListenerView {
+        key: key.clone(),
+        ip: ip.clone(),
+        tenant: said.tenant.clone(),
+        md5: said.md5.clone(),
+        connection: Some(connection.clone()),
     }
 }
 

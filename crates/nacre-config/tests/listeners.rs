@@ -69,10 +69,14 @@ fn a_batch_listen_answers_what_differs_for_this_client() {
     let (one, at_one) = connect(&listeners, "c1", "10.0.0.1");
     let (two, at_two) = connect(&listeners, "c2", "10.0.0.2");
     let contexts = [context("a", None, &md5("v1")), context("none", None, ""), context("none", None, "x")];
-    assert_eq!(listeners.listen(&one, &at_one, &contexts, &configs).changed, [0, 2]);
-    assert_eq!(listeners.listen(&two, &at_two, &contexts, &configs).changed, [2]);
+    assert_eq!(listeners.listen(&one, &at_one.as_asker(), &contexts, &configs).changed, [0, 2]);
+    assert_eq!(listeners.listen(&two, &at_two.as_asker(), &contexts, &configs).changed, [2]);
     let twice = [context("a", None, "x"), context("a", None, "x")];
-    assert_eq!(listeners.listen(&two, &at_two, &twice, &configs).changed, [0, 1], "duplicates are answered each");
+    assert_eq!(
+        listeners.listen(&two, &at_two.as_asker(), &twice, &configs).changed,
+        [0, 1],
+        "duplicates are answered each"
+    );
 }
 
 #[test]
@@ -81,7 +85,9 @@ fn each_listener_is_told_in_its_own_spelling() {
     let listeners = Registry::default();
     for (id, tenant) in [("blank", Some("")), ("named", Some("public")), ("absent", None), ("other", Some("dev"))] {
         let (connection, asker) = connect(&listeners, id, "10.0.0.1");
-        assert!(listeners.listen(&connection, &asker, &[context("d", tenant, "")], &configs).changed.is_empty());
+        assert!(
+            listeners.listen(&connection, &asker.as_asker(), &[context("d", tenant, "")], &configs).changed.is_empty()
+        );
     }
     let affected = listeners.affected(&text(&configs, "d", "v1"), &configs);
     assert_eq!(notified(&affected), [("absent", None), ("blank", Some("")), ("named", Some("public"))]);
@@ -95,7 +101,7 @@ fn a_grpc_listener_hears_of_every_change_of_its_key() {
     beta(&configs, "d", "beta", "10.0.0.1");
     for (id, content) in [("10.0.0.1", "beta"), ("10.0.0.2", "formal")] {
         let (connection, asker) = connect(&listeners, id, id);
-        listeners.listen(&connection, &asker, &[context("d", None, &md5(content))], &configs);
+        listeners.listen(&connection, &asker.as_asker(), &[context("d", None, &md5(content))], &configs);
     }
     let affected = listeners.affected(&text(&configs, "d", "formal2"), &configs);
     assert_eq!(
@@ -112,8 +118,8 @@ fn a_later_listen_replaces_the_md5_and_an_unlisten_ends_it() {
     let listeners = Registry::default();
     let (connection, asker) = connect(&listeners, "c1", "10.0.0.1");
     let first = [context("a", None, "old"), context("b", None, "")];
-    listeners.listen(&connection, &asker, &first, &configs);
-    listeners.listen(&connection, &asker, &[context("a", Some("public"), "new")], &configs);
+    listeners.listen(&connection, &asker.as_asker(), &first, &configs);
+    listeners.listen(&connection, &asker.as_asker(), &[context("a", Some("public"), "new")], &configs);
     let views = listeners.listeners_of(&key("a"));
     assert_eq!(views.len(), 1);
     assert_eq!((&*views[0].md5, views[0].tenant.as_deref()), ("new", Some("public")));
@@ -128,11 +134,11 @@ fn a_closed_connection_leaves_nothing_and_cannot_come_back() {
     let configs = Configs::default();
     let listeners = Registry::default();
     let (connection, asker) = connect(&listeners, "c1", "10.0.0.1");
-    listeners.listen(&connection, &asker, &[context("a", None, ""), context("b", None, "")], &configs);
+    listeners.listen(&connection, &asker.as_asker(), &[context("a", None, ""), context("b", None, "")], &configs);
     assert_eq!((listeners.counts(), listeners.listening_connections()), ((2, 0), 1));
     listeners.closed("c1");
     // A request that was in flight: answered, not registered.
-    assert_eq!(listeners.listen(&connection, &asker, &[context("a", None, "x")], &configs).changed, [0]);
+    assert_eq!(listeners.listen(&connection, &asker.as_asker(), &[context("a", None, "x")], &configs).changed, [0]);
     assert_eq!((listeners.counts(), listeners.listening_connections()), ((0, 0), 0));
     assert!(listeners.affected(&text(&configs, "a", "x"), &configs).connections.is_empty());
     assert!(listeners.listened_by("10.0.0.1").is_empty());
@@ -144,9 +150,9 @@ fn keys_beyond_the_limit_are_refused_and_counted() {
     let listeners = Registry::new(10, 2);
     let (connection, asker) = connect(&listeners, "c1", "10.0.0.1");
     let three = [context("a", None, ""), context("b", None, ""), context("c", None, "x")];
-    let listened = listeners.listen(&connection, &asker, &three, &configs);
+    let listened = listeners.listen(&connection, &asker.as_asker(), &three, &configs);
     assert_eq!((listened.refused, listened.changed), (1, vec![2]), "it is still answered");
-    let again = listeners.listen(&connection, &asker, &three[..2], &configs);
+    let again = listeners.listen(&connection, &asker.as_asker(), &three[..2], &configs);
     assert_eq!(again.refused, 0, "known keys may be renewed");
 }
 
@@ -257,7 +263,7 @@ fn listener_queries_see_polls_and_connections() {
     let configs = Configs::default();
     let listeners = Registry::default();
     let (connection, asker) = connect(&listeners, "c1", "10.0.0.1");
-    listeners.listen(&connection, &asker, &[context("d", Some("public"), "m1")], &configs);
+    listeners.listen(&connection, &asker.as_asker(), &[context("d", Some("public"), "m1")], &configs);
     listeners.poll(AskerBuf::ip("10.0.0.1"), poll_keys("e|G||dev;"), "poll", &configs);
     listeners.poll(AskerBuf::ip("10.0.0.2"), poll_keys("none|G|;d2|G|;"), "poll", &configs);
     let of = listeners.listeners_of(&key("d"));

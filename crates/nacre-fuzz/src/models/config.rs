@@ -213,7 +213,7 @@ fn listen(input: &mut Input<'_>, world: &mut World, model: &mut Model, at: usize
         }
         _ => {
             let context = Listen { key: key(at), tenant: None, md5: held.as_str().into() };
-            let listened = world.listeners.listen(&id, &asker, &[context], &world.configs);
+            let listened = world.listeners.listen(&id, &asker.as_asker(), &[context], &world.configs);
             assert_eq!(listened.changed.len(), usize::from(held != model.served_md5(at, connection)));
             if model.open.contains(&connection) {
                 model.standing.insert((connection, at), held);

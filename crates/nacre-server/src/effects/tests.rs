@@ -68,8 +68,8 @@ impl House {
     /// Listens and compares; `true`: the client holds another md5 than it should.
     fn hears(&self, connection: &Arc<str>, data_id: &str, md5: &str) -> bool {
         let listen = Listen { key: key(data_id), tenant: None, md5: md5.into() };
-        let asker = Arc::new(AskerBuf::ip("10.0.0.1"));
-        !self.listeners.listen(connection, &asker, &[listen], &self.configs).changed.is_empty()
+        let asker = AskerBuf::ip("10.0.0.1");
+        !self.listeners.listen(connection, &asker.as_asker(), &[listen], &self.configs).changed.is_empty()
     }
 
     /// Serves the notices in a thread of their own, until the test ends.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use nacre_config::{
-    Asker, AskerBuf, ConfigCommand, GrayTarget, KeyRef, Listen, Lookup, Publish, Remove, Source, check as config_check,
+    Asker, ConfigCommand, GrayTarget, KeyRef, Listen, Lookup, Publish, Remove, Source, check as config_check,
     gray::VIPSERVER_TAG,
 };
 use nacre_model::{
@@ -244,7 +244,7 @@ impl Operation for ConfigBatchListenRequest {
             return Ok(Reply::ok(&ConfigChangeBatchListenResponse::default()));
         }
         let tag = call.header(self.headers.as_ref(), VIPSERVER_TAG).filter(|tag| !tag.is_empty());
-        let asker = Arc::new(AskerBuf { auto_tag: tag.map(Arc::from), ..connection.asker.clone() });
+        let asker = Asker { auto_tag: tag, ..connection.asker.as_asker() };
         let listened = call.app.listeners.listen(connection.id(), &asker, &listens, &call.app.configs);
         if listened.refused > 0 {
             let cause = Cause::LimitHit { limit: "LISTENED_KEYS".into(), value: listened.refused as u64 };
