@@ -141,6 +141,9 @@ pub enum Command {
     Service(Service),
     /// Show what a server says about itself; exits with 1 when it is not ready.
     Status,
+    /// Explain a metric, an expression, an alert or a code: what it means, whether its value is a problem, what to do.
+    #[command(after_help = EXPLAIN_HELP)]
+    Explain(Explain),
     Bench(Box<nacre_bench::Bench>),
     /// Print a completion script for a shell.
     #[command(after_help = "Example:\n  nacre completions bash > ~/.local/share/bash-completion/completions/nacre")]
@@ -166,6 +169,32 @@ pub struct Server {
     /// Show every effective setting and where it comes from, then stop; exits with 2 when one is wrong.
     #[arg(long)]
     pub print_config: bool,
+}
+
+const EXPLAIN_HELP: &str = "\
+The question is anything that names a metric: a selector, a panel's or an alert's expression, a line of a scrape, a \
+sentence. With a server in reach its values are shown, looked at twice, and judged; Java Nacos or nacre.
+
+Examples:
+  nacre explain \"nacos_exception_total{name='leaderSendBeatFailed'}\"
+  nacre explain \"leaderSendBeatFailed is 2 while leaderStatus is 1\"
+  nacre -s http://nacos.example.org:8848 explain 'sum(nacos_monitor{name=\"failedPush\"}) > 1' --lang zh
+  nacre explain 20404";
+
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// A metric expression, a sentence with metrics in it, or a code such as 20404, 301 or BEAT-GAP-NETWORK.
+    #[arg(value_name = "QUESTION", required = true)]
+    pub question: Vec<String>,
+    /// Language of the answer [default: by LC_ALL, LC_MESSAGES or LANG].
+    #[arg(long, value_enum)]
+    pub lang: Option<crate::explain::Lang>,
+    /// Time between the two looks at counters of failures; 0 looks once.
+    #[arg(long, value_name = "SPAN", default_value = "6s", value_parser = crate::time::parse_span)]
+    pub wait: i64,
+    /// Ask no server; explain only.
+    #[arg(long)]
+    pub offline: bool,
 }
 
 /// Where settings of a server come from.

@@ -10,6 +10,7 @@ mod args;
 mod commands;
 mod diff;
 mod error;
+mod explain;
 mod http;
 mod output;
 mod time;
@@ -77,6 +78,7 @@ async fn talk(screen: Screen, global: Global, command: Command) -> Outcome {
             Command::Instance(instance) => commands::instance::run(&session, instance).await,
             Command::Service(service) => commands::service::run(&session, service).await,
             Command::Status => commands::status::run(&session).await,
+            Command::Explain(explain) => commands::explain::run(&session, &explain).await,
             Command::Server(_) | Command::Bench(_) | Command::Completions { .. } => Ok(()),
         }
     };

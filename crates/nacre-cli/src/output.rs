@@ -139,7 +139,7 @@ impl Table {
 }
 
 /// Columns that a terminal gives to the text: two for East Asian wide characters and emoji.
-fn width(text: &str) -> usize {
+pub fn width(text: &str) -> usize {
     let wide = |c: char| {
         matches!(u32::from(c), 0x1100..=0x115F | 0x2E80..=0xA4CF | 0xAC00..=0xD7A3 | 0xF900..=0xFAFF
             | 0xFE30..=0xFE6F | 0xFF00..=0xFF60 | 0xFFE0..=0xFFE6 | 0x1F300..=0x1FAFF | 0x20000..=0x3FFFD)

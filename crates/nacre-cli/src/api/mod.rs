@@ -3,6 +3,7 @@
 //! One server may be of any generation. Calls that 1.x, 2.x and 3.x share (v1) go first; where a 3.x server has retired the
 //! path (404 or 410) its v3 counterpart is asked. An API of nacre's own says so when it is missing.
 
+pub mod cluster;
 pub mod config;
 pub mod journal;
 pub mod naming;
