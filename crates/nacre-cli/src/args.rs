@@ -144,6 +144,7 @@ pub enum Command {
     /// Explain a metric, an expression, an alert or a code: what it means, whether its value is a problem, what to do.
     #[command(after_help = EXPLAIN_HELP)]
     Explain(Explain),
+    Doctor(Box<crate::commands::doctor::args::Doctor>),
     Bench(Box<nacre_bench::Bench>),
     /// Print a completion script for a shell.
     #[command(after_help = "Example:\n  nacre completions bash > ~/.local/share/bash-completion/completions/nacre")]

@@ -5,6 +5,7 @@ use std::{io, time::Duration};
 use bytes::Bytes;
 use http::{HeaderMap, Method, header};
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use tokio::{
@@ -12,6 +13,8 @@ use tokio::{
     net::TcpStream,
     time::timeout,
 };
+
+use tokio_rustls::client::TlsStream;
 
 use crate::{
     address::Address,
@@ -119,36 +122,75 @@ pub async fn send(address: &Address, trust: &Trust, request: &Request) -> Outcom
     if !address.tls {
         return exchange(stream, address, request).await;
     }
-    let secured = timeout(CONNECT, trust.secure(stream, &address.host)).await;
-    let stream = secured
-        .unwrap_or_else(|_| Err(Untrusted::new(format!("no TLS handshake within {} s", CONNECT.as_secs()), "")))
-        .map_err(|Untrusted { why, hint }| unreachable(address, why, hint))?;
-    exchange(stream, address, request).await
+    exchange(secured(stream, address, trust).await?, address, request).await
 }
 
 async fn exchange<S>(stream: S, address: &Address, request: &Request) -> Outcome<Response>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let exchange = async {
-        let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
+    Kept::over(stream, address.clone()).await?.ask(request).await
+}
+
+/// A connection that several requests share, one after the other.
+pub struct Kept {
+    address: Address,
+    sender: SendRequest<Full<Bytes>>,
+    driver: tokio::task::JoinHandle<hyper::Result<()>>,
+}
+
+impl Kept {
+    pub async fn open(address: &Address, trust: &Trust) -> Outcome<Self> {
+        let stream = connect(address).await?;
+        if address.tls {
+            return Self::over(secured(stream, address, trust).await?, address.clone()).await;
+        }
+        Self::over(stream, address.clone()).await
+    }
+
+    async fn over<S>(stream: S, address: Address) -> Outcome<Self>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (sender, connection) = hyper::client::conn::http1::Builder::new()
             .max_buf_size(1 << 20)
             .handshake(TokioIo::new(stream))
             .await
-            .map_err(|error| broken(address, &error))?;
-        let driver = tokio::spawn(connection);
-        let response = sender.send_request(build(address, request)?).await.map_err(|error| broken(address, &error))?;
-        let (head, body) = response.into_parts();
-        let body = Limited::new(body, BODY)
-            .collect()
+            .map_err(|error| broken(&address, &error))?;
+        Ok(Self { address, sender, driver: tokio::spawn(connection) })
+    }
+
+    pub async fn ask(&mut self, request: &Request) -> Outcome<Response> {
+        let patience = request.patience;
+        let address = &self.address;
+        let built = build(address, request)?;
+        let exchange = async {
+            self.sender.ready().await.map_err(|error| broken(address, &error))?;
+            let response = self.sender.send_request(built).await.map_err(|error| broken(address, &error))?;
+            let (head, body) = response.into_parts();
+            let body = Limited::new(body, BODY)
+                .collect()
+                .await
+                .map_err(|error| unreachable(address, format!("the answer broke off: {error}"), ""))?;
+            Ok(Response { status: head.status.as_u16(), headers: head.headers, body: body.to_bytes() })
+        };
+        timeout(patience, exchange)
             .await
-            .map_err(|error| unreachable(address, format!("the answer broke off: {error}"), ""))?;
-        driver.abort();
-        Ok(Response { status: head.status.as_u16(), headers: head.headers, body: body.to_bytes() })
-    };
-    timeout(request.patience, exchange)
+            .unwrap_or_else(|_| Err(unreachable(address, format!("no answer within {} s", patience.as_secs()), "")))
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+async fn secured(stream: TcpStream, address: &Address, trust: &Trust) -> Outcome<TlsStream<TcpStream>> {
+    timeout(CONNECT, trust.secure(stream, &address.host))
         .await
-        .unwrap_or_else(|_| Err(unreachable(address, format!("no answer within {} s", request.patience.as_secs()), "")))
+        .unwrap_or_else(|_| Err(Untrusted::new(format!("no TLS handshake within {} s", CONNECT.as_secs()), "")))
+        .map_err(|Untrusted { why, hint }| unreachable(address, why, hint))
 }
 
 fn build(address: &Address, request: &Request) -> Outcome<http::Request<Full<Bytes>>> {
@@ -157,11 +199,11 @@ fn build(address: &Address, request: &Request) -> Outcome<http::Request<Full<Byt
         target.push('?');
         target.push_str(&request.query.0);
     }
-    let mut builder = http::Request::builder()
-        .method(&request.method)
-        .uri(target)
-        .header(header::HOST, address.authority())
-        .header(header::USER_AGENT, concat!("Nacre-CLI:v", env!("CARGO_PKG_VERSION")));
+    let mut builder =
+        http::Request::builder().method(&request.method).uri(target).header(header::HOST, address.authority());
+    if !request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("user-agent")) {
+        builder = builder.header(header::USER_AGENT, concat!("Nacre-CLI:v", env!("CARGO_PKG_VERSION")));
+    }
     for (name, value) in &request.headers {
         builder = builder.header(*name, value);
     }

@@ -11,6 +11,7 @@ mod commands;
 mod diff;
 mod error;
 mod explain;
+mod grpc;
 mod http;
 mod output;
 mod time;
@@ -71,7 +72,12 @@ async fn talk(screen: Screen, global: Global, command: Command) -> Outcome {
         Session { client: Client::new(global.server, global.namespace, login, Trust::new(global.ca_file)), screen };
     let is_watch = matches!(command, Command::Config(Config::Watch { .. }) | Command::Instance(Instance::Watch { .. }));
     // A kept instance is deregistered on Ctrl-C; it listens for that itself.
-    let ends_itself = matches!(&command, Command::Instance(Instance::Register(register)) if register.keep);
+    let ends_itself = match &command {
+        Command::Instance(Instance::Register(register)) => register.keep,
+        // So are the registrations of a check.
+        Command::Doctor(_) => true,
+        _ => false,
+    };
     let work = async {
         match command {
             Command::Config(config) => commands::config::run(&session, config).await,
@@ -79,6 +85,7 @@ async fn talk(screen: Screen, global: Global, command: Command) -> Outcome {
             Command::Service(service) => commands::service::run(&session, service).await,
             Command::Status => commands::status::run(&session).await,
             Command::Explain(explain) => commands::explain::run(&session, &explain).await,
+            Command::Doctor(doctor) => commands::doctor::run(session, *doctor).await,
             Command::Server(_) | Command::Bench(_) | Command::Completions { .. } => Ok(()),
         }
     };

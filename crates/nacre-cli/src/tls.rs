@@ -53,7 +53,20 @@ impl Trust {
 
     /// Shakes hands with the server that is called `host`.
     pub async fn secure(&self, stream: TcpStream, host: &str) -> Result<TlsStream<TcpStream>, Untrusted> {
-        let config = self.config.get_or_init(|| config(self.ca_file.as_deref())).clone()?;
+        self.secure_as(stream, host, &[]).await
+    }
+
+    /// As [`Trust::secure`], saying which protocol is to be spoken inside.
+    pub async fn secure_as(
+        &self,
+        stream: TcpStream,
+        host: &str,
+        protocol: &[u8],
+    ) -> Result<TlsStream<TcpStream>, Untrusted> {
+        let mut config = self.config.get_or_init(|| config(self.ca_file.as_deref())).clone()?;
+        if !protocol.is_empty() {
+            Arc::make_mut(&mut config).alpn_protocols = vec![protocol.to_vec()];
+        }
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| Untrusted::new(format!("no certificate can be for the name {host}"), ""))?;
         TlsConnector::from(config).connect(name, stream).await.map_err(|error| refused(&error, host))

@@ -30,8 +30,8 @@ pub struct Client {
     pub address: Address,
     /// As the user wrote it; `""` is the public one.
     pub namespace: String,
-    login: Option<Login>,
-    trust: Trust,
+    pub login: Option<Login>,
+    pub trust: Trust,
     token: tokio::sync::OnceCell<String>,
 }
 
@@ -53,11 +53,12 @@ impl Client {
     }
 
     /// v1 naming and config leave the parameter out for the public namespace.
-    fn tenant(&self) -> Option<&str> {
+    pub fn tenant(&self) -> Option<&str> {
         Some(self.namespace.as_str()).filter(|ns| !ns.is_empty())
     }
 
-    async fn send(&self, mut request: Request) -> Outcome<Response> {
+    /// Sends a request as the user who is logged in.
+    pub async fn send(&self, mut request: Request) -> Outcome<Response> {
         if let Some(login) = &self.login {
             let token = self.token.get_or_try_init(|| self.log_in(login)).await?;
             request.query = request.query.with("accessToken", token);
@@ -83,7 +84,7 @@ impl Client {
     }
 
     /// Sends `first`; when the server no longer has it, `second`. The flag says which one answered.
-    async fn either(&self, first: Request, second: Request) -> Outcome<(Generation, Response)> {
+    pub async fn either(&self, first: Request, second: Request) -> Outcome<(Generation, Response)> {
         let response = self.send(first).await?;
         if is_gone(&response) {
             return Ok((Generation::V3, self.send(second).await?));
@@ -101,7 +102,7 @@ pub enum Generation {
 /// Whether the server does not have the path at all, as against not having the thing asked for.
 ///
 /// 3.x answers 410 on retired paths. A path nobody knows is Spring's or a container's 404: JSON with a `path`, or HTML.
-fn is_gone(response: &Response) -> bool {
+pub fn is_gone(response: &Response) -> bool {
     match response.status {
         410 | 501 => true,
         404 => match response.json() {
@@ -121,7 +122,7 @@ fn is_gone(response: &Response) -> bool {
 }
 
 /// What the server said was wrong, in one line: from `Result` JSON, Spring's error JSON, an HTML page, or text.
-fn said(response: &Response) -> String {
+pub fn said(response: &Response) -> String {
     let text = response.text();
     let told = match response.json() {
         Some(json) => {
@@ -177,7 +178,7 @@ fn refused(response: &Response) -> CliError {
 }
 
 /// The `data` of a `Result`, or the refusal.
-fn data(response: &Response) -> Outcome<Value> {
+pub fn data(response: &Response) -> Outcome<Value> {
     let Some(mut json) = response.json().filter(|_| response.status == 200) else { return Err(refused(response)) };
     match json.get("code").and_then(Value::as_i64) {
         Some(0 | 200) => Ok(json.get_mut("data").map(Value::take).unwrap_or_default()),
@@ -187,7 +188,7 @@ fn data(response: &Response) -> Outcome<Value> {
 }
 
 /// A text field; numbers are written out, everything else is `""`.
-fn text(json: &Value, name: &str) -> String {
+pub fn text(json: &Value, name: &str) -> String {
     match &json[name] {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),

@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod config;
+pub mod doctor;
 pub mod explain;
 pub mod instance;
 pub mod server;

@@ -2,6 +2,9 @@
 //! generation does.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod node;
+pub mod tls;
+
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
