@@ -22,6 +22,8 @@ pub struct Filter {
     pub instance: Option<String>,
     /// Connection id or client id. An `ip:port` also finds `ip:port#true` and `ip:port#false`; an `ip` finds all of it.
     pub client: Option<String>,
+    /// Part of what the event says in words, letter case aside: looks into causes.
+    pub text: Option<String>,
     /// Only numbers below / above, for paging.
     pub before: Option<u64>,
     pub after: Option<u64>,
@@ -41,6 +43,7 @@ impl Default for Filter {
             data_id: None,
             instance: None,
             client: None,
+            text: None,
             before: None,
             after: None,
             oldest_first: false,
@@ -52,12 +55,16 @@ impl Default for Filter {
 impl Filter {
     /// Whether an event is wanted (time, kind and subject; numbers and the limit are the scan's business).
     pub fn matches(&self, event: &Event) -> bool {
-        self.from.is_none_or(|from| event.at >= from)
-            && self.to.is_none_or(|to| event.at <= to)
+        self.time_matches(event)
             && self.kind_matches(event)
             && self.names_match(event)
             && self.instance.as_deref().is_none_or(|wanted| instance_matches(event, wanted))
             && self.client.as_deref().is_none_or(|wanted| client_matches(event, wanted))
+            && self.text.as_deref().is_none_or(|wanted| says(event, wanted))
+    }
+
+    pub(crate) fn time_matches(&self, event: &Event) -> bool {
+        self.from.is_none_or(|from| event.at >= from) && self.to.is_none_or(|to| event.at <= to)
     }
 
     fn kind_matches(&self, event: &Event) -> bool {
@@ -90,6 +97,11 @@ impl Filter {
             && service_matches
             && data_id_matches
     }
+}
+
+fn says(event: &Event, wanted: &str) -> bool {
+    let text = crate::describe(event).to_lowercase();
+    text.contains(&wanted.to_lowercase()) || event.cause.kind().eq_ignore_ascii_case(wanted)
 }
 
 /// Whether the event is about the instance `wanted` (`ip`, `ip:port` or `ip:port:cluster`).

@@ -5,11 +5,12 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use nacre_model::{Event, KINDS, limits};
+use nacre_model::{Event, KINDS, Now, Subject, limits};
 use parking_lot::Mutex;
 
 use crate::{
     Filter,
+    disk::{Disk, DiskOptions},
     tail::{Outlet, Tail},
     weight,
 };
@@ -21,7 +22,8 @@ const TAILS: usize = 64;
 /// Removed by age in one call of `record`, so that a quiet night does not end in one long pause.
 const AGED_PER_RECORD: usize = 64;
 
-/// One event with its number. Numbers begin at 1, grow by one and are never reused within a run.
+/// One event with its number. Numbers begin at 1 and grow by one; where the journal is kept on disk they go on over
+/// restarts (with a leap after a crash) and are never reused.
 #[derive(Debug)]
 pub struct Record {
     pub seq: u64,
@@ -67,6 +69,7 @@ pub struct Journal {
     limits: Limits,
     ring: Mutex<Ring>,
     witness: Option<Witness>,
+    pub(crate) disk: Option<Disk>,
 }
 
 /// Sees every event before it is kept; must not block.
@@ -113,6 +116,37 @@ impl Journal {
                 missed_before: 0,
             }),
             witness: None,
+            disk: None,
+        }
+    }
+
+    /// Keeps events on disk as well. Reads what is there: blocks. [`Journal::keep`] must be called every now and then.
+    pub fn on_disk(mut self, options: DiskOptions) -> Self {
+        let disk = Disk::open(options);
+        self.ring.get_mut().next = disk.first_number();
+        self.disk = Some(disk);
+        self
+    }
+
+    pub fn disk(&self) -> Option<&Disk> {
+        self.disk.as_ref()
+    }
+
+    /// Saves what is not saved yet, and records what became known of the files. Blocks; to be called every 100 ms or so,
+    /// and [`Journal::close`] at the end.
+    pub fn keep(&self, now: Now) {
+        let Some(disk) = &self.disk else { return };
+        disk.round(self, now);
+        for cause in disk.take_notes() {
+            self.record(Event::new(now, Subject::default(), cause));
+        }
+    }
+
+    /// Saves the rest. Events after this are not kept.
+    pub fn close(&self, now: Now) {
+        self.keep(now);
+        if let Some(disk) = &self.disk {
+            disk.close(self, now);
         }
     }
 
@@ -203,7 +237,13 @@ impl Journal {
         }
     }
 
-    /// A record by its number, while it is kept.
+    /// The next records after a number, oldest first: up to [`BLOCK`] of those that are still here.
+    pub(crate) fn copy_after(&self, after: u64, block: &mut Vec<Arc<Record>>) {
+        let (mut low, mut high) = (after.saturating_add(1), u64::MAX);
+        self.ring.lock().copy_block(&mut low, &mut high, true, block);
+    }
+
+    /// A record by its number, while it is kept in memory.
     pub fn get(&self, seq: u64) -> Option<Arc<Record>> {
         let ring = self.ring.lock();
         let first = ring.records.front()?.record.seq;

@@ -8,15 +8,19 @@
 //! Read first: [`Journal`], [`Filter`], [`describe::describe`].
 
 pub mod describe;
+pub mod disk;
 mod filter;
 mod journal;
 mod json;
+mod search;
 mod tail;
 mod weight;
 mod why;
 
 pub use describe::{Sentence, describe, duration};
+pub use disk::{Disk, DiskCounts, DiskOptions, Listed, Work};
 pub use filter::Filter;
 pub use journal::{Counts, Journal, Limits, Record, Witness};
+pub use search::Found;
 pub use tail::{Elapsed, Received, Tail};
 pub use why::Line;

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use nacre_journal::{Elapsed, Filter, Journal, Limits, Received};
+use nacre_journal::{Elapsed, Filter, Journal, Limits, Received, Work};
 use nacre_model::{
     Cause, ConfigKey, Event, Now, ServiceKey, Subject,
     event::{Disconnect, Removal},
@@ -252,7 +252,11 @@ fn why_tells_the_story_of_an_instance_with_its_client() {
     ));
 
     let texts = |instance: &str, limit| -> Vec<String> {
-        journal.why(instance, &Filter::default(), at(196_000), limit).into_iter().map(|line| line.text).collect()
+        journal
+            .why(instance, &Filter::default(), at(196_000), limit, &mut Work::default())
+            .into_iter()
+            .map(|line| line.text)
+            .collect()
     };
     let story = [
         "disconnected 12 s ago: connection closed by peer (RST) after 3 min 4 s",
@@ -264,7 +268,7 @@ fn why_tells_the_story_of_an_instance_with_its_client() {
     assert_eq!(texts("10.0.0.1:80", 2), story[..2]);
     assert_eq!(texts("10.0.0.2", 10), [] as [&str; 0]);
     let elsewhere = Filter { service: Some("payments".into()), ..Filter::default() };
-    assert!(journal.why("10.0.0.1:80", &elsewhere, at(0), 10).is_empty());
+    assert!(journal.why("10.0.0.1:80", &elsewhere, at(0), 10, &mut Work::default()).is_empty());
 }
 
 #[test]

@@ -14,6 +14,7 @@ pub mod effects;
 pub mod grpc;
 pub mod health;
 pub mod http;
+mod journal;
 pub mod listen;
 pub mod live;
 pub mod logging;

@@ -26,6 +26,7 @@ use crate::{
     grpc::{self, Hub},
     health::{self, Health},
     http::router::Router,
+    journal,
     listen::{self, Door},
     live::{self, Live},
     logging::{self, Logging},
@@ -85,7 +86,12 @@ pub async fn start_with(props: Properties, logging: Logging) -> Result<Arc<App>,
     // The doors are bound first, so that a port in use is told before minutes of replay; they answer after the replay.
     let doors = bind(&mut settings, props.u16("nacos.server.grpc.port.offset"))?;
 
-    let journal = Arc::new(Journal::new(props.journal()).witnessed(logging::witness()));
+    let journal = Journal::new(props.journal()).witnessed(logging::witness());
+    let journal = match props.journal_disk() {
+        None => journal,
+        Some(options) => tokio::task::spawn_blocking(|| journal.on_disk(options)).await.map_err(io::Error::other)?,
+    };
+    let journal = Arc::new(journal);
     let draining = CancellationToken::new();
     let naming = Arc::new(Naming::new(props.naming()));
     let configs = Arc::default();
@@ -278,6 +284,7 @@ fn spawn_workers(app: &Arc<App>, proposals: tokio::sync::mpsc::Receiver<nacre_na
         it.config_fuzzy.trim();
         std::future::ready(())
     });
+    journal::start(app);
     live::watch(app);
     let it = app.clone();
     app.workers.every("config history", retention::ROUND, move || retention::round(it.clone()));
@@ -308,6 +315,7 @@ pub async fn stop(app: &Arc<App>, reason: &str) {
             }
             Err(error) => tracing::error!(%error, "closing the database failed"),
         }
+        journal::close(app).await;
     };
     if tokio::time::timeout(app.props.duration("nacre.shutdown.timeout"), orderly).await.is_err() {
         tracing::warn!("the stop took too long; what is still open is cut, nothing acknowledged is lost");

@@ -13,11 +13,12 @@ use super::{
     Ctx,
     bind::{Java, v3_bool, v3_number},
     params::Params,
+    past,
     refuse::Refusal,
     reply::{Reply, Style},
     table::{Answer, Auth, Check, GET, Generation, Row},
 };
-use crate::{app::App, now};
+use crate::{app::App, later, now};
 
 const AREA: (Generation, &str, Style) = (Generation::V3Admin, "diagnosis", Style::Api);
 
@@ -25,7 +26,7 @@ pub const ROWS: &[Row] = &[
     Row::new(GET, "/v3/admin/diagnosis", AREA, Auth::Admin, now!(overview)).checked(Check::Off),
     Row::new(GET, "/v3/admin/diagnosis/findings", AREA, Auth::Admin, now!(findings)).checked(Check::Off),
     Row::new(GET, "/v3/admin/diagnosis/explain", AREA, Auth::Admin, now!(explain)).checked(Check::Off),
-    Row::new(GET, "/v3/admin/diagnosis/events", AREA, Auth::Admin, now!(events)).checked(Check::Off),
+    Row::new(GET, "/v3/admin/diagnosis/events", AREA, Auth::Admin, later!(events)).checked(Check::Off),
     Row::new(GET, "/v3/admin/diagnosis/workers", AREA, Auth::Admin, now!(workers)).checked(Check::Off),
 ];
 
@@ -125,16 +126,27 @@ fn page(page: &Page, lang: Lang, whole: bool) -> Value {
 
 /// Newest first. `why=true` with an `instance` tells its story: its own events and the coming and going of the clients
 /// that published it.
-fn events(app: &App, ctx: &Ctx) -> Answer {
+async fn events(app: Arc<App>, ctx: Ctx) -> Answer {
     let filter = filter(&ctx.params)?;
-    let events: Vec<Value> = match (filter.instance.as_deref(), v3_bool(&ctx.params, "why", false)?) {
+    let why = v3_bool(&ctx.params, "why", false)?;
+    past::looked_up(app, move |app, work| match (filter.instance.as_deref(), why) {
         (Some(instance), true) => {
-            let story = app.journal.why(instance, &filter, app.clock.now(), filter.limit);
-            story.iter().map(|line| told(line.record.json(), &line.text)).collect()
+            let story = app.journal.why(instance, &filter, app.clock.now(), filter.limit, work);
+            let events: Vec<Value> = story.iter().map(|line| told(line.record.json(), &line.text)).collect();
+            Ok(Reply::result(json!({ "events": events })))
         }
-        _ => app.journal.query(&filter).iter().map(|record| record.json()).collect(),
-    };
-    Ok(Reply::result(json!({ "events": events })))
+        _ => {
+            let found = app.journal.search(&filter, work);
+            let events: Vec<Value> = found.records.iter().map(|record| record.json()).collect();
+            let mut answer = json!({ "events": events });
+            // `before` of the next page; a page may be short when its work was used up.
+            if let Some(next) = found.next {
+                answer["next"] = next.into();
+            }
+            Ok(Reply::result(answer))
+        }
+    })
+    .await
 }
 
 /// The event with the story's own sentence in place of the general one.
@@ -162,6 +174,7 @@ fn filter(params: &Params) -> Result<Filter, Refusal> {
         data_id: text("config"),
         instance: text("instance"),
         client: text("client"),
+        text: text("text"),
         before: seq("before")?,
         after: seq("after")?,
         oldest_first: false,

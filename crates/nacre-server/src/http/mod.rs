@@ -20,6 +20,7 @@ pub mod multipart;
 pub mod namespaces;
 pub mod naming;
 pub mod params;
+mod past;
 pub mod refuse;
 pub mod reply;
 mod root;
@@ -57,6 +58,7 @@ pub(crate) const AREAS: &[&[Row]] = &[
     login::ROWS,
     actuator::ROWS,
     diagnosis::ROWS,
+    past::ROWS,
     discovery::ROWS,
     root::ROWS,
     naming::v1_instance::ROWS,

@@ -330,6 +330,9 @@ fn own(text: &mut Text, app: &App) {
     text.single("nacre_journal_tail_missed_total", "counter", "Events that followers were too slow for.", missed);
     text.single("nacre_journal_records", "gauge", "Events kept.", counts.records as f64);
     text.single("nacre_journal_bytes", "gauge", "Memory of the journal.", counts.bytes as f64);
+    if let Some(disk) = app.journal.disk() {
+        journal_disk(text, &disk.counts());
+    }
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {
         let tasks = runtime.metrics().num_alive_tasks() as f64;
         text.single("nacre_tasks", "gauge", "Tasks of the server: connections, requests that wait, workers.", tasks);
@@ -340,6 +343,29 @@ fn own(text: &mut Text, app: &App) {
     }
     text.family("nacre_build_info", "gauge", "The version that runs.");
     text.sample("nacre_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
+}
+
+fn journal_disk(text: &mut Text, counts: &nacre_journal::DiskCounts) {
+    let mut single = |name: &str, kind: &str, help: &str, value: u64| text.single(name, kind, help, value as f64);
+    single("nacre_journal_disk_bytes", "gauge", "The journal's files.", counts.bytes);
+    single("nacre_journal_disk_segments", "gauge", "Number of the journal's files.", counts.segments);
+    single("nacre_journal_disk_events_total", "counter", "Events saved on disk.", counts.written_events);
+    single("nacre_journal_disk_written_bytes_total", "counter", "Bytes written to the files.", counts.written_bytes);
+    single(
+        "nacre_journal_disk_dropped_total",
+        "counter",
+        "Events that memory gave up before they were saved: the disk was full or slow.",
+        counts.dropped,
+    );
+    single("nacre_journal_disk_failures_total", "counter", "Writes to the files that failed.", counts.failures);
+    single("nacre_journal_disk_damaged_bytes_total", "counter", "Bytes found damaged.", counts.damaged_bytes);
+    single(
+        "nacre_journal_disk_removed_total",
+        "counter",
+        "Files removed for their age or size.",
+        counts.removed_segments,
+    );
+    single("nacre_journal_disk_failing", "gauge", "1: events are not saved now.", u64::from(counts.failing));
 }
 
 fn process(text: &mut Text, app: &App) {

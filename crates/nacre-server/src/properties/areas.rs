@@ -37,6 +37,15 @@ impl Properties {
         nacre_journal::Limits { bytes: self.usize("nacre.journal.memory"), ..Default::default() }
     }
 
+    /// Bounds of the journal on disk, `HOME/data/journal`; `None` when it is not kept there.
+    pub fn journal_disk(&self) -> Option<nacre_journal::DiskOptions> {
+        self.bool("nacre.journal.disk.enabled").then(|| nacre_journal::DiskOptions {
+            bytes: self.u64("nacre.journal.disk.bytes"),
+            age_ms: i64::try_from(self.millis("nacre.journal.disk.age")).unwrap_or(i64::MAX),
+            ..nacre_journal::DiskOptions::new(self.data_dir().join("journal"))
+        })
+    }
+
     /// Settings of config fuzzy watch.
     pub fn config_fuzzy(&self) -> nacre_config::FuzzySettings {
         nacre_config::FuzzySettings {
@@ -96,6 +105,8 @@ mod tests {
         let properties = Properties::of(&[]).unwrap();
         assert_eq!(properties.naming(), NamingOptions::default());
         assert_eq!(properties.config_rules(), Rules::default());
+        let disk = properties.journal_disk().unwrap();
+        assert_eq!(disk, nacre_journal::DiskOptions::new(&disk.dir));
         let road = properties.write_road();
         let own = LogConfig::new(&road.dir);
         assert_eq!(format!("{road:?}"), format!("{own:?}"));
