@@ -109,6 +109,10 @@ fn codes_are_explained_and_nonsense_is_not() {
         assert_eq!(exit, 0, "{code}: {err}");
         assert!(text.starts_with(code), "{text}");
     }
+    for (lang, part) in [("en", "(warning)"), ("zh", "服务器")] {
+        let (exit, text, _) = run(&["explain", "SERVER-STALLED", "--lang", lang]);
+        assert!(exit == 0 && text.starts_with("SERVER-STALLED") && text.contains(part) && text.len() > 200, "{text}");
+    }
     let (exit, _, err) = run(&["explain", "nacos_monitr{name='leaderStatus'}", "--lang", "en"]);
     assert_eq!(exit, 3);
     assert!(err.contains("leaderStatus"), "{err}");

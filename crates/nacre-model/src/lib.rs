@@ -12,6 +12,7 @@ pub mod check;
 pub mod error;
 pub mod event;
 pub mod float;
+pub mod histogram;
 pub mod instance;
 pub mod key;
 pub mod limits;
@@ -20,6 +21,7 @@ pub mod time;
 
 pub use error::{ErrorCode, NacosError};
 pub use event::{Cause, Event, KINDS, Subject};
+pub use histogram::Histogram;
 pub use instance::{Instance, InstanceId, Metadata};
 pub use key::{ConfigKey, DEFAULT_CLUSTER, DEFAULT_GROUP, PUBLIC, ServiceKey};
 pub use row::Row;

@@ -71,6 +71,7 @@ impl Naming {
     fn refresh_beat(&self, publication: &Arc<Publication>, now: Now, effects: &mut Effects) -> u64 {
         publication.client.last_updated.store(now.mono, Relaxed);
         let gap = now.mono.saturating_sub(publication.last_beat.swap(now.mono, SeqCst));
+        self.beat_gaps.record(gap);
         let beaten = publication.set(BEATEN);
         if !publication.has(HEALTHY | ALIVE) {
             self.recover(publication, gap, now, effects);

@@ -9,7 +9,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use nacre_model::{Cause, Event, Instance, Now, ServiceKey, Subject};
+use nacre_model::{Cause, Event, Histogram, Instance, Now, ServiceKey, Subject};
 use parking_lot::{Mutex, RwLock};
 
 use crate::{
@@ -20,6 +20,9 @@ use crate::{
     table::Clients,
     wheel::{Timer, UNARMED, Wheel},
 };
+
+/// Bounds of [`Naming::beat_gaps`]: around the usual interval of 5 s, a missed beat or two, and the usual time-outs.
+const BEAT_GAPS_MS: &[u64] = &[1_000, 2_500, 5_500, 7_500, 10_500, 15_000, 20_000, 30_000, 60_000, 300_000];
 
 /// The registry. All calls take `&self`; keep it in an `Arc`.
 #[derive(Debug)]
@@ -35,6 +38,7 @@ pub struct Naming {
     pub(crate) wheel: Mutex<Wheel>,
     pub(crate) fuzzy: Mutex<FuzzyWatches>,
     pub(crate) counters: Counters,
+    pub(crate) beat_gaps: Histogram,
     /// Order of registrations and services.
     pub(crate) sequence: AtomicU64,
     /// No answer about a service that has no slot had a later `lastRefTime` than this.
@@ -107,6 +111,7 @@ impl Naming {
             index: RwLock::default(),
             wheel: Mutex::default(),
             counters: Counters::default(),
+            beat_gaps: Histogram::new(BEAT_GAPS_MS),
             sequence: AtomicU64::new(0),
             ref_floor: AtomicI64::new(0),
             snowflake: AtomicU64::new(0),
@@ -126,6 +131,11 @@ impl Naming {
     /// As they were at the start.
     pub fn options(&self) -> &Options {
         &self.options
+    }
+
+    /// Times between two beats of one instance, milliseconds.
+    pub fn beat_gaps(&self) -> &Histogram {
+        &self.beat_gaps
     }
 
     pub fn switches(&self) -> Arc<Switches> {

@@ -86,7 +86,8 @@ pub async fn start_with(props: Properties, logging: Logging) -> Result<Arc<App>,
     // The doors are bound first, so that a port in use is told before minutes of replay; they answer after the replay.
     let doors = bind(&mut settings, props.u16("nacos.server.grpc.port.offset"))?;
 
-    let journal = Journal::new(props.journal()).witnessed(logging::witness());
+    let metrics = Arc::<Metrics>::default();
+    let journal = Journal::new(props.journal()).witnessed(metrics.witness(logging::witness()));
     let journal = match props.journal_disk() {
         None => journal,
         Some(options) => tokio::task::spawn_blocking(|| journal.on_disk(options)).await.map_err(io::Error::other)?,
@@ -118,7 +119,6 @@ pub async fn start_with(props: Properties, logging: Logging) -> Result<Arc<App>,
     let consensus = Consensus::start(props.write_road(), machine.clone(), record).await?;
     consensus.ready(READY_WITHIN).await?;
 
-    let metrics = Arc::<Metrics>::default();
     let options = grpc::Options::of(&props);
     let grpc = Arc::new(Hub::new(options, clock.clone(), journal.clone(), metrics.clone(), naming.clone()));
     let udp = Arc::new(Udp::bind(clock.clone(), naming.clone(), journal.clone(), metrics.clone())?);

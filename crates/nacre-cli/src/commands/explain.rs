@@ -120,8 +120,13 @@ async fn look(session: &Session, question: &Question, wait: i64, lang: Lang) -> 
 }
 
 /// The pages of findings, where their codes are known.
-fn findings(question: &Question, _lang: Lang) -> Vec<(String, Option<String>)> {
-    question.findings.iter().map(|code| (code.clone(), None)).collect()
+fn findings(question: &Question, lang: Lang) -> Vec<(String, Option<String>)> {
+    let lang = match lang {
+        Lang::En => nacre_doctor::Lang::En,
+        Lang::Zh => nacre_doctor::Lang::Zh,
+    };
+    let page = |code: &String| (code.clone(), nacre_doctor::page(code).map(|page| page.text(lang)));
+    question.findings.iter().map(page).collect()
 }
 
 fn unknown(text: &str, question: &Question, lang: Lang) -> CliError {

@@ -119,6 +119,7 @@ fn error_response(envelope: &Envelope) -> Answered {
 /// Answers one unary call.
 pub(super) async fn answer(transport: &Transport, payload: Payload) -> Payload {
     let began = Instant::now();
+    let _under_way = transport.app.metrics.calls.begin();
     let row = table::find(payload.type_name());
     let Answered { payload, code } = pass(transport, row, payload).await;
     let (name, module) = row.map_or(("unknown", "unknown"), |row| (row.name, row.module));

@@ -153,7 +153,10 @@ impl Hub {
             self.timers.arm(due, Wake::Connection(Arc::downgrade(connection)));
         }
         if let Some(cost) = outcome.cost {
-            self.metrics.push.cost.record(cost * 1_000_000, self.now().mono);
+            self.metrics.push.acknowledged(cost, self.now().mono);
+        }
+        if let Some(took) = outcome.heard {
+            self.metrics.config.heard.0.record(took);
         }
         for _ in 0..outcome.missed {
             self.metrics.push.failed.add(self.now().wall);

@@ -2,16 +2,23 @@
 //! from its owner when Prometheus asks (`text`). Nobody keeps second books.
 
 mod changes;
+mod jvm;
+mod latency;
 mod process;
 mod text;
 mod timer;
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, AtomicU64, Ordering},
+};
 
 use http::Method;
-use nacre_model::{ErrorCode, NacosError};
+use nacre_journal::Witness;
+use nacre_model::{Cause, ErrorCode, NacosError};
 use nacre_naming::HealthChecker;
 
+pub use latency::Latency;
 pub use text::{CONTENT_TYPE, exposition};
 pub use timer::Timer;
 
@@ -24,6 +31,9 @@ pub struct Metrics {
     pub push: PushFigures,
     pub health: HealthFigures,
     pub exceptions: Exceptions,
+    pub calls: Calls,
+    /// How often a limit was hit, by its name; there are as many as limits.
+    limits: papaya::HashMap<String, AtomicU64>,
     usage: process::Usage,
     http: papaya::HashMap<HttpKey, Timer>,
     grpc: papaya::HashMap<GrpcKey, Timer>,
@@ -38,6 +48,8 @@ pub struct ConfigFigures {
     pub fuzzy_search: Daily,
     pub read_time: Timer,
     pub write_time: Timer,
+    /// From the change to the acknowledgement of a gRPC listener.
+    pub heard: Latency,
 }
 
 /// `nacos_monitor{module="naming"}` of pushes: gRPC and UDP alike.
@@ -49,6 +61,38 @@ pub struct PushFigures {
     pub empty: Daily,
     /// From the change to the acknowledgement.
     pub cost: Timer,
+    latency: Latency,
+}
+
+impl PushFigures {
+    /// A subscriber has the change, this long after it.
+    pub fn acknowledged(&self, took_ms: u64, mono_ms: u64) {
+        self.cost.record(took_ms.saturating_mul(1_000_000), mono_ms);
+        self.latency.0.record(took_ms);
+    }
+}
+
+/// Unary gRPC calls that began and ended.
+#[derive(Default)]
+pub struct Calls {
+    began: AtomicU64,
+    ended: AtomicU64,
+}
+
+impl Calls {
+    /// The call is under way until the answer is dropped: also when its client gives up.
+    pub fn begin(&self) -> UnderWay<'_> {
+        self.began.fetch_add(1, Ordering::Relaxed);
+        UnderWay(&self.ended)
+    }
+}
+
+pub struct UnderWay<'a>(&'a AtomicU64);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// `nacos_monitor{module="naming"}` of active checks: probes since the start.
@@ -116,6 +160,26 @@ struct GrpcKey {
 }
 
 impl Metrics {
+    /// A witness of the journal that counts what nobody else does, and shows every event to `next`.
+    pub fn witness(self: &Arc<Self>, next: Witness) -> Witness {
+        let metrics = Arc::clone(self);
+        Box::new(move |event| {
+            if let Cause::LimitHit { limit, .. } = &event.cause {
+                let limits = metrics.limits.pin();
+                limits.get_or_insert_with(limit.clone(), AtomicU64::default).fetch_add(1, Ordering::Relaxed);
+            }
+            next(event);
+        })
+    }
+
+    /// Both families of calls are there from the first scrape on, so that sums over them are never empty.
+    fn begin_families(&self) {
+        let scrape = HttpKey { path: Some("/actuator/prometheus"), method: "GET", status: 200 };
+        self.http.pin().get_or_insert_with(scrape, Timer::default);
+        let check = GrpcKey { request: "ServerCheckRequest", module: "internal", error_code: 0 };
+        self.grpc.pin().get_or_insert_with(check, Timer::default);
+    }
+
     /// One HTTP request was answered.
     pub fn http(&self, row: Option<&'static Row>, method: &Method, status: u16, nanos: u64, mono_ms: u64) {
         let key = HttpKey { path: row.map(|row| row.path), method: method_name(method), status };

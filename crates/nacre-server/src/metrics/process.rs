@@ -76,11 +76,11 @@ pub fn disk(_: &Path) -> Option<(u64, u64)> {
     None
 }
 
-fn line<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+pub fn line<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.lines().find_map(|line| line.strip_prefix(name))
 }
 
-fn first_number(text: &str) -> Option<u64> {
+pub fn first_number(text: &str) -> Option<u64> {
     text.split_whitespace().next()?.parse().ok()
 }
 

@@ -3,6 +3,7 @@
 //! nacre has not.
 
 use std::{
+    collections::BTreeMap,
     fmt::Write,
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -12,6 +13,7 @@ use nacre_cluster::{FSYNC_BUCKETS_US, Status};
 use super::{
     Daily, Metrics, Timer,
     changes::Changes,
+    jvm, latency,
     process::{self, Process},
 };
 use crate::app::App;
@@ -31,23 +33,25 @@ pub fn exposition(app: &App) -> String {
     requests(&mut text, app);
     write_road(&mut text, &status);
     own(&mut text, app);
+    latency::write(&mut text, app);
+    findings(&mut text, app);
     process(&mut text, app);
     text.out
 }
 
 #[derive(Default)]
-struct Text {
+pub struct Text {
     out: String,
 }
 
 impl Text {
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
+    pub fn family(&mut self, name: &str, kind: &str, help: &str) {
         // Writing to a String cannot fail, here and below.
         let _ = writeln!(self.out, "# HELP {name} {help}\n# TYPE {name} {kind}");
     }
 
     /// One sample. Label sets end in a comma and numbers have a fraction, as the reference writes them.
-    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
+    pub fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
         self.out.push_str(name);
         if !labels.is_empty() {
             self.out.push('{');
@@ -63,7 +67,7 @@ impl Text {
         self.sample("nacos_monitor", &[("module", module), ("name", name)], value);
     }
 
-    fn single(&mut self, name: &str, kind: &str, help: &str, value: f64) {
+    pub fn single(&mut self, name: &str, kind: &str, help: &str, value: f64) {
         self.family(name, kind, help);
         self.sample(name, &[], value);
     }
@@ -215,6 +219,7 @@ fn outcome(status: u16) -> &'static str {
 
 fn requests(text: &mut Text, app: &App) {
     let mono = app.clock.now().mono;
+    app.metrics.begin_families();
     let http = app.metrics.http.pin();
     let mut seen: Vec<_> = http.iter().collect();
     seen.sort_by_key(|(key, _)| (key.path, key.method, key.status));
@@ -368,8 +373,22 @@ fn journal_disk(text: &mut Text, counts: &nacre_journal::DiskCounts) {
     single("nacre_journal_disk_failing", "gauge", "1: events are not saved now.", u64::from(counts.failing));
 }
 
+/// What the doctor finds now, by code.
+fn findings(text: &mut Text, app: &App) {
+    text.family("nacre_findings", "gauge", "Findings of the doctor that are open.");
+    let mut counts: BTreeMap<(String, &str), u64> = BTreeMap::new();
+    for found in &app.doctor.shown().open {
+        let finding = &found.en;
+        *counts.entry((finding.code.clone(), finding.severity.word())).or_default() += 1;
+    }
+    for ((code, severity), count) in counts {
+        text.sample("nacre_findings", &[("code", &code), ("severity", severity)], count as f64);
+    }
+}
+
 fn process(text: &mut Text, app: &App) {
     let seen = Process::read();
+    jvm::write(text, app, &seen);
     let uptime = app.clock.uptime().as_secs_f64();
     text.single("process_uptime_seconds", "gauge", "The uptime of the process.", uptime);
     let started = app.clock.now().wall as f64 / 1e3 - uptime;

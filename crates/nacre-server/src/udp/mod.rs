@@ -251,7 +251,7 @@ impl Udp {
         let took = stamp.and_then(|stamp| self.outbox.lock().acked(from, stamp, now));
         // What acknowledges nothing that waits, from whomever, is nothing.
         if let Some(took) = took {
-            self.metrics.push.cost.record(took.saturating_mul(1_000_000), now);
+            self.metrics.push.acknowledged(took, now);
         }
     }
 }

@@ -33,6 +33,8 @@ pub struct Outcome {
     pub failed: Option<Failure>,
     /// Milliseconds from a service's change to its acknowledgement.
     pub cost: Option<u64>,
+    /// Milliseconds from a config's change to its listener's acknowledgement.
+    pub heard: Option<u64>,
     /// Service pushes that failed.
     pub missed: u64,
 }
@@ -131,6 +133,7 @@ impl Outbox {
         }
         let chain = state.chains.entry(target.clone()).or_default();
         chain.load = Some(load);
+        chain.owed.get_or_insert(now.mono);
         let gap = if matches!(target, Target::Config(_)) { self.rules().config_gap } else { 0 };
         match chain.sent.map(|sent| sent + gap) {
             Some(open) if open > now.mono => state.later(&target, open),
@@ -389,8 +392,10 @@ impl Outbox {
         };
         self.succeeded(&mut state, &target);
         let events = cause.map(|cause| Event::new(now, self.subject(&target), cause)).into_iter().collect();
-        let cost = matches!(target, Target::Service(_)).then(|| now.mono.saturating_sub(flight.owed));
-        Outcome { events, cost, ..state.outcome() }
+        let took = Some(now.mono.saturating_sub(flight.owed));
+        let cost = took.filter(|_| matches!(target, Target::Service(_)));
+        let heard = took.filter(|_| matches!(target, Target::Config(_)));
+        Outcome { events, cost, heard, ..state.outcome() }
     }
 
     fn succeeded(&self, state: &mut State, target: &Target) {

@@ -38,7 +38,7 @@ pub(super) struct Chain {
     /// Sends that failed since the last success.
     pub(super) failed: u32,
     pub(super) sent: Option<u64>,
-    /// Services: since when the newest state is owed.
+    /// Services and configs: since when the newest state is owed.
     pub(super) owed: Option<u64>,
     /// Services: the client holds an empty list. `false` may also mean that nobody knows.
     pub(super) empty: bool,
