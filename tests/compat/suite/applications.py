@@ -80,6 +80,14 @@ class Stage:
     def listed(self, service=None):
         return {host["port"] for host in self.s.server.hosts(service or self.service, GROUP)}
 
+    def known(self, names):
+        """What the server lists of these, for the complaint of a test."""
+        try:
+            lists = {service: sorted(self.listed(service)) for name in names for service in self.services(name)}
+            return f"the server lists {lists}"
+        except OSError as error:
+            return f"the server does not answer: {error}"
+
     def gone(self, name):
         for service in self.services(name):
             self.s.eventually(lambda: self.ports[name] not in self.listed(service), f"{name} gone from {service}",
@@ -112,7 +120,8 @@ class Stage:
                 break
             if time.monotonic() > deadline:
                 raise AssertionError(f"calls reach {window} instead of {sorted(wanted)} after {within} s; "
-                                     f"{failed} failed {errors[:2]}")
+                                     f"{failed} failed {errors[:2]}; {self.known(names)}; the consumer says "
+                                     f"{self.s.consumer.complaints()}")
             if sum(window.values()) >= ENOUGH or seen["failed"]:
                 window = {}
             time.sleep(0.05)

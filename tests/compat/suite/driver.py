@@ -2,6 +2,8 @@
 
 import json
 import os
+import pathlib
+import re
 import signal
 import subprocess
 import threading
@@ -41,6 +43,14 @@ class Driver:
             cwd=home, env=dict(client.env(), HOME=home), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=self._errors, start_new_session=True)
         threading.Thread(target=self._read, daemon=True).start()
+
+    def complaints(self, most=12):
+        """The last warnings and errors that the process wrote, into whichever file."""
+        lines = []
+        for path in sorted(pathlib.Path(self.home).rglob("*.log")):
+            said = path.read_text(errors="replace").splitlines()
+            lines += [f"{path.name}: {line[:300]}" for line in said if re.search(r"\b(WARN|ERROR)\b", line)][-most:]
+        return lines
 
     def ready(self):
         """Waits until the SDK's client objects are there."""

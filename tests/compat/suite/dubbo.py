@@ -80,7 +80,8 @@ def everything(s):
         shop.provider(s.consumer, "second", shop.service + "-second")
         equal(sorted(s.server.config(INTERFACE, MAPPING).split(",")), [shop.service, shop.service + "-second"],
               "the mapping")
-        shop.calls_reach("victim", "steady", "added", "second", within=20)
+        # A consumer that misses the metadata of a revision asks again after ten seconds.
+        shop.calls_reach("victim", "steady", "added", "second", within=45)
     with s.row("app_disabled"):
         shop.operate(V1, "steady", enabled="false")
         shop.calls_reach("victim", "added", "second")
