@@ -166,7 +166,7 @@ fn strip_tags(html: &str) -> String {
 }
 
 /// Turns an answer that is not the hoped-for one into an error.
-fn refused(response: &Response) -> CliError {
+pub fn refused(response: &Response) -> CliError {
     let said = said(response);
     match response.status {
         401 | 403 => CliError::Denied(format!(

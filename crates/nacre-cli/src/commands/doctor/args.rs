@@ -2,6 +2,9 @@
 
 use clap::{Args, Subcommand};
 
+use super::finding::Severity;
+use crate::explain::Lang;
+
 const ABOUT: &str = "\
 Finds out what is wrong, why, and what to do.
 
@@ -22,18 +25,58 @@ Examples:
 
 #[derive(Debug, Args)]
 #[command(about = "Find out what is wrong, why, and what to do", long_about = ABOUT, after_help = HELP)]
-#[command(args_conflicts_with_subcommands = false, subcommand_negates_reqs = true)]
 pub struct Doctor {
     #[command(subcommand)]
     pub of: Option<Of>,
     /// As `--output json`.
     #[arg(long, global = true)]
     pub json: bool,
+    /// Language of the texts [default: as the environment says, by LC_ALL, LC_MESSAGES or LANG].
+    #[arg(long, global = true, value_enum)]
+    pub lang: Option<Lang>,
+    /// Only findings of this severity and worse.
+    #[arg(long, value_enum, value_name = "WORD")]
+    pub severity: Option<Severity>,
+    /// Also findings that have cleared.
+    #[arg(long)]
+    pub cleared: bool,
+    /// Show findings as they appear, change and clear, until Ctrl-C; looks this often.
+    #[arg(
+        long,
+        value_name = "SPAN",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "2s",
+        value_parser = crate::time::parse_span
+    )]
+    pub watch: Option<i64>,
+    /// With --watch: stop after this many changes.
+    #[arg(long, value_name = "N", requires = "watch")]
+    pub count: Option<u64>,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum Of {
     Client(Box<Client>),
+    /// Findings of an instance, what is known of it now, and its story.
+    Instance {
+        /// `ip:port` or `ip:port:cluster`.
+        #[arg(value_name = "IP:PORT")]
+        instance: String,
+    },
+    /// Findings of a service, its instances, and what happened to them.
+    Service {
+        #[arg(value_name = "SERVICE")]
+        service: String,
+        /// Group [default: any].
+        #[arg(long, short = 'g', value_name = "NAME")]
+        group: Option<String>,
+    },
+    /// Findings of an address: of whatever is registered there, and of whoever calls from there.
+    Address {
+        #[arg(value_name = "IP")]
+        address: String,
+    },
 }
 
 const CLIENT_HELP: &str = "\
