@@ -115,7 +115,7 @@ pub(crate) fn client_matches(event: &Event, wanted: &str) -> bool {
 }
 
 /// `text` is `part`, or goes on after it with one of `separators`.
-fn begins_with_part(text: &str, part: &str, separators: &[u8]) -> bool {
+pub(crate) fn begins_with_part(text: &str, part: &str, separators: &[u8]) -> bool {
     !part.is_empty()
         && text.strip_prefix(part).is_some_and(|rest| rest.bytes().next().is_none_or(|byte| separators.contains(&byte)))
 }

@@ -60,24 +60,48 @@ impl Journal {
     }
 
     fn search_up(&self, filter: &Filter, work: &mut Work, found: &mut Found) {
-        let saved = self.disk.as_ref().map_or(0, |disk| disk.saved());
-        let upto = filter.before.unwrap_or(u64::MAX).min(saved.saturating_add(1));
-        let wanted = Wanted { before: Some(upto), oldest_first: true, ..wanted(filter) };
-        self.walk(&wanted, filter, work, found);
-        if found.next.is_some() {
-            return;
-        }
-        let mut highest = filter.after.unwrap_or(0).max(saved);
-        self.scan(true, Some(highest), filter.before, |record| {
-            highest = record.seq;
-            if filter.matches(&record.event) {
-                found.records.push(record.clone());
-            }
+        found.next = self.visit_up(filter, work, |record| {
+            found.records.push(record);
             found.records.len() < filter.limit
         });
-        if found.records.len() >= filter.limit {
-            found.next = Some(highest);
+    }
+
+    /// Calls `visit` for what matches, oldest first, until it answers false. Answers the number to go on after, when there
+    /// may be more.
+    pub(crate) fn visit_up(
+        &self,
+        filter: &Filter,
+        work: &mut Work,
+        mut visit: impl FnMut(Arc<Record>) -> bool,
+    ) -> Option<u64> {
+        let saved = self.disk.as_ref().map_or(0, |disk| disk.saved());
+        if let Some(disk) = &self.disk {
+            let upto = filter.before.unwrap_or(u64::MAX).min(saved.saturating_add(1));
+            let wanted = Wanted { before: Some(upto), oldest_first: true, ..wanted(filter) };
+            let mut ended = None;
+            let reached = disk.walk(&wanted, work, |entry| {
+                if let Entry::Event(record) = entry
+                    && filter.matches(&record.event)
+                {
+                    let seq = record.seq;
+                    if !visit(Arc::new(record)) {
+                        ended = Some(seq);
+                    }
+                }
+                ended.is_none()
+            });
+            if ended.or(reached).is_some() {
+                return ended.or(reached);
+            }
         }
+        let mut ended = None;
+        self.scan(true, Some(filter.after.unwrap_or(0).max(saved)), filter.before, |record| {
+            if filter.matches(&record.event) && !visit(record.clone()) {
+                ended = Some(record.seq);
+            }
+            ended.is_none()
+        });
+        ended
     }
 
     fn walk(&self, wanted: &Wanted, filter: &Filter, work: &mut Work, found: &mut Found) {

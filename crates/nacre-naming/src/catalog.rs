@@ -41,6 +41,35 @@ impl Naming {
         names
     }
 
+    /// The lists of services of a namespace that have instances, in order of creation from behind `after` (0: from the
+    /// first), and the place to go on from. One call looks at `services` of them and stops behind `instances`. What
+    /// nobody asked for is made for this call alone.
+    pub fn lists_after(
+        &self,
+        namespace: &str,
+        after: u64,
+        services: usize,
+        instances: usize,
+    ) -> (Vec<Arc<Snapshot>>, Option<u64>) {
+        let slots: Vec<(u64, Arc<Slot>)> = {
+            let index = self.index.read();
+            let Some(known) = index.namespaces.get(namespace) else { return (Vec::new(), None) };
+            let next = known.all.range(after.saturating_add(1)..).take(services);
+            next.map(|(sequence, slot)| (*sequence, Arc::clone(slot))).collect()
+        };
+        let (mut lists, mut listed, mut last) = (Vec::new(), 0, None);
+        for (sequence, slot) in slots {
+            last = Some(sequence);
+            let Some(snapshot) = self.peek(&slot).filter(|snapshot| !snapshot.instances.is_empty()) else { continue };
+            listed += snapshot.instances.len();
+            lists.push(snapshot);
+            if listed >= instances {
+                break;
+            }
+        }
+        (lists, last)
+    }
+
     /// Keys of all services whose grouped name matches `.*expr.*` (GET service/names), in order of creation;
     /// `namespace` `None` = all.
     pub fn service_keys(&self, namespace: Option<&str>, expr: &str) -> Vec<ServiceKey> {

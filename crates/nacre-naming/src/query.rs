@@ -53,6 +53,15 @@ impl Naming {
         Some(snapshot)
     }
 
+    /// The newest snapshot, which is not kept if it is made here.
+    pub(crate) fn peek(&self, slot: &Slot) -> Option<Arc<Snapshot>> {
+        if let Some(snapshot) = &*slot.view.load() {
+            return Some(Arc::clone(snapshot));
+        }
+        let state = slot.state.lock();
+        (!state.gone).then(|| Arc::new(Snapshot::new(&slot.key, &state)))
+    }
+
     fn view(&self, snapshot: &Arc<Snapshot>, query: &Query<'_>) -> ServiceView {
         // What depends on the consumer is not kept for others.
         let by_consumer = matches!(snapshot.metadata.as_deref(), Some(m) if m.selector != Selector::None);

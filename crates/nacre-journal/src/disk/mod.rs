@@ -35,6 +35,8 @@ pub(crate) use read::{Entry, Wanted};
 use segment::Meta;
 use writer::Writer;
 
+use crate::lists::Pace;
+
 /// Bounds of the journal on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiskOptions {
@@ -116,6 +118,7 @@ pub struct Disk {
     counters: Counters,
     /// What is to be journalled, and which files' damage was told.
     notes: Mutex<Notes>,
+    pub(crate) pace: Mutex<Pace>,
 }
 
 #[derive(Default)]

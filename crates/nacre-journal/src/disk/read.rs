@@ -28,13 +28,15 @@ pub struct Work {
     pub read: u64,
     /// Events of kinds that this version does not know.
     pub unknown: u64,
+    /// Bytes that were met and are no events.
+    pub damaged: u64,
     /// It was used up before the walk was at its end.
     pub exhausted: bool,
 }
 
 impl Work {
     pub fn new(bytes: u64, within: Duration) -> Self {
-        Self { bytes, until: Instant::now() + within, read: 0, unknown: 0, exhausted: false }
+        Self { bytes, until: Instant::now() + within, read: 0, unknown: 0, damaged: 0, exhausted: false }
     }
 
     /// Whether another block may be read.
@@ -166,7 +168,7 @@ impl Disk {
                 let Ok(bytes) = self.block(&held, block, &mut file) else { break };
                 work.bytes = work.bytes.saturating_sub(bytes.len() as u64);
                 work.read += bytes.len() as u64;
-                let mut found = self.chosen(wanted, &held, &bytes);
+                let mut found = self.chosen(wanted, &held, &bytes, work);
                 if !wanted.oldest_first {
                     found.reverse();
                 }
@@ -209,7 +211,7 @@ impl Disk {
         Ok(bytes)
     }
 
-    fn chosen<'a>(&self, wanted: &Wanted, held: &Shelved, bytes: &'a [u8]) -> Vec<&'a [u8]> {
+    fn chosen<'a>(&self, wanted: &Wanted, held: &Shelved, bytes: &'a [u8], work: &mut Work) -> Vec<&'a [u8]> {
         let mut found = Vec::new();
         for item in Frames::new(bytes) {
             match item {
@@ -218,7 +220,10 @@ impl Disk {
                         found.push(payload);
                     }
                 }
-                Item::Damage { bytes, .. } => self.note_damage(&held.meta.name, bytes as u64),
+                Item::Damage { bytes, .. } => {
+                    work.damaged += bytes as u64;
+                    self.note_damage(&held.meta.name, bytes as u64);
+                }
             }
         }
         found
@@ -241,12 +246,5 @@ impl Disk {
 
     fn each<T>(&self, of: impl Fn(&Arc<Shelved>) -> Vec<T>) -> Vec<T> {
         self.shelf.read().segments.iter().flat_map(of).collect()
-    }
-
-    /// Number and time of the oldest event kept.
-    pub(crate) fn oldest(&self) -> Option<(u64, i64)> {
-        let shelf = self.shelf.read();
-        let oldest = shelf.segments.iter().find(|held| held.meta.events > 0)?;
-        Some((oldest.meta.whole.first, oldest.meta.whole.from))
     }
 }

@@ -23,8 +23,10 @@ const EXTENSION: &str = "seg";
 const INDEX: &str = "idx";
 /// A mark each so many bytes.
 const MARK_BYTES: u64 = 256 * 1024;
-/// Gaps and rounds of one segment that are told apart.
+/// Gaps of one segment that are told apart.
 const NOTED: usize = 64;
+/// Rounds of one segment that are known without reading it; with an older one more has to be read.
+const ROUNDS: usize = 256;
 
 pub fn header() -> [u8; HEADER] {
     let mut bytes = [0; HEADER];
@@ -157,7 +159,7 @@ impl Meta {
             }
             ROUND => {
                 if let Some(round) = codec::read_round(body)
-                    && self.rounds.len() < NOTED
+                    && self.rounds.len() < ROUNDS
                 {
                     self.rounds.push(round);
                 }

@@ -10,7 +10,7 @@ use std::{
 use nacre_model::{Cause, Now};
 
 use super::{
-    Counters, Disk, DiskOptions, Notes, Shelf, Shelved,
+    Counters, Disk, DiskOptions, Shelf, Shelved,
     bloom::Bloom,
     codec::{self, Head, Listed, Round},
     frame,
@@ -85,7 +85,8 @@ impl Disk {
             writer: Default::default(),
             shelf: Default::default(),
             counters: Counters::default(),
-            notes: Notes::default().into(),
+            notes: Default::default(),
+            pace: Default::default(),
         };
         let mut writer = disk.writer.lock();
         if let Err(error) = disk.find(&mut writer, 0) {
