@@ -135,6 +135,8 @@ struct Base {
     after: u64,
     revision: i64,
     instances: Vec<Arc<Instance>>,
+    /// What is missing up to this number does no harm.
+    sound: u64,
 }
 
 impl Span {
@@ -189,10 +191,11 @@ impl Journal {
             Some(base) => base,
             None => {
                 self.tell_beginning(&mut timeline);
-                Base { after: 0, revision: 0, instances: self.guessed(span, present, work) }
+                let instances = self.guessed(span, present, work);
+                Base { after: 0, revision: 0, instances, sound: 0 }
             }
         };
-        let after = base.after;
+        let (after, sound) = (base.after, base.sound);
         let mut fold = Fold::new(span, base, self.disk().map(Disk::starts).unwrap_or_default());
         let filter = Filter { after: Some(after), to: Some(span.to), ..span.filter() };
         self.visit_up(&filter, work, |record| {
@@ -201,7 +204,7 @@ impl Journal {
         });
         fold.finish(&mut timeline);
         let gaps = self.disk().map(Disk::gaps).unwrap_or_default();
-        for gap in gaps.iter().filter(|gap| gap.last > after && gap.at <= span.to).take(DOUBTS) {
+        for gap in gaps.iter().filter(|gap| gap.last > sound && gap.at <= span.to).take(DOUBTS) {
             let count = gap.last - gap.first + 1;
             timeline.doubts.push(format!("{count} events up to number {} were not saved", gap.last));
         }
@@ -281,12 +284,13 @@ fn base(disk: &Disk, span: &Span, work: &mut Work) -> Option<Base> {
     if let Some(key) = found {
         let parts = gathered.remove(&key).unwrap_or_default();
         let instances = parts.into_iter().flatten().flat_map(|part| part.instances).collect();
-        return Some(Base { after: key.0, revision: key.2, instances });
+        return Some(Base { after: key.0, revision: key.2, instances, sound: key.0 });
     }
     // A round passed and has no list of it: it had no instances then. Events that were recorded late are sorted in by what
     // happened shortly before.
     let round = round.filter(|_| !work.exhausted)?;
-    Some(Base { after: round.begun.saturating_sub(LATE), revision: 0, instances: Vec::new() })
+    let after = round.begun.saturating_sub(LATE);
+    Some(Base { after, revision: 0, instances: Vec::new(), sound: round.begun })
 }
 
 /// From the base on, event by event.

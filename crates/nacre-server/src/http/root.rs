@@ -22,6 +22,7 @@ const LINKS: &[(&str, &str)] = &[
     ("actuator/prometheus", "metrics for Prometheus"),
     ("v1/ns/service/list?pageNo=1&pageSize=100", "services"),
     ("v3/admin/diagnosis/events", "what happened last, and why"),
+    ("v3/admin/diagnosis/subjects", "whom the journal knows"),
 ];
 
 fn page(app: &App, _: &Ctx) -> Answer {
