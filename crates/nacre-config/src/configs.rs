@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use crate::{
     Asker, CapacityRow, CapacityRules, CapacityScope, CapacityView, ConfigChange, ConfigCommand, ConfigItem, Existence,
-    FormalConfig, GrayConfig, KeyRef, Lookup, Namespace, NamespaceEntry, Outcome, namespace,
+    FormalConfig, GrayConfig, KeyRef, Lookup, Namespace, NamespaceEntry, Outcome, namespace, texts::Texts,
 };
 
 /// Everything that is durable of configs, as the store loads it.
@@ -44,6 +44,7 @@ pub(crate) struct Ledger {
     pub by_group: HashMap<Arc<str>, u64>,
     pub total: u64,
     pub capacity: BTreeMap<CapacityScope, CapacityRow>,
+    pub texts: Texts,
 }
 
 impl Ledger {
@@ -109,7 +110,11 @@ impl Configs {
         let mut next: HashMap<ConfigKey, ConfigItem> = HashMap::with_capacity(state.configs.len());
         let empty = |key: &ConfigKey| ConfigItem { key: key.clone(), formal: None, grays: Vec::new() };
         let mut fresh = Ledger { last: state.last_ids, ..Ledger::default() };
-        for (key, formal) in state.configs {
+        for (mut key, mut formal) in state.configs {
+            fresh.texts.share_key(&mut key);
+            if let Some(formal) = Arc::get_mut(&mut formal) {
+                fresh.texts.share_formal(formal);
+            }
             fresh.last.config = fresh.last.config.max(formal.id);
             fresh.count_in(&key);
             next.entry(key.clone()).or_insert_with(|| empty(&key)).formal = Some(formal);

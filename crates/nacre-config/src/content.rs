@@ -1,6 +1,6 @@
 //! What a config's content is: its md5, its type, and the content type of an HTTP answer.
 
-use std::{fmt::Write, sync::Arc};
+use std::sync::Arc;
 
 use md5::{Digest, Md5};
 
@@ -9,13 +9,14 @@ pub const NO_MD5: &str = "";
 
 /// Lower-case hex md5 over the UTF-8 bytes, as stored (ciphertext for encrypted configs).
 pub fn md5(content: &str) -> Arc<str> {
-    let digest = Md5::digest(content.as_bytes());
-    let mut text = String::with_capacity(32);
-    for byte in digest {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [0; 32];
+    for (byte, pair) in Md5::digest(content.as_bytes()).iter().zip(text.chunks_exact_mut(2)) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
     }
-    text.into()
+    // Digits are ASCII.
+    std::str::from_utf8(&text).unwrap_or_default().into()
 }
 
 /// Types a publish may name; anything else becomes `text` (Nacos 2.5.1/3.1 `ConfigType`).

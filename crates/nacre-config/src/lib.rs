@@ -30,6 +30,7 @@ pub mod namespace;
 pub mod outcome;
 pub mod search;
 pub mod stale;
+mod texts;
 
 pub use capacity::{CapacityRow, CapacityView};
 pub use command::{

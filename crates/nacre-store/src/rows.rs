@@ -4,7 +4,7 @@ use nacre_config::{CapacityRow, CapacityScope, FormalConfig, GrayConfig, History
 use nacre_model::ConfigKey;
 use rusqlite::{Connection, params};
 
-use crate::{KvOp, StoreError, WriteBatch, schema::put_meta, time};
+use crate::{Applied, KvOp, StoreError, WriteBatch, schema::put_meta, time};
 
 type Result<T = ()> = std::result::Result<T, StoreError>;
 
@@ -13,7 +13,7 @@ pub(crate) const APPLIED: &str = "applied";
 /// Rows of callers are kept apart from ours.
 pub(crate) const META_PREFIX: &str = "user.";
 
-/// Writes all rows of a batch inside the transaction of `connection`.
+/// Writes all rows of a batch, but not its position, inside the transaction of `connection`.
 pub(crate) fn write(connection: &Connection, batch: &WriteBatch) -> Result {
     for op in &batch.ops {
         write_op(connection, op)?;
@@ -24,10 +24,12 @@ pub(crate) fn write(connection: &Connection, batch: &WriteBatch) -> Result {
     for (name, value) in &batch.meta {
         put_meta(connection, &format!("{META_PREFIX}{name}"), value)?;
     }
-    if let Some(applied) = batch.applied {
-        put_meta(connection, APPLIED, applied.to_text().as_bytes())?;
-    }
     Ok(())
+}
+
+/// Notes how far the log is in the database; once a transaction.
+pub(crate) fn write_applied(connection: &Connection, applied: Applied) -> Result {
+    put_meta(connection, APPLIED, applied.to_text().as_bytes())
 }
 
 fn write_op(connection: &Connection, op: &StoreOp) -> Result {
@@ -67,30 +69,44 @@ fn to_sql(id: u64) -> i64 {
     i64::try_from(id).unwrap_or(i64::MAX)
 }
 
+/// Columns of a config that are no part of its identity, as a publish changes them.
+macro_rules! config_columns {
+    () => {
+        "content = ?5, md5 = ?6, gmt_create = ?7, gmt_modified = ?8, src_user = ?9, src_ip = ?10, app_name = ?11, \
+         c_desc = ?12, c_use = ?13, effect = ?14, type = ?15, c_schema = ?16, encrypted_data_key = ?17"
+    };
+}
+
+/// The row is there but for the first publish: then no index is touched.
+const UPDATE_CONFIG: &str = concat!(
+    "UPDATE config_info SET ",
+    config_columns!(),
+    " WHERE id = ?1 AND data_id = ?2 AND group_id = ?3 AND tenant_id = ?4"
+);
+
 /// The second conflict clause is for rows that somebody inserted by hand: our row wins, the database stays usable.
+const INSERT_CONFIG: &str = concat!(
+    "INSERT INTO config_info (id, data_id, group_id, tenant_id, content, md5, gmt_create, gmt_modified, src_user, \
+     src_ip, app_name, c_desc, c_use, effect, type, c_schema, encrypted_data_key)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
+     ON CONFLICT (id) DO UPDATE SET data_id = ?2, group_id = ?3, tenant_id = ?4, ",
+    config_columns!(),
+    " ON CONFLICT (data_id, group_id, tenant_id) DO UPDATE SET id = ?1, ",
+    config_columns!()
+);
+
 fn put_config(connection: &Connection, key: &ConfigKey, config: &FormalConfig) -> Result {
-    const SET: &str = "data_id = excluded.data_id, group_id = excluded.group_id, tenant_id = excluded.tenant_id, \
-         content = excluded.content, md5 = excluded.md5, gmt_create = excluded.gmt_create, \
-         gmt_modified = excluded.gmt_modified, src_user = excluded.src_user, src_ip = excluded.src_ip, \
-         app_name = excluded.app_name, c_desc = excluded.c_desc, c_use = excluded.c_use, effect = excluded.effect, \
-         type = excluded.type, c_schema = excluded.c_schema, encrypted_data_key = excluded.encrypted_data_key";
-    let sql = format!(
-        "INSERT INTO config_info (id, data_id, group_id, tenant_id, content, md5, gmt_create, gmt_modified, src_user, \
-         src_ip, app_name, c_desc, c_use, effect, type, c_schema, encrypted_data_key)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
-         ON CONFLICT (id) DO UPDATE SET {SET}
-         ON CONFLICT (data_id, group_id, tenant_id) DO UPDATE SET id = excluded.id, {SET}"
-    );
     let meta = &config.meta;
-    connection.prepare_cached(&sql)?.execute(params![
+    let (created, modified) = (time::to_text(config.created), time::to_text(config.modified));
+    let values = params![
         to_sql(config.id),
         key.data_id,
         key.group,
         key.namespace,
         config.content,
         config.md5,
-        time::to_text(config.created),
-        time::to_text(config.modified),
+        created,
+        modified,
         config.src_user,
         config.src_ip,
         meta.app_name,
@@ -100,7 +116,10 @@ fn put_config(connection: &Connection, key: &ConfigKey, config: &FormalConfig) -
         meta.config_type,
         meta.schema,
         config.encrypted_data_key,
-    ])?;
+    ];
+    if connection.prepare_cached(UPDATE_CONFIG)?.execute(values)? == 0 {
+        connection.prepare_cached(INSERT_CONFIG)?.execute(values)?;
+    }
     Ok(())
 }
 

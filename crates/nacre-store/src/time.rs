@@ -1,12 +1,31 @@
 //! Times in the database: `YYYY-MM-DD HH:MM:SS.mmm`, always UTC. Old rows may lack the fraction or hold milliseconds as
 //! a number.
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Timelike};
 use rusqlite::types::ValueRef;
 
 /// Milliseconds since the epoch as the database shows them; times no calendar holds are the epoch.
 pub(crate) fn to_text(ms: i64) -> String {
-    DateTime::from_timestamp_millis(ms).unwrap_or_default().format("%Y-%m-%d %H:%M:%S%.3f").to_string()
+    let time = DateTime::from_timestamp_millis(ms).unwrap_or_default();
+    let Some(year) = u32::try_from(time.year()).ok().filter(|year| *year <= 9_999) else {
+        return time.format("%Y-%m-%d %H:%M:%S%.3f").to_string();
+    };
+    // By hand: each publish writes four of them.
+    let mut text = String::with_capacity(23);
+    let mut put = |number: u32, digits: u32, behind: &str| {
+        for place in (0..digits).rev() {
+            text.push(char::from(b'0' + (number / 10_u32.pow(place) % 10) as u8));
+        }
+        text.push_str(behind);
+    };
+    put(year, 4, "-");
+    put(time.month(), 2, "-");
+    put(time.day(), 2, " ");
+    put(time.hour(), 2, ":");
+    put(time.minute(), 2, ":");
+    put(time.second(), 2, ".");
+    put(time.timestamp_subsec_millis(), 3, "");
+    text
 }
 
 /// Milliseconds of a stored value; 0 for what is no time.
@@ -51,6 +70,12 @@ mod tests {
         #[test]
         fn every_time_reads_back(ms in 0i64..253_402_300_800_000) {
             prop_assert_eq!(parse(&to_text(ms)), Some(ms));
+        }
+
+        #[test]
+        fn times_are_written_as_the_calendar_does(ms in -62_167_219_200_000i64..300_000_000_000_000) {
+            let want = DateTime::from_timestamp_millis(ms).unwrap().format("%Y-%m-%d %H:%M:%S%.3f").to_string();
+            prop_assert_eq!(to_text(ms), want);
         }
 
         #[test]

@@ -381,6 +381,9 @@ fn write_group(writing: &mut Writing, batches: &[WriteBatch]) -> Result<(), Stor
         }
         rows::write(&transaction, batch)?;
     }
+    if let Some(applied) = applied.filter(|_| applied != writing.applied) {
+        rows::write_applied(&transaction, applied)?;
+    }
     transaction.commit()?;
     writing.sums.committed();
     writing.applied = applied;

@@ -72,7 +72,8 @@ impl Apply<'_> {
             only_if_absent: policy != ConflictPolicy::Overwrite,
             rules: rules.clone(),
         };
-        match self.publish(&publish) {
+        let key = publish.key.clone();
+        match self.publish(publish) {
             Ok(_) => report.succeeded += 1,
             Err(Refusal::AlreadyExists { key }) if policy == ConflictPolicy::Skip => report.skipped.push(key),
             Err(Refusal::AlreadyExists { key }) => {
@@ -80,7 +81,7 @@ impl Apply<'_> {
                 report.aborted = true;
             }
             Err(refusal) => {
-                report.refused = Some((publish.key, refusal));
+                report.refused = Some((key, refusal));
                 report.aborted = true;
             }
         }

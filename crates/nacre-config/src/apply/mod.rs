@@ -23,7 +23,7 @@ pub(crate) fn apply(configs: &Configs, command: ConfigCommand, now: Now) -> Outc
     let mut ledger = configs.ledger.lock();
     let mut apply = Apply { configs, ledger: &mut ledger, now, out: Outcome::default() };
     let reply = match command {
-        ConfigCommand::Publish(publish) => apply.publish(&publish).map(ConfigReply::Published),
+        ConfigCommand::Publish(publish) => apply.publish(*publish).map(ConfigReply::Published),
         ConfigCommand::Remove(remove) => Ok(apply.remove(&remove)),
         ConfigCommand::RemoveIds(remove) => Ok(apply.remove_ids(&remove)),
         ConfigCommand::Import(import) => Ok(ConfigReply::Imported(apply.import(import))),

@@ -11,7 +11,14 @@ use crate::{
 };
 
 impl Apply<'_> {
-    pub(super) fn publish(&mut self, publish: &Publish) -> Result<Published, Refusal> {
+    /// What is kept of it, here, in events and in rows, shares its texts with what is there already.
+    pub(super) fn publish(&mut self, mut publish: Publish) -> Result<Published, Refusal> {
+        match self.item(&publish.key) {
+            Some(item) => publish.key = item.key.clone(),
+            None => self.ledger.texts.share_key(&mut publish.key),
+        }
+        self.ledger.texts.share_publish(&mut publish);
+        let publish = &publish;
         self.check_namespace(&publish.key, publish.rules.namespace_must_exist)?;
         match &publish.gray {
             None => self.publish_formal(publish),
