@@ -1,6 +1,6 @@
 //! The one place that consumes what the cores did: journal first, then everybody who must hear of it.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use arc_swap::ArcSwap;
 use nacre_config::{
@@ -12,7 +12,7 @@ use nacre_naming::{ClientId, Effects, FuzzyChange, NamingCommand};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::notices::Notices;
+use crate::notices::{Notices, Taken};
 
 /// Wakes a held long poll with the keys that changed.
 pub type PollHandle = oneshot::Sender<Vec<ListenKey>>;
@@ -37,6 +37,9 @@ const PROPOSALS: usize = 4_096;
 
 /// Listeners told at a stretch; then others have their turn, the first of those who were just told among them.
 const TOLD_AT_ONCE: usize = 32;
+
+/// Keys whose listeners are being told at a time.
+const KEYS_AT_ONCE: usize = 64;
 
 /// Consumes effects.
 pub struct Effector {
@@ -115,7 +118,7 @@ impl Effector {
         for change in effects.changed.into_iter().filter(|change| self.concerns_anybody(change)) {
             if let Some(oldest) = self.notices.owe(change) {
                 let mut telling = self.telling(&oldest);
-                while self.tell_some(&mut telling) {}
+                self.tell(&mut telling, usize::MAX);
             }
         }
     }
@@ -126,60 +129,82 @@ impl Effector {
         self.listeners.is_listened(&change.key) || (came_or_went && !self.config_fuzzy.is_empty())
     }
 
-    /// Tells listeners of configs; the body of the worker `config notices`. `beat` is called once a key.
+    /// Tells listeners of configs; the body of the worker `config notices`. Several keys have their turns one after the
+    /// other, so that the one listener of one does not wait for the ten thousand of another. `beat` is called once a key.
     pub async fn serve_notices(&self, beat: impl Fn()) {
+        let mut under_way: VecDeque<(Taken<'_>, Telling)> = VecDeque::new();
         loop {
-            let Some(taken) = self.notices.take() else {
-                self.notices.wait().await;
-                continue;
-            };
-            if let Some(change) = taken.change() {
-                let mut telling = self.telling(change);
-                while self.tell_some(&mut telling) {
-                    tokio::task::yield_now().await;
+            let mut some = TOLD_AT_ONCE;
+            while some > 0 {
+                if under_way.len() < KEYS_AT_ONCE
+                    && let Some(taken) = self.notices.take()
+                {
+                    let telling = self.telling(taken.change());
+                    under_way.push_back((taken, telling));
+                }
+                let Some((taken, mut telling)) = under_way.pop_front() else { break };
+                // One more for the key itself, lest thousands without a listener are passed at a stretch.
+                some = some.saturating_sub(1 + self.tell(&mut telling, some));
+                if telling.is_over() {
+                    taken.told();
+                    beat();
+                } else {
+                    under_way.push_back((taken, telling));
                 }
             }
-            taken.told();
-            beat();
+            if under_way.is_empty() && self.notices.is_empty() {
+                self.notices.wait().await;
+            } else {
+                tokio::task::yield_now().await;
+            }
         }
     }
 
-    fn telling<'c>(&self, change: &'c ConfigChange) -> Telling<'c> {
+    fn telling(&self, change: &ConfigChange) -> Telling {
         let Affected { connections, polls } = self.listeners.affected(std::slice::from_ref(change), &self.configs);
-        Telling { change, polls: polls.into_iter(), connections, told: 0 }
+        Telling { change: Some(change.clone()), polls: polls.into_iter(), connections, told: 0 }
     }
 
-    /// Tells the next few; `false` once everybody has been told.
-    fn tell_some(&self, telling: &mut Telling<'_>) -> bool {
-        let polls = telling.polls.len();
-        for (poll, keys) in telling.polls.by_ref().take(TOLD_AT_ONCE) {
+    /// Tells at most `some` of those who are left, and answers how many.
+    fn tell(&self, telling: &mut Telling, some: usize) -> usize {
+        let mut left = some;
+        for (poll, keys) in telling.polls.by_ref().take(some) {
             // The poller may have gone meanwhile; then there is nobody to tell.
             let _ = poll.send(keys);
+            left -= 1;
         }
-        if polls > 0 {
-            return true;
-        }
+        let Some(change) = &telling.change else { return some - left };
         let faces = self.faces.load();
         let rest = &telling.connections[telling.told..];
-        if let Some(some) = rest.chunks(TOLD_AT_ONCE).next() {
-            faces.iter().for_each(|face| face.config_changed(&telling.change.key, some));
-            telling.told += some.len();
-            return true;
+        let now = &rest[..rest.len().min(left)];
+        if !now.is_empty() {
+            faces.iter().for_each(|face| face.config_changed(&change.key, now));
+            (telling.told, left) = (telling.told + now.len(), left - now.len());
         }
-        let _turn = self.fuzzy_turn.lock();
-        for notice in self.config_fuzzy.changed(telling.change, &self.configs) {
-            faces.iter().for_each(|face| face.config_fuzzy(&notice));
+        if left > 0 {
+            let _turn = self.fuzzy_turn.lock();
+            for notice in self.config_fuzzy.changed(change, &self.configs) {
+                faces.iter().for_each(|face| face.config_fuzzy(&notice));
+            }
+            telling.change = None;
         }
-        false
+        some - left
     }
 }
 
 /// Those who must hear of one change, and how far we are.
-struct Telling<'c> {
-    change: &'c ConfigChange,
+struct Telling {
+    /// `None` once everybody was told.
+    change: Option<ConfigChange>,
     polls: std::vec::IntoIter<(PollHandle, Vec<ListenKey>)>,
     connections: Vec<Notice>,
     told: usize,
+}
+
+impl Telling {
+    fn is_over(&self) -> bool {
+        self.change.is_none()
+    }
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ impl Notices {
     /// The key that has waited longest.
     pub fn take(&self) -> Option<Taken<'_>> {
         let change = self.owed.lock().take()?;
-        Some(Taken { notices: self, change: Some(change) })
+        Some(Taken { notices: self, change, told: false })
     }
 
     /// Returns once something may be there.
@@ -114,24 +114,25 @@ impl Owed {
 /// await.
 pub struct Taken<'a> {
     notices: &'a Notices,
-    change: Option<ConfigChange>,
+    change: ConfigChange,
+    told: bool,
 }
 
 impl Taken<'_> {
-    pub fn change(&self) -> Option<&ConfigChange> {
-        self.change.as_ref()
+    pub fn change(&self) -> &ConfigChange {
+        &self.change
     }
 
     /// Everybody has been told.
     pub fn told(mut self) {
-        self.change = None;
+        self.told = true;
     }
 }
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
-        if let Some(change) = self.change.take() {
-            self.notices.owed.lock().put_back(change);
+        if !self.told {
+            self.notices.owed.lock().put_back(self.change.clone());
             self.notices.more.notify_one();
         }
     }
@@ -151,9 +152,9 @@ mod tests {
 
     fn take(notices: &Notices) -> Option<ConfigChange> {
         let taken = notices.take()?;
-        let change = taken.change().cloned();
+        let change = taken.change().clone();
         taken.told();
-        change
+        Some(change)
     }
 
     fn all(notices: &Notices) -> Vec<String> {

@@ -40,11 +40,21 @@ impl Command {
     /// The bytes for the log. They are read once before they are given away: a command that could not be read back would
     /// stop every node at its entry, now and at each restart.
     pub fn encode(&self) -> Result<Bytes, String> {
-        let mut out = vec![FORMAT];
+        let mut out = Vec::with_capacity(self.size_hint());
+        out.push(FORMAT);
         self.serialize(&mut rmp_serde::Serializer::new(&mut out).with_struct_map())
             .map_err(|error| format!("the command cannot be stored: {error}"))?;
         Self::decode(&out).map_err(|error| format!("the command cannot be stored: {error}"))?;
         Ok(out.into())
+    }
+
+    /// About as many bytes as it takes, so that they are not moved about while they are written.
+    fn size_hint(&self) -> usize {
+        const NAMES: usize = 768;
+        match self {
+            Self::Config(ConfigCommand::Publish(publish)) => publish.content.len() + NAMES,
+            Self::Config(_) | Self::Naming(_) => NAMES,
+        }
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, String> {

@@ -107,6 +107,23 @@ fn a_change_does_not_wait_for_listeners_that_are_being_told() {
 }
 
 #[test]
+fn the_listener_of_one_key_does_not_wait_for_the_thousands_of_another() {
+    let (house, heard, allow) = house();
+    for n in 0..10 * TOLD_AT_ONCE {
+        house.listen(&format!("c{n}"), &["many"]);
+    }
+    house.listen("c", &["one"]);
+    house.publish("many", "1");
+    house.publish("one", "1");
+    house.serve();
+    for _ in 0..3 {
+        allow.send(()).unwrap();
+    }
+    let before = std::iter::from_fn(|| Some(next(&heard))).take_while(|told| told != "c one").count();
+    assert!(before <= 2 * TOLD_AT_ONCE, "{before}");
+}
+
+#[test]
 fn a_key_that_nobody_listens_to_is_nobodys_business() {
     let (house, ..) = house();
     house.listen("c", &["a"]);
