@@ -1,7 +1,7 @@
 //! The index of all configs and namespaces in memory: reads take no lock, commands are applied one after another.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -45,9 +45,36 @@ pub(crate) struct Ledger {
     pub total: u64,
     pub capacity: BTreeMap<CapacityScope, CapacityRow>,
     pub texts: Texts,
+    /// Keys by the likeness of their data ids, in all namespaces and groups.
+    pub alike: HashMap<u64, Vec<ConfigKey>>,
+    /// Keys that have gray versions.
+    pub gray: BTreeSet<ConfigKey>,
 }
 
 impl Ledger {
+    /// Keeps the indexes in line with an item that was put, or taken out when it is empty.
+    pub fn index(&mut self, item: &ConfigItem) {
+        let like = nacre_model::key::likeness(&item.key.data_id);
+        if item.is_empty() {
+            if let Some(alike) = self.alike.get_mut(&like) {
+                alike.retain(|key| *key != item.key);
+                if alike.is_empty() {
+                    self.alike.remove(&like);
+                }
+            }
+        } else {
+            let alike = self.alike.entry(like).or_default();
+            if !alike.contains(&item.key) {
+                alike.push(item.key.clone());
+            }
+        }
+        if item.grays.is_empty() {
+            self.gray.remove(&item.key);
+        } else {
+            self.gray.insert(item.key.clone());
+        }
+    }
+
     pub fn usage(&self, scope: &CapacityScope) -> u64 {
         match scope {
             CapacityScope::Cluster => self.total,
@@ -138,6 +165,7 @@ impl Configs {
         }
         by_id.clear();
         for (key, item) in next {
+            fresh.index(&item);
             let item = Arc::new(item);
             if let Some(formal) = &item.formal {
                 by_id.insert(formal.id, key.clone());
@@ -183,6 +211,19 @@ impl Configs {
     /// Formal configs.
     pub fn len(&self) -> usize {
         self.by_id.len()
+    }
+
+    /// Keys whose data ids people take for this one (letter case, blanks), in all namespaces and groups, this one's own
+    /// included; at most `most`.
+    pub fn alike(&self, data_id: &str, most: usize) -> Vec<ConfigKey> {
+        let ledger = self.ledger.lock();
+        let found = ledger.alike.get(&nacre_model::key::likeness(data_id));
+        found.into_iter().flatten().take(most).cloned().collect()
+    }
+
+    /// Keys that have gray versions, at most `most`.
+    pub fn gray_keys(&self, most: usize) -> Vec<ConfigKey> {
+        self.ledger.lock().gray.iter().take(most).cloned().collect()
     }
 
     pub fn is_empty(&self) -> bool {

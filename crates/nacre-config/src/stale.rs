@@ -14,6 +14,8 @@ const DELAY_MS: u64 = 500;
 const FORGET_MS: u64 = 10_000;
 /// Repetition at which the client is named in the journal.
 const NAMED_AT: u32 = 5;
+/// Named again after so many more; at the pace that is left, every half minute.
+const NAMED_AGAIN: u32 = 60;
 /// Looking for silent clients costs; not more often than this.
 const SWEEP_MS: u64 = 1_000;
 /// Remembered clients; when full, those silent for long go first.
@@ -77,7 +79,7 @@ impl StaleAnswers {
         }
         entry.times = entry.times.saturating_add(1);
         entry.last = now.mono;
-        let event = (entry.times == NAMED_AT).then(|| {
+        let event = (entry.times == NAMED_AT || entry.times.is_multiple_of(NAMED_AGAIN)).then(|| {
             let subject = Subject::config(key).with_client(client);
             Event::new(now, subject, Cause::ListenerStale { md5: md5.to_owned() })
         });

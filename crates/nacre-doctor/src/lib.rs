@@ -5,8 +5,10 @@
 //! rules themselves ([`rules`], one file a family) and the [`Engine`] that makes findings appear, change and clear. What
 //! does not: sockets, clocks and the server's tables; `nacre-server` shows them through the [`scene::World`] traits.
 
+pub mod asked;
 mod engine;
 mod finding;
+pub mod lint;
 pub mod memory;
 pub mod page;
 mod rule;

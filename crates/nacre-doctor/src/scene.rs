@@ -38,6 +38,18 @@ pub trait Server {
     fn connections_of(&self, ip: &str) -> Vec<ConnectionFacts>;
     /// Who listens to a config: `(address, how)`, at most `most` of them.
     fn listeners_of(&self, key: &ConfigKey, most: usize) -> Vec<(String, &'static str)>;
+    /// The same, with what each says it holds.
+    fn listeners(&self, key: &ConfigKey, most: usize) -> Vec<ListenerFacts>;
+}
+
+/// Somebody who listens to a config.
+#[derive(Clone, Debug, Default)]
+pub struct ListenerFacts {
+    pub ip: String,
+    /// The md5 it said last that it holds.
+    pub md5: String,
+    /// Its gRPC connection; `None`: a long poll.
+    pub connection: Option<String>,
 }
 
 /// A registered gRPC connection.

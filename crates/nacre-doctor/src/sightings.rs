@@ -13,6 +13,8 @@ use std::{
 use nacre_model::{Now, limits};
 use parking_lot::Mutex;
 
+use crate::asked::{Asked, Hands};
+
 /// What an address can be seen doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(usize)]
@@ -175,6 +177,10 @@ pub struct Sightings {
     count: AtomicUsize,
     /// For addresses beyond the limit until old ones are let go.
     rest: Arc<Source>,
+    /// Questions that found nothing.
+    pub asked: Asked,
+    /// Who edited instances, and who registered them from elsewhere.
+    pub hands: Hands,
 }
 
 impl Default for Sightings {
@@ -184,6 +190,8 @@ impl Default for Sightings {
             map: papaya::HashMap::new(),
             count: AtomicUsize::new(0),
             rest: Arc::new(Source::new(nobody, Now::default())),
+            asked: Asked::default(),
+            hands: Hands::default(),
         }
     }
 }

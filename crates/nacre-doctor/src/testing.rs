@@ -12,7 +12,7 @@ use crate::{
     Finding, Memory, Scene, Sightings,
     engine::Engine,
     rules,
-    scene::{ConnectionFacts, Server},
+    scene::{ConnectionFacts, ListenerFacts, Server},
 };
 
 /// Times of tests begin here.
@@ -35,6 +35,7 @@ pub struct FakeServer {
     pub properties: BTreeMap<String, String>,
     pub connections: Vec<ConnectionFacts>,
     pub listeners: Vec<(ConfigKey, String, &'static str)>,
+    pub holding: Vec<(ConfigKey, ListenerFacts)>,
 }
 
 impl Server for FakeServer {
@@ -64,6 +65,10 @@ impl Server for FakeServer {
     fn listeners_of(&self, key: &ConfigKey, most: usize) -> Vec<(String, &'static str)> {
         let of = self.listeners.iter().filter(|(listened, _, _)| listened == key);
         of.take(most).map(|(_, ip, how)| (ip.clone(), *how)).collect()
+    }
+
+    fn listeners(&self, key: &ConfigKey, most: usize) -> Vec<ListenerFacts> {
+        self.holding.iter().filter(|(listened, _)| listened == key).take(most).map(|(_, facts)| facts.clone()).collect()
     }
 }
 

@@ -24,6 +24,14 @@ pub struct ParamInfo<'a> {
 /// Largest sum of key and value lengths of metadata (`nacos.naming.service.metadata.length`).
 pub const METADATA_LENGTH: usize = 1024;
 
+/// How the refusal of metadata begins.
+pub const METADATA: &str = "Param 'Metadata' is illegal";
+
+/// What [`METADATA_LENGTH`] limits.
+pub fn metadata_size(metadata: &Metadata) -> usize {
+    metadata.iter().map(|(key, value)| key.encode_utf16().count() + value.encode_utf16().count()).sum()
+}
+
 fn too_long(name: &str, max: usize) -> String {
     format!("Param '{name}' is illegal, the param length should not exceed {max}.")
 }
@@ -96,9 +104,8 @@ pub fn check(info: &ParamInfo<'_>, metadata_length: usize) -> Result<(), String>
         }
     }
     if let Some(metadata) = info.metadata {
-        let length: usize = metadata.iter().map(|(k, v)| k.encode_utf16().count() + v.encode_utf16().count()).sum();
-        if length > metadata_length {
-            return Err(format!("Param 'Metadata' is illegal, the param length should not exceed {metadata_length}."));
+        if metadata_size(metadata) > metadata_length {
+            return Err(too_long("Metadata", metadata_length));
         }
     }
     rule("mcpName", info.mcp_name, 64, name)

@@ -47,6 +47,9 @@ limits! {
     NOTICES_OWED = 65_536, "configs", "", "Changed configs whose listeners have not been told yet; whoever changes one more tells the listeners of the oldest first.";
     JOURNAL_BYTES = 64 * 1024 * 1024, "bytes", "nacre.journal.memory", "The flight recorder in memory.";
     SIGHTINGS = 20_000, "addresses", "", "Addresses of which the doctor keeps what they were seen doing, some 500 bytes each; those silent longest are forgotten.";
+    UNANSWERED = 8_192, "questions", "", "Questions for configs and services that found nothing, by asker; those not asked for a minute are forgotten.";
+    HANDS = 4_096, "instances", "", "Instances of which the doctor keeps who edited or registered them; the older half is forgotten.";
+    CONTESTED = 2_048, "instances", "", "Instances for which several addresses send beats; those silent for two minutes are forgotten.";
     JOURNAL_DISK_BYTES = 1024 * 1024 * 1024, "bytes", "nacre.journal.disk.bytes", "The flight recorder on disk; the oldest file goes first.";
     JOURNAL_DISK_READERS = 2, "questions", "", "Questions to the journal's files at the same time; each reads 512 MiB or for 3 seconds at most, and says where to go on.";
     WRITE_QUEUE = 16_384, "writes", "nacre.limit.write-queue", "Durable writes that wait for the log; more are refused with 503.";

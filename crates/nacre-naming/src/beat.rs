@@ -39,7 +39,15 @@ impl Naming {
                     self.compare(publication, info, beat.service, now, &mut effects);
                 }
                 let gap = self.refresh_beat(publication, now, &mut effects);
+                let before = publication.sender.load(Relaxed);
                 note_sender(publication, beat.sender, now, &mut effects);
+                if before != 0 && publication.sender.load(Relaxed) != before {
+                    let interval = match publication.interval.load(Relaxed) {
+                        0 => self.switches.load().client_beat_interval.max(0) as u64,
+                        interval => u64::from(interval),
+                    };
+                    self.senders.turned(&publication.slot.key, ip, port, interval, beat.sender, now);
+                }
                 note_flood(publication, gap, beat.sender, now, &mut effects);
                 publication.interval.load(Relaxed)
             }

@@ -15,6 +15,7 @@
 //! | `apply`, `operator`, `command`, `rows`, `restore` | durable commands, the operator's layer, the durable table |
 //! | `tick`, `brake` | what happens because time passes |
 //! | `fuzzy` | watched patterns |
+//! | `senders` | instances for which several addresses send beats |
 //! | `health` | active checks of persistent instances: whom to probe when, and what an outcome means |
 //! | `types`, `effects`, `options`, `client_id`, `switches`, `metadata`, `selector`, `beat_info`, `ids`, `validate` | vocabulary and its parsers |
 //!
@@ -42,6 +43,7 @@ mod query;
 mod restore;
 mod rows;
 mod selector;
+mod senders;
 mod slot;
 mod subscribe;
 mod switches;
@@ -64,6 +66,7 @@ pub use metadata::{ClusterMetadata, HealthChecker, InstanceMetadata, ServiceMeta
 pub use naming::Naming;
 pub use options::{BrakeOptions, Options};
 pub use selector::{SELECTOR_TYPES, Selector};
+pub use senders::{Contested, Sender};
 pub use switches::{HealthParams, SWITCH_NAME, Switches};
 pub use types::{
     Beat, BeatAnswer, ClientDetail, ConnectionInfo, FuzzyChange, FuzzySync, FuzzySyncType, FuzzyWatched, NamingMetrics,

@@ -9,8 +9,9 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use nacre_model::{Cause, Event, Histogram, Instance, Now, ServiceKey, Subject};
+use nacre_model::{Cause, Event, Histogram, Instance, Now, ServiceKey, Subject, key::likeness};
 use parking_lot::{Mutex, RwLock};
+use smallvec::SmallVec;
 
 use crate::{
     ClientId, Effects, Options, Switches,
@@ -47,12 +48,16 @@ pub struct Naming {
     pub(crate) snowflake: AtomicU64,
     /// Rises with every change that active checks must know of.
     pub(crate) persistent_version: AtomicU64,
+    /// Who sends beats where more than one does.
+    pub(crate) senders: crate::senders::Senders,
 }
 
 /// Services by namespace, in order of creation.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     pub namespaces: HashMap<Arc<str>, NamespaceIndex>,
+    /// By the likeness of their names, in all namespaces and groups.
+    pub alike: HashMap<u64, SmallVec<[Arc<Slot>; 1]>>,
     pub len: usize,
 }
 
@@ -116,6 +121,7 @@ impl Naming {
             ref_floor: AtomicI64::new(0),
             snowflake: AtomicU64::new(0),
             persistent_version: AtomicU64::new(0),
+            senders: crate::senders::Senders::default(),
         }
     }
 
@@ -245,6 +251,7 @@ impl Naming {
             let namespace = index.namespaces.entry(Arc::clone(&slot.key.namespace)).or_default();
             namespace.all.insert(sequence, Arc::clone(slot));
             namespace.groups.entry(Arc::clone(&slot.key.group)).or_default().insert(sequence, Arc::clone(slot));
+            index.alike.entry(likeness(&slot.key.name)).or_default().push(Arc::clone(slot));
         }
         self.await_emptiness(slot, state, now);
         effects.events.push(Event::new(now, Subject::service(&slot.key), Cause::ServiceCreated { by: by.to_owned() }));
@@ -264,6 +271,13 @@ impl Naming {
         {
             let mut index = self.index.write();
             index.len -= 1;
+            let like = likeness(&slot.key.name);
+            if let Some(alike) = index.alike.get_mut(&like) {
+                alike.retain(|other| !Arc::ptr_eq(other, slot));
+                if alike.is_empty() {
+                    index.alike.remove(&like);
+                }
+            }
             if let Some(namespace) = index.namespaces.get_mut(&slot.key.namespace) {
                 namespace.all.remove(&registered.sequence);
                 if let Some(group) = namespace.groups.get_mut(&slot.key.group) {

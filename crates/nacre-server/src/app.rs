@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use nacre_cluster::{Consensus, Readiness, WriteError};
 use nacre_config::{ConfigCommand, ConfigReply, Configs, FuzzyWatch, Listeners, StaleAnswers};
 use nacre_journal::Journal;
-use nacre_model::{Cause, ErrorCode, Event, NacosError, Subject};
+use nacre_model::{Cause, ConfigKey, ErrorCode, Event, NacosError, Subject};
 use nacre_naming::{Naming, NamingCommand, NamingReply};
 use nacre_store::{DirLock, Store, StoreError};
 use parking_lot::Mutex;
@@ -155,9 +155,39 @@ impl App {
     }
 
     pub async fn write_config(&self, command: ConfigCommand) -> Result<ConfigReply, NacosError> {
+        let published = match &command {
+            ConfigCommand::Publish(publish) => Some((
+                (**publish).key.clone(),
+                publish.content.clone(),
+                publish.meta.config_type.clone(),
+                publish.source.ip.clone(),
+            )),
+            _ => None,
+        };
         match self.write(Command::Config(command)).await? {
-            Reply::Config(reply) => reply.into_result(),
+            Reply::Config(reply) => {
+                let reply = reply.into_result()?;
+                if let Some((key, content, Some(kind), from)) = published {
+                    self.look_into(&key, &kind, &content, &from);
+                }
+                Ok(reply)
+            }
             Reply::Naming(_) => Err(NacosError::server("the reply belongs to another command")),
+        }
+    }
+
+    /// A content is stored as it is; that it is not what its type says is worth a word (case C078).
+    fn look_into(&self, key: &ConfigKey, kind: &str, content: &str, from: &str) {
+        /// Longer ones are not looked into.
+        const LONGEST: usize = 1024 * 1024;
+        if content.len() > LONGEST {
+            return;
+        }
+        if let Some(complaint) = nacre_doctor::lint::complaint(kind, content) {
+            let reason = format!("not parseable as {kind}: {}", complaint.chars().take(200).collect::<String>());
+            let subject = Subject::config(key).with_client(from);
+            let cause = Cause::Suspicious { call: "publish".to_owned(), reason };
+            self.journal.record(Event::new(self.clock.now(), subject, cause));
         }
     }
 

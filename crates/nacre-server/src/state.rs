@@ -105,9 +105,7 @@ impl Machine {
 
     fn load(&self) -> Result<(), MachineError> {
         let loaded = self.store.load().map_err(failed)?;
-        for remark in &loaded.remarks {
-            tracing::warn!(%remark, "reading the database");
-        }
+        self.remark(&loaded.remarks);
         // After an installed snapshot listeners hear what became different; at start there are none.
         let changed = self.configs.restore(loaded.config);
         self.effects.config(ConfigEffects { changed, ..ConfigEffects::default() });
@@ -131,14 +129,29 @@ impl Machine {
         if let Some(poison) = self.store.poison() {
             return Err(MachineError(poison.reason));
         }
-        for remark in &loaded.remarks {
-            tracing::warn!(%remark, "reading the database");
-        }
         let changed = self.configs.restore(loaded.config);
         let count = changed.len() as u64;
         let event = Event::new(self.clock.now(), Subject::default(), Cause::ConfigsReloaded { changed: count });
         self.effects.config(ConfigEffects { changed, events: vec![event] });
+        // After the event above: what was remarked before it holds no more.
+        self.remark(&loaded.remarks);
         Ok(count)
+    }
+
+    /// What is odd about the rows of the database goes to the log, and to the journal.
+    fn remark(&self, remarks: &[String]) {
+        /// More say nothing new.
+        const TOLD: usize = 200;
+        for remark in remarks {
+            tracing::warn!(%remark, "reading the database");
+        }
+        let now = self.clock.now();
+        let told = remarks.iter().take(TOLD).map(|remark| {
+            let cause = Cause::Suspicious { call: "read the database".to_owned(), reason: remark.clone() };
+            Event::new(now, Subject::default(), cause)
+        });
+        let events: Vec<Event> = told.collect();
+        self.effects.config(ConfigEffects { events, ..ConfigEffects::default() });
     }
 
     fn apply_one(&self, command: Command, now: Now, batch: &mut WriteBatch) -> Reply {

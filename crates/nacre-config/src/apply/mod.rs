@@ -71,6 +71,7 @@ impl Apply<'_> {
 
     /// Puts the new state of a key into the index (an empty item takes it out) and tells whether it came or went.
     fn replace(&mut self, item: ConfigItem) -> Existence {
+        self.ledger.index(&item);
         let items = self.configs.items.pin();
         if item.is_empty() {
             return match items.remove(&item.key) {

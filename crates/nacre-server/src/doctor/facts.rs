@@ -1,6 +1,6 @@
 //! What rules may ask about the server around the cores.
 
-use nacre_doctor::scene::{ConnectionFacts, Server};
+use nacre_doctor::scene::{ConnectionFacts, ListenerFacts, Server};
 use nacre_model::ConfigKey;
 
 use crate::{app::App, grpc::connections::Connection};
@@ -36,6 +36,16 @@ impl Server for App {
     fn listeners_of(&self, key: &ConfigKey, most: usize) -> Vec<(String, &'static str)> {
         let views = self.listeners.listeners_of(key).into_iter().take(most);
         views.map(|view| (view.ip.to_string(), if view.connection.is_some() { "gRPC" } else { "long poll" })).collect()
+    }
+
+    fn listeners(&self, key: &ConfigKey, most: usize) -> Vec<ListenerFacts> {
+        let views = self.listeners.listeners_of(key).into_iter().take(most);
+        let facts = views.map(|view| ListenerFacts {
+            ip: view.ip.to_string(),
+            md5: view.md5.to_string(),
+            connection: view.connection.map(|id| id.to_string()),
+        });
+        facts.collect()
     }
 }
 

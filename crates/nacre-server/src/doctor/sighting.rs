@@ -3,11 +3,16 @@
 use std::{net::IpAddr, sync::Arc};
 
 use http::Method;
-use nacre_doctor::sightings::{Act, Source};
-use nacre_model::Now;
+use nacre_config::KeyRef;
+use nacre_doctor::{
+    asked::Sought,
+    sightings::{Act, Source},
+};
+use nacre_model::{Now, ServiceKey};
 
 use crate::{
     app::App,
+    grpc::connections::Connection,
     http::{
         Ctx,
         table::{Auth, Generation, Row},
@@ -20,6 +25,45 @@ pub fn http(app: &App, row: &Row, ctx: &Ctx) {
     let source = app.doctor.sightings.of(ctx.client_address(), now);
     source.saw(http_act(row, ctx), now);
     source.agent(ctx.agent());
+    if row.module == "naming" {
+        hand(app, row, ctx, now);
+    }
+}
+
+/// Who edits an instance's operator record, and who registers an instance from elsewhere.
+fn hand(app: &App, row: &Row, ctx: &Ctx, now: Now) {
+    let edits = matches!(ctx.method, Method::PUT | Method::PATCH);
+    let registers = ctx.method == Method::POST && row.path.ends_with("/instance");
+    if !(edits || registers) || !row.path.contains("/instance") || row.path.ends_with("/beat") {
+        return;
+    }
+    let about = crate::http::naming::refused::about(ctx);
+    let (Some(service), Some(identity)) = (&about.service, &about.instance) else { return };
+    let (hands, address) = (&app.doctor.sightings.hands, ctx.client_address());
+    if edits {
+        hands.edited(service, identity, address, ctx.agent(), now);
+    } else {
+        hands.registered(service, identity, address, ctx.agent(), now);
+    }
+}
+
+/// A read of a config found none.
+pub fn no_config(app: &App, ctx: &Ctx, key: KeyRef<'_>) {
+    let sought = Sought::Config(key.to_key());
+    app.doctor.sightings.asked.note(sought, ctx.client_address(), ctx.agent(), false, app.clock.now());
+}
+
+/// A list of a service was empty.
+pub fn no_instances(app: &App, ctx: &Ctx, service: &ServiceKey, clusters: &str) {
+    let sought = Sought::Service(service.clone(), clusters.into());
+    app.doctor.sightings.asked.note(sought, ctx.client_address(), ctx.agent(), false, app.clock.now());
+}
+
+/// The same over gRPC; a subscription stands until it is taken back.
+pub fn nothing_found(app: &App, connection: &Connection, sought: Sought, standing: bool) {
+    let named = connection.client_ip.parse::<IpAddr>();
+    let address = named.unwrap_or_else(|_| connection.peer.remote.ip()).to_canonical();
+    app.doctor.sightings.asked.note(sought, address, &connection.version, standing, app.clock.now());
 }
 
 fn http_act(row: &Row, ctx: &Ctx) -> Act {

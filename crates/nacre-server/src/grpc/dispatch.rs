@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use nacre_model::{Cause, ErrorCode, Event, NacosError, Subject};
+use nacre_model::{Cause, ErrorCode, Event, NacosError, Subject, check};
 use nacre_wire::grpc::{
     Envelope, Payload,
     connection::ServerCheckResponse,
@@ -66,6 +66,11 @@ pub trait Operation: DeserializeOwned + Send + Sync {
     /// What it is about, for the journal when it is refused.
     fn subject(&self) -> Subject {
         Subject::default()
+    }
+
+    /// How large the metadata are that it registers, as their limit counts.
+    fn metadata_size(&self) -> usize {
+        0
     }
 
     /// The parameter check of what it says.
@@ -188,7 +193,11 @@ pub(super) fn run<O: Operation>(call: Call<'_>) -> Answering<'_> {
             && let Err(text) = operation.check(call.app.settings.metadata_length)
         {
             let message = format!("Param check invalid:{text}");
-            refused(&call, operation.subject(), 400, &message);
+            let sized = match operation.metadata_size() {
+                size if text.starts_with(check::METADATA) => format!("{message} It has {size}."),
+                _ => message.clone(),
+            };
+            refused(&call, operation.subject(), 400, &sized);
             return typed::<O>(400, message);
         }
         match operation.run(&call).await {

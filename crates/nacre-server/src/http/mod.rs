@@ -248,7 +248,7 @@ async fn dispatch(app: Arc<App>, row: &'static Row, mut ctx: Ctx) -> table::Answ
     doctor::sighting::http(&app, row, &ctx);
     if let Some(answer) = before.transpose() {
         if watched {
-            naming::refused::note(&app, row, naming::refused::about(&ctx), &answer);
+            naming::refused::note(&app, row, naming::refused::measured(&ctx), &answer);
         }
         return answer;
     }
@@ -256,12 +256,12 @@ async fn dispatch(app: Arc<App>, row: &'static Row, mut ctx: Ctx) -> table::Answ
         Handler::Now(handler) => {
             let answer = handler(&app, &ctx);
             if watched && naming::refused::is_refusal(&answer) {
-                naming::refused::note(&app, row, naming::refused::about(&ctx), &answer);
+                naming::refused::note(&app, row, naming::refused::measured(&ctx), &answer);
             }
             answer
         }
         Handler::Later(handler) => {
-            let about = watched.then(|| naming::refused::about(&ctx));
+            let about = watched.then(|| naming::refused::measured(&ctx));
             let answer = handler(Arc::clone(&app), ctx).await;
             if let Some(about) = about {
                 naming::refused::note(&app, row, about, &answer);

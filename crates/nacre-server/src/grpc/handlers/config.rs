@@ -74,7 +74,11 @@ impl Operation for ConfigQueryRequest {
                     beta: found.is_beta(),
                 })
             }
-            Lookup::NotFound => Reply::new(&missing(), &ConfigQueryResponse::default()),
+            Lookup::NotFound => {
+                let sought = nacre_doctor::asked::Sought::Config(key.to_key());
+                crate::doctor::sighting::nothing_found(call.app, call.connection, sought, false);
+                Reply::new(&missing(), &ConfigQueryResponse::default())
+            }
             Lookup::TagNotFound => {
                 let fields = ConfigQueryResponse { tag: asker.explicit_tag(), ..ConfigQueryResponse::default() };
                 Reply::new(&missing(), &fields)

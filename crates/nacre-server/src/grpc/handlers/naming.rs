@@ -1,5 +1,6 @@
 //! Module `naming`: instances, queries, subscriptions.
 
+use nacre_doctor::asked::Sought;
 use nacre_model::{
     Instance, InstanceId, NacosError, ServiceKey, Subject,
     check::{self, ParamInfo},
@@ -19,6 +20,7 @@ use super::super::{
     dispatch::{Call, Operation, Reply, short},
     push::service_info,
 };
+use crate::doctor::sighting;
 
 /// The service a request names. Null and blank parts fail as the reference fails on them.
 fn service(namespace: Option<&str>, group: Option<&str>, name: Option<&str>) -> Result<ServiceKey, NacosError> {
@@ -63,6 +65,11 @@ fn about(
         }
         None => subject,
     }
+}
+
+/// What the limit of metadata is measured by: the lengths of keys and values together, of the largest instance.
+fn metadata_size<'a>(instances: impl Iterator<Item = &'a InstanceBody>) -> usize {
+    instances.map(|instance| check::metadata_size(&instance.to_instance(true).metadata)).max().unwrap_or(0)
 }
 
 /// The parameter check of an instance.
@@ -125,6 +132,10 @@ impl Operation for InstanceRequest {
         about(&self.namespace, &self.group_name, &self.service_name, self.instance.as_ref())
     }
 
+    fn metadata_size(&self) -> usize {
+        metadata_size(self.instance.iter())
+    }
+
     fn check(&self, length: usize) -> Result<(), String> {
         let info = names(&self.namespace, &self.group_name, &self.service_name);
         match &self.instance {
@@ -169,6 +180,10 @@ impl Operation for Persistent {
         self.0.subject()
     }
 
+    fn metadata_size(&self) -> usize {
+        self.0.metadata_size()
+    }
+
     fn check(&self, length: usize) -> Result<(), String> {
         self.0.check(length)
     }
@@ -206,6 +221,10 @@ impl Operation for BatchInstanceRequest {
 
     fn subject(&self) -> Subject {
         about(&self.namespace, &self.group_name, &self.service_name, None)
+    }
+
+    fn metadata_size(&self) -> usize {
+        metadata_size(self.instances.iter().flatten().flatten())
     }
 
     fn check(&self, length: usize) -> Result<(), String> {
@@ -270,6 +289,10 @@ impl Operation for ServiceQueryRequest {
             consumer_ip: &call.connection.client_ip,
         };
         let view = call.app.naming.list(&key, &query, call.app.clock.now());
+        if view.hosts.is_empty() {
+            let sought = Sought::Service(key, query.clusters.into());
+            sighting::nothing_found(call.app, call.connection, sought, false);
+        }
         Ok(Reply::ready_made(&Envelope::ok(), &service_info(&view)))
     }
 }
@@ -345,6 +368,9 @@ impl Operation for SubscribeServiceRequest {
             let (view, effects) = app.naming.subscribe(&client, &key, subscription, now)?;
             if !effects.pushes.is_empty() {
                 connection.outbox.answered(&key, view.hosts.is_empty());
+            }
+            if view.hosts.is_empty() {
+                sighting::nothing_found(app, connection, Sought::Service(key.clone(), clusters.into()), true);
             }
             (view, effects)
         } else {

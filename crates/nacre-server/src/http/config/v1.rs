@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::{asker, ops, preset_json, read, search, transfer, write};
 use crate::{
     app::App,
+    doctor::sighting,
     http::{
         Ctx,
         bind::v1_text,
@@ -96,6 +97,7 @@ fn content(app: &App, ctx: &Ctx) -> Answer {
             Ok(read::headed(Reply::new(TEXT, body), &answer))
         }
         Lookup::NotFound | Lookup::TagNotFound => {
+            sighting::no_config(app, ctx, read_key(ctx, data_id, group));
             Ok(Reply::new(JSON_UTF8, format!("{}\n", read::NOT_FOUND)).status(404))
         }
     }

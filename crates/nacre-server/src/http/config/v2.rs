@@ -9,6 +9,7 @@ use serde_json::json;
 use super::{asker, read, write};
 use crate::{
     app::App,
+    doctor::sighting,
     http::{
         Ctx,
         reply::{JSON_UTF8, Reply},
@@ -35,6 +36,7 @@ pub(super) fn get(app: &App, ctx: &Ctx) -> Answer {
     match app.configs.query(key, &asker(ctx, &ip, tag)) {
         Lookup::Found(answer) => Ok(read::headed(Reply::result(&**answer.content()).typed(JSON_UTF8), &answer)),
         Lookup::NotFound | Lookup::TagNotFound => {
+            sighting::no_config(app, ctx, key);
             let code = ErrorCode::RESOURCE_NOT_FOUND;
             let body = json!({ "code": code.code, "message": code.text, "data": read::NOT_FOUND });
             let mut reply = Reply::empty(404);

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::write;
 use crate::{
     app::App,
+    doctor::sighting,
     http::{Ctx, reply::Reply, table::Answer},
 };
 
@@ -42,6 +43,7 @@ pub(super) fn client_read(app: &App, ctx: &Ctx) -> Answer {
     app.metrics.config.read.add(app.clock.now().wall);
     let key = KeyRef::new(ctx.params.get("namespaceId").unwrap_or(""), group, data_id);
     let Lookup::Found(answer) = app.configs.query(key, &Asker::ip(&ctx.client_ip())) else {
+        sighting::no_config(app, ctx, key);
         return Ok(Reply::result_code(ErrorCode::RESOURCE_NOT_FOUND, Value::Null));
     };
     Ok(Reply::result(ClientRead {

@@ -12,6 +12,7 @@ use nacre_wire::naming::{AllIps, ServiceInfoJson};
 
 use crate::{
     app::App,
+    doctor::sighting,
     http::{
         Ctx,
         checks::BatchTarget,
@@ -148,7 +149,11 @@ pub fn list(
             }
         }
     }
-    app.naming.list(service, &Query { clusters, healthy_only, consumer_ip: poller.ip }, now)
+    let view = app.naming.list(service, &Query { clusters, healthy_only, consumer_ip: poller.ip }, now);
+    if view.hosts.is_empty() {
+        sighting::no_instances(app, ctx, service, clusters);
+    }
+    view
 }
 
 /// The service JSON of v1 and v2, serialised once per snapshot.

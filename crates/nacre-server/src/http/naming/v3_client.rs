@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     app::App,
+    doctor::sighting,
     http::{
         Ctx,
         bind::{Declared, Form, Java},
@@ -74,6 +75,9 @@ fn list(app: &App, ctx: &Ctx) -> Answer {
     let clusters = form.text("clusterName", DEFAULT_CLUSTER);
     let query = Query { clusters, healthy_only: false, consumer_ip: "" };
     let view = app.naming.list(&service, &query, app.clock.now());
+    if view.hosts.is_empty() {
+        sighting::no_instances(app, ctx, &service, clusters);
+    }
     let grouped = service.grouped();
     Ok(Reply::result(bodies::Instances { hosts: &view.hosts, grouped: &grouped }))
 }
