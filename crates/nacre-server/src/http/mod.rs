@@ -16,6 +16,7 @@ pub mod gone;
 pub mod loader;
 mod log_level;
 mod login;
+mod mcp;
 pub mod multipart;
 pub mod namespaces;
 pub mod naming;
@@ -58,6 +59,7 @@ pub(crate) const AREAS: &[&[Row]] = &[
     login::ROWS,
     actuator::ROWS,
     diagnosis::ROWS,
+    mcp::ROWS,
     past::ROWS,
     discovery::ROWS,
     root::ROWS,
