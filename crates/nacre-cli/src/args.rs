@@ -141,6 +141,9 @@ pub enum Command {
     Service(Service),
     /// Show what a server says about itself; exits with 1 when it is not ready.
     Status,
+    /// Show what a service's list was at a moment, or what happened to it between two.
+    #[command(after_help = TIMELINE_HELP)]
+    Timeline(Timeline),
     /// Explain a metric, an expression, an alert or a code: what it means, whether its value is a problem, what to do.
     #[command(after_help = EXPLAIN_HELP)]
     Explain(Explain),
@@ -170,6 +173,44 @@ pub struct Server {
     /// Show every effective setting and where it comes from, then stop; exits with 2 when one is wrong.
     #[arg(long)]
     pub print_config: bool,
+}
+
+const TIMELINE_HELP: &str = "\
+Moments are `now`, a time ago (90s, 10m, 2h, 3d), milliseconds since 1970 or ISO 8601. Only nacre keeps this journal; a \
+Java Nacos cannot answer.
+
+Examples:
+  nacre timeline orders
+  nacre timeline orders --from 2h --instance 10.0.0.7:8080
+  nacre timeline orders --at 2025-11-25T17:48:00Z
+  nacre timeline --config app.yaml --from 7d";
+
+#[derive(Debug, Args)]
+pub struct Timeline {
+    /// Name of the service; `group@@name` is understood.
+    #[arg(value_name = "SERVICE", value_parser = service_name, required_unless_present = "config")]
+    pub service: Option<String>,
+    /// Group [default: DEFAULT_GROUP].
+    #[arg(long, short = 'g', value_name = "NAME", env = "NACRE_GROUP")]
+    pub group: Option<String>,
+    /// Of this configuration instead: a dataId.
+    #[arg(long, value_name = "DATAID", conflicts_with_all = ["service", "instance", "at"])]
+    pub config: Option<String>,
+    /// Only this instance: `ip:port`, or `ip`.
+    #[arg(long, short = 'i', value_name = "IP:PORT")]
+    pub instance: Option<String>,
+    /// Where it begins [default: 10m].
+    #[arg(long, value_name = "MOMENT")]
+    pub from: Option<String>,
+    /// Where it ends [default: now].
+    #[arg(long, value_name = "MOMENT")]
+    pub to: Option<String>,
+    /// The list at this moment, in place of what happened.
+    #[arg(long, value_name = "MOMENT", conflicts_with_all = ["from", "to"])]
+    pub at: Option<String>,
+    /// At most this many events.
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub limit: u16,
 }
 
 const EXPLAIN_HELP: &str = "\

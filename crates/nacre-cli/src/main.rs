@@ -84,6 +84,7 @@ async fn talk(screen: Screen, global: Global, command: Command) -> Outcome {
             Command::Instance(instance) => commands::instance::run(&session, instance).await,
             Command::Service(service) => commands::service::run(&session, service).await,
             Command::Status => commands::status::run(&session).await,
+            Command::Timeline(timeline) => commands::timeline::run(&session, timeline).await,
             Command::Explain(explain) => commands::explain::run(&session, &explain).await,
             Command::Doctor(doctor) => commands::doctor::run(session, *doctor).await,
             Command::Server(_) | Command::Bench(_) | Command::Completions { .. } => Ok(()),

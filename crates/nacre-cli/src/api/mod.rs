@@ -8,6 +8,7 @@ pub mod config;
 pub mod journal;
 pub mod naming;
 pub mod state;
+pub mod timeline;
 
 use serde_json::Value;
 

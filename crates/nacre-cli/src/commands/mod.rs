@@ -8,6 +8,7 @@ pub mod instance;
 pub mod server;
 pub mod service;
 pub mod status;
+pub mod timeline;
 mod watch;
 
 use crate::{api::Client, output::Screen};

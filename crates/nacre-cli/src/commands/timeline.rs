@@ -1,0 +1,337 @@
+//! `nacre timeline`.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::Session;
+use crate::{
+    api::timeline::Question,
+    args::Timeline,
+    error::Outcome,
+    output::{Screen, Table, Tone, printable, remark, shortened, width},
+    time,
+};
+
+/// Columns of a terminal.
+const COLUMNS: usize = 80;
+/// Cells of the bar that shows healthy instances among all.
+const BAR: usize = 8;
+
+pub async fn run(session: &Session, args: Timeline) -> Outcome {
+    let question = Question {
+        service: args.service,
+        config: args.config,
+        group: args.group,
+        instance: args.instance,
+        from: args.from,
+        to: args.to,
+        at: args.at,
+        limit: usize::from(args.limit),
+    };
+    let past = session.client.timeline(&question).await?;
+    if session.screen.json {
+        return session.screen.value(&past);
+    }
+    let view = View { screen: &session.screen, past: &past };
+    match (question.config.is_some(), question.at.is_some()) {
+        (true, _) => view.config(),
+        (false, true) => view.moment(),
+        (false, false) => view.span(),
+    }
+}
+
+struct View<'a> {
+    screen: &'a Screen,
+    past: &'a Value,
+}
+
+impl View<'_> {
+    /// The list at one moment.
+    fn moment(&self) -> Outcome {
+        let at = number(&self.past["at"]);
+        let (healthy, total) = counts(self.past);
+        self.head(&format!("{} at {}", self.service(), time::stamp(at)))?;
+        let exact = if self.past["exact"] == true { "exact" } else { "not exact" };
+        self.screen.line(&format!("{total} instances, {healthy} healthy ({exact})"))?;
+        self.list(&self.past["instances"])?;
+        self.doubts();
+        Ok(())
+    }
+
+    fn list(&self, instances: &Value) -> Outcome {
+        let mut table = Table::new(&["INSTANCE", "STATE", "WEIGHT", "CLUSTER", "METADATA"]);
+        for instance in array(instances) {
+            let metadata: Vec<String> = instance["metadata"]
+                .as_object()
+                .map(|pairs| pairs.iter().map(|(key, value)| format!("{key}={}", word(value))).collect())
+                .unwrap_or_default();
+            let (tone, state) = state(instance);
+            let row = [endpoint(instance), state, word(&instance["weight"]), word(&instance["clusterName"])];
+            let left = COLUMNS.saturating_sub(row.iter().map(|cell| width(cell) + 2).sum::<usize>()).max(8);
+            let [at, state, weight, cluster] = row;
+            table.row(vec![
+                (Tone::Plain, at),
+                (tone, state),
+                (Tone::Plain, weight),
+                (Tone::Plain, cluster),
+                (Tone::Dim, shortened(&metadata.join(","), left)),
+            ]);
+        }
+        self.screen.table(&table)
+    }
+
+    /// What happened, line by line, between the two states.
+    fn span(&self) -> Outcome {
+        let (from, to) = (number(&self.past["from"]), number(&self.past["to"]));
+        self.head(&self.service())?;
+        let start = counts(&self.past["start"]);
+        let end = counts(&self.past["end"]);
+        let most = array(&self.past["changes"]).iter().map(|change| counts(change).1).chain([start.1, end.1]).max();
+        let most = most.unwrap_or(0);
+        let days = days(from, to);
+        let stamp = |at: i64| if days { time::stamp(at) } else { clock(at) };
+        let line = |at: i64, (healthy, total): (u64, u64), tone: Tone, text: &str| {
+            let bar = self.bar(healthy, total, most);
+            let left = format!("{}  {bar} {:>7}  ", stamp(at), format!("{healthy}/{total}"));
+            let plain = stamp(at).len() + 2 + BAR + 1 + 7.max(format!("{healthy}/{total}").len()) + 2;
+            let mut lines = wrapped(text, COLUMNS.saturating_sub(plain).max(20)).into_iter();
+            let first = lines.next().unwrap_or_default();
+            self.screen.line(&format!("{left}{}", self.screen.paint(tone, &first)))?;
+            lines.try_for_each(|more| {
+                self.screen.line(&format!("{}{}", " ".repeat(plain), self.screen.paint(tone, &more)))
+            })
+        };
+        if !days {
+            self.screen.line(&self.screen.paint(Tone::Dim, &time::stamp(from)[..10]))?;
+        }
+        line(from, start, Tone::Dim, &format!("{} instances, {} healthy", start.1, start.0))?;
+        let mut before = start;
+        for change in array(&self.past["changes"]) {
+            let after = counts(change);
+            let tone = match word(&change["kind"]).as_str() {
+                "instanceRemoved" | "instanceUnhealthy" | "serverStarted" => Tone::Bad,
+                "instanceRegistered" | "instanceHealthy" => Tone::Good,
+                _ if after == before => Tone::Plain,
+                _ => Tone::Warn,
+            };
+            line(number(&change["at"]), after, tone, &self.said(change))?;
+            before = after;
+        }
+        if let Some(next) = self.past["next"].as_i64() {
+            remark(&format!("nacre: more happened; go on with --from {next} or raise --limit"));
+        }
+        line(to, end, Tone::Dim, &format!("{} instances, {} healthy", end.1, end.0))?;
+        self.doubts();
+        Ok(())
+    }
+
+    /// An event without what the head says already.
+    fn said(&self, change: &Value) -> String {
+        let text = word(&change["text"]);
+        let subject = &change["subject"];
+        let place = format!(
+            "service {}@@{} in {}",
+            word(&subject["groupName"]),
+            word(&subject["serviceName"]),
+            word(&subject["namespaceId"])
+        );
+        let mut text = text.replace(&format!("{place}, "), "").replace(&format!(", {place}"), "");
+        if let Some(rest) = text.strip_prefix(&format!("{place}: ")) {
+            text = rest.to_owned();
+        }
+        let text = text.strip_prefix("instance ").unwrap_or(&text);
+        printable(&text.replace(":DEFAULT", ""))
+    }
+
+    /// `#####---`: healthy and other instances, against the most there were.
+    fn bar(&self, healthy: u64, total: u64, most: u64) -> String {
+        let cells = |count: u64| {
+            if count == 0 || most == 0 {
+                return 0;
+            }
+            usize::try_from(u128::from(count) * BAR as u128 / u128::from(most)).unwrap_or(BAR).max(1)
+        };
+        let (good, all) = (cells(healthy), cells(total));
+        let good_text = "#".repeat(good);
+        let bad = "-".repeat(all.saturating_sub(good).max(usize::from(healthy < total && all == good)));
+        let bad = &bad[..bad.len().min(BAR - good)];
+        let blank = " ".repeat(BAR - good - bad.len());
+        format!("{}{}{blank}", self.screen.paint(Tone::Good, &good_text), self.screen.paint(Tone::Bad, bad))
+    }
+
+    fn config(&self) -> Outcome {
+        let past = self.past;
+        let (from, to) = (number(&past["from"]), number(&past["to"]));
+        let name = format!(
+            "{} (group {}, namespace {})",
+            word(&past["dataId"]),
+            word(&past["groupName"]),
+            word(&past["namespaceId"])
+        );
+        self.head(&name)?;
+        let in_force = |state: &Value| match (state["md5"].as_str(), state["removedAt"].as_i64()) {
+            (Some(md5), _) => format!("md5 {md5}, published {}", time::stamp(number(&state["publishedAt"]))),
+            (None, Some(at)) => format!("removed {}", time::stamp(at)),
+            (None, None) => "not known: its last publish lies before what the journal remembers".to_owned(),
+        };
+        let mut table = Table::new(&["WHEN", "WHAT"]);
+        table.row(vec![(Tone::Dim, time::stamp(from)), (Tone::Dim, in_force(&past["start"]))]);
+        for change in array(&past["changes"]) {
+            let text = word(&change["text"]);
+            let text = text.split_once(": ").map_or(text.clone(), |(_, rest)| rest.to_owned());
+            let client = word(&change["subject"]["client"]);
+            let text = if client.is_empty() { text } else { format!("{text} ({client})") };
+            table.row(vec![(Tone::Dim, time::stamp(number(&change["at"]))), (Tone::Plain, text)]);
+        }
+        table.row(vec![(Tone::Dim, time::stamp(to)), (Tone::Dim, in_force(&past["end"]))]);
+        self.screen.table(&table)
+    }
+
+    fn service(&self) -> String {
+        let past = self.past;
+        let mut text = format!(
+            "{} (group {}, namespace {})",
+            word(&past["serviceName"]),
+            word(&past["groupName"]),
+            word(&past["namespaceId"])
+        );
+        if let Some(instance) = past["instance"].as_str() {
+            text = format!("{instance} of {text}");
+        }
+        text
+    }
+
+    fn head(&self, text: &str) -> Outcome {
+        self.screen.line(&self.screen.paint(Tone::Head, &printable(text)))
+    }
+
+    fn doubts(&self) {
+        let doubts: BTreeSet<String> = array(&self.past["doubts"]).iter().map(word).collect();
+        for doubt in doubts {
+            remark(&format!("nacre: not exact: {}", printable(&doubt)));
+        }
+        if let Some(since) = self.past["knownSince"].as_i64() {
+            remark(&format!("nacre: lists are exact since {}", time::stamp(since)));
+        }
+    }
+}
+
+fn array(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn number(value: &Value) -> i64 {
+    value.as_i64().unwrap_or(0)
+}
+
+/// Text as it is, anything else as JSON writes it; nothing for null.
+fn word(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => printable(text),
+        other => other.to_string(),
+    }
+}
+
+fn counts(value: &Value) -> (u64, u64) {
+    (value["healthy"].as_u64().unwrap_or(0), value["total"].as_u64().unwrap_or(0))
+}
+
+fn endpoint(instance: &Value) -> String {
+    let ip = word(&instance["ip"]);
+    let ip = if ip.contains(':') { format!("[{ip}]") } else { ip };
+    format!("{ip}:{}", word(&instance["port"]))
+}
+
+fn state(instance: &Value) -> (Tone, String) {
+    let mut words = Vec::new();
+    let healthy = instance["healthy"] == true;
+    words.push(if healthy { "healthy" } else { "unhealthy" });
+    if instance["enabled"] == false {
+        words.push("disabled");
+    }
+    if instance["ephemeral"] == false {
+        words.push("persistent");
+    }
+    let tone = match (healthy, instance["enabled"] == false) {
+        (false, _) => Tone::Bad,
+        (true, true) => Tone::Warn,
+        (true, false) => Tone::Good,
+    };
+    (tone, words.join(","))
+}
+
+/// Whether the two moments lie on different days.
+fn days(from: i64, to: i64) -> bool {
+    time::stamp(from)[..10] != time::stamp(to)[..10]
+}
+
+/// `17:48:02.123` of a stamp.
+fn clock(at: i64) -> String {
+    time::stamp(at).get(11..23).unwrap_or_default().to_owned()
+}
+
+/// Lines of at most `columns`, broken between words where there are any.
+fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split(' ') {
+        if !line.is_empty() && width(&line) + 1 + width(word) > columns {
+            lines.push(std::mem::take(&mut line));
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    lines.push(line);
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn view(past: &Value) -> View<'_> {
+        View { screen: &Screen { json: false, colour: false }, past }
+    }
+
+    #[test]
+    fn bars_show_healthy_and_other_instances_against_the_most() {
+        let view = view(&Value::Null);
+        let bar = |healthy, total, most| view.bar(healthy, total, most);
+        assert_eq!(bar(0, 0, 0), "        ");
+        assert_eq!(bar(8, 8, 8), "########");
+        assert_eq!(bar(4, 8, 8), "####----");
+        assert_eq!(bar(0, 4, 8), "----    ");
+        assert_eq!(bar(1, 1, 1_000), "#       ", "one is never nothing");
+        assert_eq!(bar(999, 1_000, 1_000), "#######-");
+        for (healthy, total) in [(0, 1), (1, 2), (7, 9), (9, 9)] {
+            assert_eq!(bar(healthy, total, 9).len(), BAR);
+        }
+    }
+
+    #[test]
+    fn lines_say_only_what_the_head_does_not() {
+        let change = json!({
+            "subject": {"groupName": "G", "serviceName": "orders", "namespaceId": "public"},
+            "text": "instance 10.0.0.1:80:DEFAULT, service G@@orders in public, client 1_10.0.0.1_5: removed: no beat",
+        });
+        assert_eq!(view(&Value::Null).said(&change), "10.0.0.1:80, client 1_10.0.0.1_5: removed: no beat");
+        let change = json!({
+            "subject": {"groupName": "G", "serviceName": "orders", "namespaceId": "public"},
+            "text": "service G@@orders in public: service created: by http",
+        });
+        assert_eq!(view(&Value::Null).said(&change), "service created: by http");
+    }
+
+    #[test]
+    fn long_lines_break_between_words() {
+        assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrapped("overlong word", 4), ["overlong", "word"]);
+        assert_eq!(wrapped("", 4), [""]);
+    }
+}
