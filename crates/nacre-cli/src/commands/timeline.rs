@@ -136,6 +136,14 @@ impl View<'_> {
             word(&subject["serviceName"]),
             word(&subject["namespaceId"])
         );
+        // A client of HTTP is the address that it registers.
+        let instance = word(&subject["instance"]);
+        let address = instance.rsplit_once(':').map_or("", |(address, _)| address);
+        let client = word(&subject["client"]);
+        let text = match client.strip_prefix(address) {
+            Some("#true" | "#false") => text.replacen(&format!(", client {client}"), "", 1),
+            _ => text,
+        };
         let mut text = text.replace(&format!("{place}, "), "").replace(&format!(", {place}"), "");
         if let Some(rest) = text.strip_prefix(&format!("{place}: ")) {
             text = rest.to_owned();
@@ -321,6 +329,14 @@ mod tests {
             "text": "instance 10.0.0.1:80:DEFAULT, service G@@orders in public, client 1_10.0.0.1_5: removed: no beat",
         });
         assert_eq!(view(&Value::Null).said(&change), "10.0.0.1:80, client 1_10.0.0.1_5: removed: no beat");
+        let change = json!({
+            "subject": {
+                "groupName": "G", "serviceName": "orders", "namespaceId": "public",
+                "instance": "10.0.0.1:80:DEFAULT", "client": "10.0.0.1:80#true",
+            },
+            "text": "instance 10.0.0.1:80:DEFAULT, service G@@orders in public, client 10.0.0.1:80#true: registered: http",
+        });
+        assert_eq!(view(&Value::Null).said(&change), "10.0.0.1:80: registered: http");
         let change = json!({
             "subject": {"groupName": "G", "serviceName": "orders", "namespaceId": "public"},
             "text": "service G@@orders in public: service created: by http",
