@@ -32,7 +32,7 @@ impl Rule {
 /// `rule!("CODE", look)`: the page is `docs/findings/CODE.md`.
 #[macro_export]
 macro_rules! rule {
-    ($code:literal, $look:path) => {
+    ($code:literal, $look:expr) => {
         $crate::Rule::new(
             $code,
             include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/findings/", $code, ".md")),

@@ -1,5 +1,7 @@
 //! What rules may look at. Cores are shown as they are; of the server itself only what the traits here name.
 
+use std::collections::HashSet;
+
 use nacre_config::Configs;
 use nacre_model::{ConfigKey, Now};
 use nacre_naming::Naming;
@@ -36,10 +38,24 @@ pub trait Server {
     fn property(&self, name: &str) -> String;
     /// Registered gRPC connections of an address (as the socket shows it, or as the client says).
     fn connections_of(&self, ip: &str) -> Vec<ConnectionFacts>;
+    /// Registered gRPC connections of any of these addresses, as [`Server::connections_of`] has them; one walk for all.
+    fn connections_among(&self, ips: &HashSet<&str>) -> Vec<ConnectionFacts>;
     /// Who listens to a config: `(address, how)`, at most `most` of them.
     fn listeners_of(&self, key: &ConfigKey, most: usize) -> Vec<(String, &'static str)>;
     /// The same, with what each says it holds.
     fn listeners(&self, key: &ConfigKey, most: usize) -> Vec<ListenerFacts>;
+    /// Why durable writes are refused now; `None` when they are not.
+    fn unwritable(&self) -> Option<String>;
+    /// What was said about the settings at the start: `(place, key, text)`.
+    fn setting_notes(&self) -> Vec<(String, String, String)>;
+    /// Whether a property has another value than its default, and the place that says so.
+    fn setting_origin(&self, name: &str) -> Option<String>;
+    /// Addresses it serves on.
+    fn listens_on(&self) -> Vec<std::net::IpAddr>;
+    /// Members of a cluster that are named.
+    fn members(&self) -> Vec<String>;
+    /// What the process uses, and what it may use.
+    fn gauges(&self) -> Gauges;
 }
 
 /// Somebody who listens to a config.
@@ -52,11 +68,37 @@ pub struct ListenerFacts {
     pub connection: Option<String>,
 }
 
+/// What the process uses; absent where the machine does not say.
+#[derive(Clone, Debug, Default)]
+pub struct Gauges {
+    /// Connections of all doors, and how many there is room for.
+    pub connections: Option<(u64, u64)>,
+    /// Open files, and the limit.
+    pub files: Option<(u64, u64)>,
+    /// Bytes in memory, and the limit of its control group.
+    pub memory: Option<(u64, u64)>,
+    /// Bytes free on the disk of the data directory, and its size.
+    pub disk: Option<(u64, u64)>,
+    /// Share of the processors it may use that it used in the last seconds, 0.0 to 1.0, and how many those are.
+    pub cpu: Option<(f64, usize)>,
+    /// Share of the last seconds in which its control group was held back for its quota.
+    pub throttled: Option<f64>,
+    /// Share of all processors of the machine that anybody used in the last seconds.
+    pub machine: Option<f64>,
+    /// The longest that a ready task waited for its turn in the last seconds, milliseconds.
+    pub lag_ms: u64,
+    /// Durable writes that wait for the log, and how many may.
+    pub writes: Option<(u64, u64)>,
+}
+
 /// A registered gRPC connection.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectionFacts {
     pub id: String,
+    /// As the client says.
     pub client_ip: String,
+    /// As the socket shows it.
+    pub address: String,
     /// `Nacos-Java-Client:v3.1.0`.
     pub version: String,
     pub module: String,

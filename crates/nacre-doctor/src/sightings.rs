@@ -36,10 +36,12 @@ pub enum Act {
     OtherGrpc,
     /// A gRPC connection was set up.
     Connect,
+    /// A gRPC call over a connection that was never set up: answered 301, or not at all.
+    Unregistered,
 }
 
 impl Act {
-    pub const ALL: [Act; 13] = [
+    pub const ALL: [Act; 14] = [
         Act::Login,
         Act::ConfigRead,
         Act::ConfigListen,
@@ -53,6 +55,7 @@ impl Act {
         Act::OtherHttp,
         Act::OtherGrpc,
         Act::Connect,
+        Act::Unregistered,
     ];
 
     /// The end of "last seen ...".
@@ -71,12 +74,40 @@ impl Act {
             Self::OtherHttp => "calling other HTTP APIs",
             Self::OtherGrpc => "calling over gRPC",
             Self::Connect => "connecting by gRPC",
+            Self::Unregistered => "calling over gRPC without a set-up",
         }
     }
 }
 
 /// Different agents kept of one address.
 const AGENTS: usize = 4;
+/// Ends of connections, and addresses that clients claim, kept of one address.
+const ENDS: usize = 12;
+const CLAIMS: usize = 8;
+
+/// How a connection ended, as far as it says something about the way between us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// FIN or RST came in, or the kernel gave up: not our doing.
+    Theirs,
+    /// Closed by us: unanswered, over a limit, moved, stopping.
+    Ours,
+}
+
+/// One registered gRPC connection that is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    pub at: Now,
+    pub lived_ms: u64,
+    pub how: How,
+}
+
+impl Ended {
+    /// Monotonic milliseconds of its set-up.
+    pub fn began(&self) -> u64 {
+        self.at.mono.saturating_sub(self.lived_ms)
+    }
+}
 
 /// One address.
 #[derive(Debug)]
@@ -88,6 +119,10 @@ pub struct Source {
     agents: Mutex<VecDeque<Arc<str>>>,
     /// gRPC connections that are open.
     open: AtomicU32,
+    /// The newest ends of connections, newest last.
+    ends: Mutex<VecDeque<Ended>>,
+    /// Addresses that clients behind this one say they have, where they differ from it; newest last.
+    claims: Mutex<VecDeque<Arc<str>>>,
 }
 
 #[derive(Debug, Default)]
@@ -106,6 +141,8 @@ impl Source {
             last_agent: AtomicU64::new(0),
             agents: Mutex::default(),
             open: AtomicU32::new(0),
+            ends: Mutex::default(),
+            claims: Mutex::default(),
         }
     }
 
@@ -136,8 +173,37 @@ impl Source {
         self.open.fetch_add(1, Relaxed);
     }
 
-    pub fn closed(&self) {
+    /// A connection that [`Source::opened`] counted is over.
+    pub fn closed(&self, ended: Ended) {
         let _ = self.open.fetch_update(Relaxed, Relaxed, |open| open.checked_sub(1));
+        let mut ends = self.ends.lock();
+        if ends.len() == ENDS {
+            ends.pop_front();
+        }
+        ends.push_back(ended);
+    }
+
+    /// The last dozen ends of connections, oldest first.
+    pub fn ends(&self) -> Vec<Ended> {
+        self.ends.lock().iter().copied().collect()
+    }
+
+    /// A client that comes from here says that its address is another.
+    pub fn claims(&self, address: &str) {
+        let mut claims = self.claims.lock();
+        if claims.back().is_some_and(|last| **last == *address) {
+            return;
+        }
+        claims.retain(|known| **known != *address);
+        if claims.len() == CLAIMS {
+            claims.pop_front();
+        }
+        claims.push_back(address.chars().take(60).collect::<String>().into());
+    }
+
+    /// What clients behind this address say theirs is, newest last.
+    pub fn claimed(&self) -> Vec<Arc<str>> {
+        self.claims.lock().iter().cloned().collect()
     }
 
     /// gRPC connections (TCP) that are open.

@@ -1,7 +1,10 @@
 //! A scene of made-up parts, for the tests of rules. `Stage::look` runs one rule and fills its page's texts, so that a
 //! figure the page names and the rule does not give fails the test.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use nacre_config::Configs;
 use nacre_journal::Record;
@@ -12,7 +15,7 @@ use crate::{
     Finding, Memory, Scene, Sightings,
     engine::Engine,
     rules,
-    scene::{ConnectionFacts, ListenerFacts, Server},
+    scene::{ConnectionFacts, Gauges, ListenerFacts, Server},
 };
 
 /// Times of tests begin here.
@@ -36,6 +39,11 @@ pub struct FakeServer {
     pub connections: Vec<ConnectionFacts>,
     pub listeners: Vec<(ConfigKey, String, &'static str)>,
     pub holding: Vec<(ConfigKey, ListenerFacts)>,
+    pub unwritable: Option<String>,
+    pub notes: Vec<(String, String, String)>,
+    pub listens_on: Vec<std::net::IpAddr>,
+    pub members: Vec<String>,
+    pub gauges: Gauges,
 }
 
 impl Server for FakeServer {
@@ -60,6 +68,35 @@ impl Server for FakeServer {
             connection.client_ip == ip || crate::memory::address_of(&connection.id) == ip
         };
         self.connections.iter().filter(of).cloned().collect()
+    }
+
+    fn connections_among(&self, ips: &HashSet<&str>) -> Vec<ConnectionFacts> {
+        let of = |c: &&ConnectionFacts| ips.contains(&*c.client_ip) || ips.contains(&*c.address);
+        self.connections.iter().filter(of).cloned().collect()
+    }
+
+    fn unwritable(&self) -> Option<String> {
+        self.unwritable.clone()
+    }
+
+    fn setting_notes(&self) -> Vec<(String, String, String)> {
+        self.notes.clone()
+    }
+
+    fn setting_origin(&self, name: &str) -> Option<String> {
+        self.properties.contains_key(name).then(|| "application.properties:1".to_owned())
+    }
+
+    fn listens_on(&self) -> Vec<std::net::IpAddr> {
+        self.listens_on.clone()
+    }
+
+    fn members(&self) -> Vec<String> {
+        self.members.clone()
+    }
+
+    fn gauges(&self) -> Gauges {
+        self.gauges.clone()
     }
 
     fn listeners_of(&self, key: &ConfigKey, most: usize) -> Vec<(String, &'static str)> {

@@ -296,8 +296,14 @@ pub fn disconnect(cause: &Disconnect) -> String {
     match cause {
         Disconnect::ClosedByClient => "connection closed by the client".into(),
         Disconnect::ResetByPeer => "connection closed by peer (RST)".into(),
-        Disconnect::DetectionUnanswered { idle_ms } => {
-            format!("no answer to the detection request after {} of silence, connection closed", duration(*idle_ms))
+        Disconnect::DetectionUnanswered { idle_ms, delivered } => {
+            let reached = match delivered {
+                Some(true) => " although it reached the client's machine",
+                Some(false) => ", and it never reached the client's machine",
+                None => "",
+            };
+            let silence = duration(*idle_ms);
+            format!("no answer to the detection request after {silence} of silence{reached}, connection closed")
         }
         Disconnect::StreamEnded => "the client ended its stream".into(),
         Disconnect::OverLimit => "closed by this server: over the connection limit,".into(),

@@ -130,8 +130,8 @@ fn removals_say_who_ended_them() {
     assert_eq!(lost(Disconnect::ResetByPeer), "removed: connection closed by peer (RST) after 3 min 4 s");
     assert_eq!(lost(Disconnect::ClosedByClient), "removed: connection closed by the client after 3 min 4 s");
     assert_eq!(
-        lost(Disconnect::DetectionUnanswered { idle_ms: 22_000 }),
-        "removed: no answer to the detection request after 22 s of silence, connection closed after 3 min 4 s"
+        lost(Disconnect::DetectionUnanswered { idle_ms: 22_000, delivered: Some(true) }),
+        "removed: no answer to the detection request after 22 s of silence although it reached the client's machine, connection closed after 3 min 4 s"
     );
     let others = [
         Disconnect::StreamEnded,

@@ -93,6 +93,10 @@ pub enum Disconnect {
     #[serde(rename_all = "camelCase")]
     DetectionUnanswered {
         idle_ms: u64,
+        /// Whether the other machine's kernel took the question: then the process is stuck, not the network cut. `None`
+        /// where the machine does not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        delivered: Option<bool>,
     },
     /// The bi-stream ended while TCP was still open.
     StreamEnded,

@@ -22,6 +22,29 @@ pub struct ServiceMetadata {
     pub clusters: BTreeMap<Arc<str>, ClusterMetadata>,
 }
 
+impl ServiceMetadata {
+    /// What operators set, in words: for the journal, when it goes.
+    pub(crate) fn differences(&self) -> String {
+        let mut set = Vec::new();
+        if self.protect_threshold != 0.0 {
+            set.push(format!("protectThreshold {}", self.protect_threshold));
+        }
+        if self.selector != Selector::default() {
+            set.push("a selector".to_owned());
+        }
+        if !self.metadata.is_empty() {
+            set.push(format!("{} metadata", self.metadata.len()));
+        }
+        let usual = ClusterMetadata::default();
+        let clusters: Vec<&str> =
+            self.clusters.iter().filter(|(_, it)| **it != usual).map(|(name, _)| &**name).collect();
+        if !clusters.is_empty() {
+            set.push(format!("settings of {}", clusters.join(", ")));
+        }
+        set.join(", ")
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ClusterMetadata {

@@ -209,7 +209,9 @@ impl Naming {
             return;
         }
         let since = now.wall - i64::try_from(empty).unwrap_or(0);
-        self.remove_service(slot, state, &format!("cleaner: empty since {since}"), now, effects);
+        let settings = state.metadata.as_ref().map(|metadata| metadata.differences()).unwrap_or_default();
+        let settings = if settings.is_empty() { settings } else { format!("; with it {settings}") };
+        self.remove_service(slot, state, &format!("cleaner: empty since {since}{settings}"), now, effects);
         if state.metadata.is_some() {
             let expires = now.mono + self.options.expired_metadata_ms;
             state.metadata_expires = Some(expires);

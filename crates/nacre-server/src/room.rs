@@ -74,6 +74,11 @@ impl Room {
         }
     }
 
+    /// How many connections have a place now.
+    pub fn used(&self) -> usize {
+        self.places.saturating_sub(self.free.available_permits())
+    }
+
     /// How many connections there is room for.
     pub fn places(&self) -> usize {
         self.places

@@ -1,13 +1,18 @@
 //! The rules, one file a family. To add one: a page `docs/findings/CODE.md`, a row in its family, a function, a test.
 
+mod connections;
+mod disk;
+mod limits;
 mod server;
+mod settings;
 mod transport;
 
 use crate::Rule;
 
 /// Every rule.
 pub fn all() -> impl Iterator<Item = &'static Rule> {
-    let families: [&'static [Rule]; 2] = [&transport::RULES, &server::RULES];
+    let families: [&'static [Rule]; 6] =
+        [&connections::RULES, &disk::RULES, &limits::RULES, &server::RULES, &settings::RULES, &transport::RULES];
     families.into_iter().flatten()
 }
 

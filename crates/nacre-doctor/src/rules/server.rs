@@ -1,10 +1,22 @@
 //! The server itself: its own pauses, its clock, its disk, its limits.
 
-use nacre_model::Cause;
+use std::collections::{BTreeMap, HashSet};
 
-use crate::{About, Confidence, Hit, Hits, Rule, Scene, Severity, rule};
+use nacre_model::{Cause, Event};
 
-pub static RULES: [Rule; 2] = [rule!("SERVER-STALLED", stalled), rule!("CLOCK-STEPPED", clock_stepped)];
+use crate::{About, Confidence, Hit, Hits, Rule, Scene, Severity, memory::HORIZON_MS, rule};
+
+pub static RULES: [Rule; 9] = [
+    rule!("CLOCK-STEPPED", clock_stepped),
+    rule!("CPU-SATURATED", cpu_saturated),
+    rule!("CPU-THROTTLED", cpu_throttled),
+    rule!("EVENT-LOOP-LAG", lag),
+    rule!("MASS-EXPIRY-HELD", mass_expiry),
+    rule!("RESTART-BEATS-UNKNOWN", restart_burst),
+    rule!("SERVER-STALLED", stalled),
+    rule!("SERVICE-REMOVED-BY-CLEANER", cleaned),
+    rule!("WORKER-RESTARTED", worker),
+];
 
 /// A pause of this length stands out to clients that wait three seconds for an answer.
 const LONG_STALL_MS: u64 = 3_000;
@@ -47,6 +59,168 @@ fn clock_stepped(scene: &Scene<'_>, hits: &mut Hits) {
     }
 }
 
+// -------------------------------------------------------------------------------------------------------- processors, turns
+
+/// From here answers wait for a processor.
+const SATURATED: f64 = 0.9;
+/// A share of the last seconds spent held back that clients feel.
+const HELD_BACK: f64 = 0.1;
+/// A machine whose processors are taken, by whomever.
+const BUSY: f64 = 0.8;
+/// A ready task that waits this long makes every answer late.
+const LAG_MS: u64 = 250;
+
+fn cpu_saturated(scene: &Scene<'_>, hits: &mut Hits) {
+    let gauges = scene.server.gauges();
+    let Some((share, cores)) = gauges.cpu.filter(|(share, _)| *share >= SATURATED) else { return };
+    let percent = (share * 100.0).round();
+    hits.add(
+        Hit::new(About::setting("cpu"))
+            .fact("percent", percent)
+            .fact("cores", cores)
+            .fact("lag", nacre_journal::duration(gauges.lag_ms))
+            .confidence(Confidence::High)
+            .saw(scene.now.wall, format!("this process used {percent} % of {cores} processors in the last seconds"))
+            .not("other processes of the machine: this is the time that this process used itself"),
+    );
+}
+
+fn cpu_throttled(scene: &Scene<'_>, hits: &mut Hits) {
+    let Some(share) = scene.server.gauges().throttled.filter(|share| *share >= HELD_BACK) else { return };
+    let percent = (share * 100.0).round();
+    hits.add(
+        Hit::new(About::setting("cpu.max"))
+            .fact("percent", percent)
+            .confidence(Confidence::High)
+            .saw(scene.now.wall, format!("cpu.stat: throttled_usec grew by {percent} % of the time that passed")),
+    );
+}
+
+fn lag(scene: &Scene<'_>, hits: &mut Hits) {
+    let gauges = scene.server.gauges();
+    // A whole process that stood still, or wants more processors than it has, is another finding.
+    let explained = gauges.cpu.is_some_and(|(share, _)| share >= SATURATED)
+        || gauges.throttled.is_some_and(|share| share >= HELD_BACK)
+        || gauges.machine.is_some_and(|busy| busy >= BUSY)
+        || scene.told("serverStalled").next().is_some();
+    if gauges.lag_ms < LAG_MS || explained {
+        return;
+    }
+    let lag = nacre_journal::duration(gauges.lag_ms);
+    hits.add(
+        Hit::new(About::setting("process"))
+            .fact("lag", &lag)
+            .saw(scene.now.wall, format!("a task that was ready waited {lag} for its turn"))
+            .not("a lack of processors: neither this process nor the machine used all it has")
+            .not("a pause of the whole process: its clock went on"),
+    );
+}
+
+fn worker(scene: &Scene<'_>, hits: &mut Hits) {
+    let mut by: BTreeMap<&str, Vec<&Event>> = BTreeMap::new();
+    for event in scene.memory.kind("workerRestarted", scene.now.wall, HORIZON_MS) {
+        if let Cause::WorkerRestarted { worker, .. } = &event.cause {
+            by.entry(worker).or_default().push(event);
+        }
+    }
+    for (worker, events) in by {
+        let Cause::WorkerRestarted { reason, .. } = &events[0].cause else { continue };
+        let mut hit = Hit::new(About::setting(worker))
+            .fact("worker", worker)
+            .fact("times", events.len())
+            .fact("reason", reason)
+            .confidence(Confidence::High);
+        for event in events.iter().take(5) {
+            hit = hit.event(event);
+        }
+        hits.add(hit);
+    }
+}
+
+// ----------------------------------------------------------------------------------------------------------- many at once
+
+fn mass_expiry(scene: &Scene<'_>, hits: &mut Hits) {
+    if scene.naming.metrics().braked_services == 0 {
+        return;
+    }
+    let off: HashSet<_> = scene
+        .memory
+        .kind("brakeOff", scene.now.wall, HORIZON_MS)
+        .filter_map(|event| Some((event.subject.service.as_ref()?, event.at)))
+        .collect();
+    let stalled = scene.told("serverStalled").next();
+    for event in scene.memory.kind("brakeOn", scene.now.wall, HORIZON_MS) {
+        let (Cause::BrakeOn { expiring, total }, Some(service)) = (&event.cause, &event.subject.service) else {
+            continue;
+        };
+        if off.iter().any(|(other, at)| *other == service && *at >= event.at) {
+            continue;
+        }
+        let mut hit = Hit::new(About::service(service))
+            .grouped("brake")
+            .fact("service", &service.name)
+            .fact("expiring", expiring)
+            .fact("total", total)
+            .fact("hold", scene.server.property("nacre.naming.brake.hold"))
+            .event(event);
+        hit = match stalled {
+            Some(stall) => hit.event(stall),
+            None => hit.not("a pause of this server: it ran, and its clock was steady"),
+        };
+        hits.add(hit);
+    }
+}
+
+/// A restart is what made beats unknown for this long, and so many unknown ones are a burst.
+const FRESH_MS: u64 = 5 * 60 * 1000;
+const BURST: usize = 5;
+
+fn restart_burst(scene: &Scene<'_>, hits: &mut Hits) {
+    if scene.server.uptime_ms() > FRESH_MS {
+        return;
+    }
+    let unknown: Vec<&Event> = scene.told("beatUnknownInstance").collect();
+    let mut instances: HashSet<(Option<&str>, Option<&str>)> = HashSet::new();
+    for event in &unknown {
+        instances.insert((event.subject.service.as_ref().map(|key| &*key.name), event.subject.instance.as_deref()));
+    }
+    if instances.len() < BURST {
+        return;
+    }
+    let registered = scene.told("instanceRegistered").count();
+    let mut hit = Hit::new(About::setting("restart"))
+        .fact("instances", instances.len())
+        .fact("uptime", nacre_journal::duration(scene.server.uptime_ms()))
+        .fact("registered", registered)
+        .confidence(Confidence::High)
+        .not("clients and the network: their beats arrive, and ephemeral instances live in memory only");
+    for event in unknown.iter().take(5) {
+        hit = hit.event(event);
+    }
+    hits.add(hit);
+}
+
+fn cleaned(scene: &Scene<'_>, hits: &mut Hits) {
+    for event in scene.told("serviceRemoved") {
+        let (Cause::ServiceRemoved { by }, Some(service)) = (&event.cause, &event.subject.service) else { continue };
+        // Settings that an operator gave it go with it; a service without any comes back as it was.
+        let Some((since, settings)) =
+            by.strip_prefix("cleaner: empty since ").and_then(|rest| rest.split_once("; with it "))
+        else {
+            continue;
+        };
+        hits.add(
+            Hit::new(About::service(service))
+                .fact("service", &service.name)
+                .fact("since", since)
+                .fact("settings", settings)
+                .confidence(Confidence::High)
+                .event(event)
+                .not("an operator: nobody deleted it"),
+        );
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use nacre_model::Subject;
@@ -75,5 +249,55 @@ mod tests {
         let finding = stage.only();
         assert_eq!(finding.code, "CLOCK-STEPPED");
         assert!(finding.cause.contains("back by 1 h"), "{}", finding.cause);
+    }
+
+    #[test]
+    fn processors_that_are_used_up_are_told_and_lag_is_not_told_twice() {
+        let mut stage = Stage::default();
+        stage.server.gauges.lag_ms = 900;
+        assert_eq!(stage.codes(), ["EVENT-LOOP-LAG"]);
+        stage.wait(5_000).server.gauges.cpu = Some((0.97, 2));
+        let finding = stage.only();
+        assert_eq!(finding.code, "CPU-SATURATED");
+        assert!(finding.cause.contains("97 %") && finding.cause.contains("900 ms"), "{}", finding.cause);
+        stage.wait(5_000).server.gauges.cpu = Some((0.5, 2));
+        stage.server.gauges.throttled = Some(0.4);
+        assert_eq!(stage.only().code, "CPU-THROTTLED");
+    }
+
+    #[test]
+    fn a_worker_that_died_is_named_with_its_reason() {
+        let mut stage = Stage::default();
+        let died = Cause::WorkerRestarted { worker: "grpc pushes".into(), reason: "index out of bounds".into() };
+        stage.event(Subject::default(), died);
+        let finding = stage.only();
+        assert!(finding.cause.contains("grpc pushes") && finding.cause.contains("index out of bounds"));
+    }
+
+    #[test]
+    fn unknown_beats_after_a_restart_are_one_finding_and_later_none_of_this() {
+        let mut stage = Stage::default();
+        stage.server.uptime_ms = 20_000;
+        let key = nacre_model::ServiceKey::new("", "G", "s");
+        for port in 0..6 {
+            let subject = Subject::service(&key).with_instance(&format!("10.0.0.1:{port}:DEFAULT"));
+            stage.event(subject, Cause::BeatUnknownInstance { light: true });
+        }
+        assert!(stage.codes().contains(&"RESTART-BEATS-UNKNOWN".to_owned()));
+        stage.server.uptime_ms = 3_600_000;
+        stage.wait(5_000);
+        assert!(!stage.codes().contains(&"RESTART-BEATS-UNKNOWN".to_owned()));
+    }
+
+    #[test]
+    fn a_service_that_the_cleaner_took_with_its_settings_is_told() {
+        let mut stage = Stage::default();
+        let key = nacre_model::ServiceKey::new("", "G", "orders");
+        let removed = |by: &str| Cause::ServiceRemoved { by: by.into() };
+        stage.event(Subject::service(&key), removed("cleaner: empty since 60 s"));
+        assert!(stage.codes().is_empty(), "it had no settings");
+        stage.event(Subject::service(&key), removed("cleaner: empty since 60 s; with it protectThreshold 0.8"));
+        let finding = stage.only();
+        assert!(finding.cause.contains("protectThreshold 0.8") && finding.cause.contains("orders"));
     }
 }

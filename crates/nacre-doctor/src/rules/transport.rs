@@ -4,7 +4,12 @@ use std::collections::BTreeMap;
 
 use nacre_model::Cause;
 
-use crate::{About, Confidence, Hit, Hits, Rule, Scene, memory::address_of, rule, sightings::Act};
+use crate::{
+    About, Confidence, Hit, Hits, Rule, Scene,
+    memory::{HORIZON_MS, address_of},
+    rule,
+    sightings::Act,
+};
 
 pub static RULES: [Rule; 4] = [
     rule!("GRPC-PORT-HTTP1", http1_on_grpc_port),
@@ -74,6 +79,12 @@ fn grpc_port_never(scene: &Scene<'_>, hits: &mut Hits) {
         let Some((act, ago)) = source.last(scene.now) else { continue };
         let waited = scene.now.mono.saturating_sub(source.first.mono);
         if source.count(Act::Connect) > 0 || source.open() > 0 || ago > GONE_MS || waited < PATIENCE_MS {
+            continue;
+        }
+        // Something of it reaches the port; what is wrong with that is another finding.
+        let knocked = |event: &nacre_model::Event| matches!(event.cause, Cause::UnknownProtocol { .. });
+        let reached = scene.memory.address(&source.address.to_string(), scene.now.wall, HORIZON_MS).any(knocked);
+        if reached || source.count(Act::Unregistered) > 0 {
             continue;
         }
         let agents = source.agents();

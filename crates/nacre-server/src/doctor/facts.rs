@@ -1,6 +1,8 @@
 //! What rules may ask about the server around the cores.
 
-use nacre_doctor::scene::{ConnectionFacts, ListenerFacts, Server};
+use std::{collections::HashSet, net::IpAddr};
+
+use nacre_doctor::scene::{ConnectionFacts, Gauges, ListenerFacts, Server};
 use nacre_model::ConfigKey;
 
 use crate::{app::App, grpc::connections::Connection};
@@ -19,7 +21,7 @@ impl Server for App {
     }
 
     fn property(&self, name: &str) -> String {
-        self.props.opt_str(name).unwrap_or_default().to_owned()
+        self.live().props.text(name).to_owned()
     }
 
     fn connections_of(&self, ip: &str) -> Vec<ConnectionFacts> {
@@ -31,6 +33,42 @@ impl Server for App {
             }
         });
         found
+    }
+
+    fn connections_among(&self, ips: &HashSet<&str>) -> Vec<ConnectionFacts> {
+        let now = self.clock.now();
+        let mut found = Vec::new();
+        self.grpc.connections.for_each(|connection| {
+            if ips.contains(&*connection.client_ip) || ips.contains(connection.peer.remote.ip().to_string().as_str()) {
+                found.push(facts(connection, now));
+            }
+        });
+        found
+    }
+
+    fn unwritable(&self) -> Option<String> {
+        App::unwritable(self)
+    }
+
+    fn setting_notes(&self) -> Vec<(String, String, String)> {
+        self.props.notes().iter().map(|note| (note.place.clone(), note.key.clone(), note.text.clone())).collect()
+    }
+
+    fn setting_origin(&self, name: &str) -> Option<String> {
+        let live = self.live();
+        live.props.is_set(name).then(|| live.props.origin(name).to_string())
+    }
+
+    fn listens_on(&self) -> Vec<IpAddr> {
+        self.settings.listen.clone()
+    }
+
+    fn members(&self) -> Vec<String> {
+        self.props.members().iter().map(ToString::to_string).collect()
+    }
+
+    fn gauges(&self) -> Gauges {
+        self.doctor.gauges()
     }
 
     fn listeners_of(&self, key: &ConfigKey, most: usize) -> Vec<(String, &'static str)> {
@@ -53,6 +91,7 @@ fn facts(connection: &Connection, now: nacre_model::Now) -> ConnectionFacts {
     ConnectionFacts {
         id: connection.id().to_string(),
         client_ip: connection.client_ip.to_string(),
+        address: connection.peer.remote.ip().to_string(),
         version: connection.version.to_string(),
         module: connection.module().to_owned(),
         app: connection.app.to_string(),

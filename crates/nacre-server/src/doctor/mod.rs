@@ -2,16 +2,21 @@
 //! appeared and cleared. `sighting` is how requests leave their trace; `facts` shows rules the server around the cores.
 
 mod facts;
+mod gauges;
 pub mod sighting;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use arc_swap::ArcSwap;
-use nacre_doctor::{Change, Engine, Finding, Found, Memory, Scene, Sightings, rules};
+use nacre_doctor::{Change, Engine, Finding, Found, Memory, Scene, Sightings, rules, scene::Gauges};
 use nacre_journal::Filter;
 use nacre_model::{Cause, Event, Subject};
 use parking_lot::Mutex;
 
+use self::gauges::Sampler;
 use crate::app::App;
 
 /// Between two looks.
@@ -37,17 +42,24 @@ pub struct Doctor {
     pub sightings: Sightings,
     shown: ArcSwap<Shown>,
     mind: Mutex<Mind>,
+    /// Of the last round.
+    gauges: Mutex<Gauges>,
 }
 
 #[derive(Default)]
 struct Mind {
     memory: Memory,
     engine: Engine,
+    sampler: Sampler,
 }
 
 impl Doctor {
     pub fn shown(&self) -> Arc<Shown> {
         self.shown.load_full()
+    }
+
+    fn gauges(&self) -> Gauges {
+        self.gauges.lock().clone()
     }
 }
 
@@ -61,7 +73,11 @@ pub fn start(app: &Arc<App>) {
         let app = it.clone();
         async move {
             // Rules walk memory; that is milliseconds on a large server, and not the business of a thread that serves.
-            if let Err(error) = tokio::task::spawn_blocking(move || round(&app)).await
+            // Ready at once, and yet behind whatever else is: how long that takes is the lag of everybody.
+            let ready = Instant::now();
+            tokio::task::yield_now().await;
+            let lag = ready.elapsed();
+            if let Err(error) = tokio::task::spawn_blocking(move || round(&app, lag)).await
                 && error.is_panic()
             {
                 std::panic::resume_unwind(error.into_panic());
@@ -70,11 +86,13 @@ pub fn start(app: &Arc<App>) {
     });
 }
 
-fn round(app: &App) {
+fn round(app: &App, lag: Duration) {
     let now = app.clock.now();
     app.doctor.sightings.trim();
     let mut mind = app.doctor.mind.lock();
-    let Mind { memory, engine } = &mut *mind;
+    let Mind { memory, engine, sampler } = &mut *mind;
+    let gauges = sampler.round(app, lag);
+    *app.doctor.gauges.lock() = gauges;
     for _ in 0..MOST / BLOCK {
         let news = Filter { after: Some(memory.last()), oldest_first: true, limit: BLOCK, ..Filter::default() };
         let news = app.journal.query(&news);

@@ -6,9 +6,9 @@ use http::Method;
 use nacre_config::KeyRef;
 use nacre_doctor::{
     asked::Sought,
-    sightings::{Act, Source},
+    sightings::{Act, Ended, How, Source},
 };
-use nacre_model::{Now, ServiceKey};
+use nacre_model::{Now, ServiceKey, event::Disconnect};
 
 use crate::{
     app::App,
@@ -116,6 +116,20 @@ fn grpc_act(request: &str) -> Act {
     }
 }
 
+/// A registered connection is over.
+pub fn parted(source: &Source, created: Now, cause: &Disconnect, now: Now) {
+    use Disconnect as D;
+    let how = match cause {
+        D::ClosedByClient | D::ResetByPeer | D::StreamEnded | D::Unreachable | D::ProtocolError { .. } => How::Theirs,
+        D::DetectionUnanswered { .. }
+        | D::OverLimit
+        | D::ServerShutdown
+        | D::Reloaded
+        | D::PushUnacknowledged { .. } => How::Ours,
+    };
+    source.closed(Ended { at: now, lived_ms: now.mono.saturating_sub(created.mono), how });
+}
+
 /// A connection was set up. A client behind a proxy is known by the address it gives as well.
 pub fn connected(app: &App, source: &Arc<Source>, claimed: &str, agent: &str, now: Now) {
     source.opened();
@@ -124,6 +138,7 @@ pub fn connected(app: &App, source: &Arc<Source>, claimed: &str, agent: &str, no
     if let Ok(claimed) = claimed.parse::<IpAddr>()
         && claimed.to_canonical() != source.address
     {
+        source.claims(&claimed.to_canonical().to_string());
         let other = app.doctor.sightings.of(claimed.to_canonical(), now);
         other.saw(Act::Connect, now);
         other.agent(agent);

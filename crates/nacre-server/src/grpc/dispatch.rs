@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use nacre_doctor::sightings::Act;
 use nacre_model::{Cause, ErrorCode, Event, NacosError, Subject, check};
 use nacre_wire::grpc::{
     Envelope, Payload,
@@ -27,6 +28,8 @@ use crate::{app::App, doctor::sighting};
 
 /// Answers of this code wait for [`SLOW_DOWN`], so that clients that try again at once do not make it worse.
 const OVER_THRESHOLD: i32 = 503;
+/// Answered to calls over a connection without a set-up.
+const UNREGISTERED: i32 = 301;
 const SLOW_DOWN: Duration = Duration::from_secs(1);
 
 /// A request on its way to a handler.
@@ -130,7 +133,11 @@ pub(super) async fn answer(transport: &Transport, payload: Payload) -> Payload {
     let (name, module) = row.map_or(("unknown", "unknown"), |row| (row.name, row.module));
     let now = transport.app.clock.now();
     let (nanos, mono) = (began.elapsed().as_nanos() as u64, now.mono);
-    sighting::grpc(&transport.source, name, now);
+    if code == UNREGISTERED && transport.connection().is_none() {
+        transport.source.saw(Act::Unregistered, now);
+    } else {
+        sighting::grpc(&transport.source, name, now);
+    }
     transport.app.metrics.grpc(name, module, code, nanos, mono);
     count_config(transport, row, nanos, mono);
     payload
@@ -171,7 +178,7 @@ async fn pass(transport: &Transport, row: Option<&'static Row>, payload: Payload
         Some(Kind::ClusterOnly) | None => return error_response(&Envelope::fail(302, "RequestHandler Not Found")),
     };
     let Some(connection) = transport.connection() else {
-        return error_response(&Envelope::fail(301, "Connection is unregistered."));
+        return error_response(&Envelope::fail(UNREGISTERED, "Connection is unregistered."));
     };
     handler(Call { app: &transport.app, connection, payload: &payload }).await
 }

@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `transport`, `io`, `codec` | one TCP connection: HTTP/2, the two methods, how it ended |
+//! | `transport`, `io`, `codec`, `tcp` | one TCP connection: HTTP/2, the two methods, how it ended |
 //! | `table`, `dispatch`, `handlers` | one row per payload type, the pipeline in front of them, what they do |
 //! | `connections`, `lifecycle` | set-up, activity, detection, reset, end |
 //! | `outbox`, `coalesce`, `timers`, `push` | what a connection is owed, when a change goes out, retries |
@@ -19,6 +19,7 @@ mod lifecycle;
 pub mod outbox;
 mod push;
 pub mod table;
+mod tcp;
 pub mod timers;
 pub mod transport;
 

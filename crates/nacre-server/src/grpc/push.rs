@@ -23,6 +23,7 @@ use super::{
     coalesce::Turn,
     connections::Connection,
     outbox::{Domain, Failure, Load, Marked, Outcome, Sent, Target, View},
+    tcp,
     timers::Wake,
 };
 use crate::effects::Face;
@@ -170,7 +171,9 @@ impl Hub {
             Some(Failure::Detection { since, refused: false }) if connection.last_active() > since => {}
             Some(Failure::Detection { .. }) => {
                 let idle_ms = connection.idle(self.now());
-                connection.closer.close(Disconnect::DetectionUnanswered { idle_ms });
+                connection
+                    .closer
+                    .close(Disconnect::DetectionUnanswered { idle_ms, delivered: tcp::delivered(&connection.peer) });
             }
         }
     }

@@ -19,7 +19,7 @@ use http::{HeaderValue, Request, Response, header};
 use http_body_util::{Either, Full};
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use nacre_doctor::sightings::Source;
+use nacre_doctor::sightings::{Act, Source};
 use nacre_model::{Cause, event::Disconnect, limits};
 use nacre_wire::grpc::{
     Ack, Payload,
@@ -56,6 +56,9 @@ const GOODBYE: Duration = Duration::from_millis(250);
 /// A connection that was never set up is closed after this much without a call: it is no client.
 const UNREGISTERED: Duration = Duration::from_secs(300);
 
+/// A client's payloads over the limit are journalled this often.
+const LARGE_TOLD_EVERY_MS: u64 = 1_000;
+
 type Body = Either<tonic::body::Body, Full<Bytes>>;
 
 /// A TCP connection, registered or not.
@@ -72,6 +75,8 @@ pub(super) struct Transport {
     streamed: AtomicBool,
     /// Whether a health check was answered "unregistered" already.
     warned: AtomicBool,
+    /// When a payload over the limit was journalled last.
+    told_large: AtomicU64,
     /// Held while a set-up is taken, for two streams may say it at once; true once TCP is gone and none is taken.
     over: Mutex<bool>,
 }
@@ -90,6 +95,25 @@ impl Transport {
             && self.connection().is_none()
             && !self.streamed.load(Ordering::Relaxed)
             && self.warned.swap(true, Ordering::Relaxed)
+    }
+
+    /// A payload over the limit is RESOURCE_EXHAUSTED in the protocol's other implementations; tonic says OUT_OF_RANGE,
+    /// which nothing of ours does.
+    fn exhausted<B>(&self, mut response: Response<B>) -> Response<B> {
+        if let Some(status) = response.headers_mut().get_mut("grpc-status")
+            && status == "11"
+        {
+            *status = HeaderValue::from_static("8");
+            let now = self.app.clock.now();
+            // A client that tries again at once must not fill the journal.
+            let told = self.told_large.swap(now.mono.max(1), Ordering::Relaxed);
+            if told == 0 || now.mono > told + LARGE_TOLD_EVERY_MS {
+                let value = self.app.grpc.options().max_message as u64;
+                let limit = "nacos.remote.server.grpc.sdk.max-inbound-message-size".to_owned();
+                self.app.grpc.note(&self.peer.id, Cause::LimitHit { limit, value });
+            }
+        }
+        response
     }
 
     /// Waits until the connection was of no use for [`UNREGISTERED`].
@@ -122,6 +146,7 @@ pub async fn serve_connection(app: Arc<App>, stream: TcpStream, remote: SocketAd
         calls: AtomicU64::new(0),
         streamed: AtomicBool::new(false),
         warned: AtomicBool::new(false),
+        told_large: AtomicU64::new(0),
         over: Mutex::default(),
     });
     let service = {
@@ -136,7 +161,7 @@ pub async fn serve_connection(app: Arc<App>, stream: TcpStream, remote: SocketAd
     let cause = until_end(&transport, &end, io, service).await;
     *transport.over.lock() = true;
     if let Some(registered) = transport.connection() {
-        transport.source.closed();
+        doctor::sighting::parted(&transport.source, registered.created, &cause, app.clock.now());
         app.grpc.unregister(&app, registered, cause).await;
     }
 }
@@ -195,11 +220,11 @@ async fn route(transport: Arc<Transport>, request: Request<Incoming>) -> Respons
     match request.uri().path() {
         REQUEST_PATH => {
             let unary = Unary(Arc::clone(&transport));
-            exhausted(grpc().unary(unary, request).await).map(Either::Left)
+            transport.exhausted(grpc().unary(unary, request).await).map(Either::Left)
         }
         STREAM_PATH => {
             let bidi = Bidi(Arc::clone(&transport));
-            exhausted(grpc().streaming(bidi, request).await).map(Either::Left)
+            transport.exhausted(grpc().streaming(bidi, request).await).map(Either::Left)
         }
         path if is_grpc(&request) => {
             let status = Status::unimplemented(format!("Method not found: {}", path.trim_start_matches('/')));
@@ -217,17 +242,6 @@ fn is_grpc(request: &Request<Incoming>) -> bool {
     content_type.and_then(|value| value.to_str().ok()).is_some_and(|value| value.starts_with("application/grpc"))
 }
 
-/// A payload over the limit is RESOURCE_EXHAUSTED in the protocol's other implementations; tonic says OUT_OF_RANGE, which
-/// nothing of ours does.
-fn exhausted<B>(mut response: Response<B>) -> Response<B> {
-    if let Some(status) = response.headers_mut().get_mut("grpc-status")
-        && status == "11"
-    {
-        *status = HeaderValue::from_static("8");
-    }
-    response
-}
-
 type Later<T> = Pin<Box<dyn Future<Output = Result<tonic::Response<T>, Status>> + Send>>;
 
 /// `Request/request`.
@@ -242,6 +256,7 @@ impl UnaryService<Payload> for Unary {
         Box::pin(async move {
             let request = request.into_inner();
             if transport.mistaken(&request) {
+                transport.source.saw(Act::Unregistered, transport.app.clock.now());
                 return Err(Status::unavailable("Connection is unregistered."));
             }
             Ok(tonic::Response::new(dispatch::answer(&transport, request).await))

@@ -38,6 +38,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use nacre_model::{Cause, Event, Subject};
 
 use self::{
     params::Params,
@@ -219,6 +220,9 @@ where
         Ok(body) => body.to_bytes(),
         Err(error) if error.is::<LengthLimitError>() => {
             let max = app.settings.max_body;
+            let cause = Cause::LimitHit { limit: "nacre.http.max-body".to_owned(), value: max as u64 };
+            let subject = Subject::client(&peer.ip().to_canonical().to_string());
+            app.journal.record(Event::new(app.clock.now(), subject, cause));
             return site.error(413, &format!("the body is larger than {max} bytes (nacre.http.max-body)"));
         }
         Err(_) => return site.error(400, "the body did not arrive whole"),

@@ -4,7 +4,7 @@
 mod changes;
 mod jvm;
 mod latency;
-mod process;
+pub mod process;
 mod text;
 mod timer;
 

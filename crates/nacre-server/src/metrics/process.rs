@@ -25,6 +25,16 @@ const TICKS: u64 = 100;
 
 impl Process {
     pub fn read() -> Self {
+        let files = files();
+        Self {
+            open_files: files.map(|files| files.0),
+            max_files: files.map(|files| files.1),
+            ..Self::read_without_files()
+        }
+    }
+
+    /// What costs little, however many files are open.
+    pub fn read_without_files() -> Self {
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
         let kib = |name: &str| line(&status, name).and_then(first_number).map(|kib| kib * 1024);
         Self {
@@ -32,12 +42,18 @@ impl Process {
             resident_bytes: kib("VmRSS:"),
             virtual_bytes: kib("VmSize:"),
             threads: line(&status, "Threads:").and_then(first_number),
-            open_files: fs::read_dir("/proc/self/fd").ok().map(|files| files.count() as u64),
-            max_files: fs::read_to_string("/proc/self/limits")
-                .ok()
-                .and_then(|limits| line(&limits, "Max open files").and_then(first_number)),
+            open_files: None,
+            max_files: None,
         }
     }
+}
+
+/// Open files, and how many there may be.
+pub fn files() -> Option<(u64, u64)> {
+    let open = fs::read_dir("/proc/self/fd").ok()?.count() as u64;
+    let limits = fs::read_to_string("/proc/self/limits").ok()?;
+    let most = line(&limits, "Max open files").and_then(first_number).unwrap_or(u64::MAX);
+    Some((open, most))
 }
 
 /// The share of all processors that this process used lately.

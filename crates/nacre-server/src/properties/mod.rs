@@ -152,6 +152,11 @@ impl Properties {
         }
     }
 
+    /// The value in force as it was written, of whatever type; `""` when there is none, or no such key.
+    pub fn text(&self, key: &str) -> &str {
+        self.inner.effective.get(&relaxed::canonical(key)).map_or("", |entry| &entry.text)
+    }
+
     /// Text that is set and not blank.
     pub fn opt_str(&self, key: &str) -> Option<&str> {
         Some(self.str(key)).filter(|text| !text.trim().is_empty())

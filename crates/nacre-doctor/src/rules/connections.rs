@@ -1,0 +1,621 @@
+//! Connections over time: how they end, who comes back, and what the one that came back no longer does.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use nacre_journal::duration;
+use nacre_model::{
+    Cause, Event,
+    event::{Disconnect, Removal},
+};
+use nacre_naming::ClientId;
+
+use crate::{
+    About, Confidence, Hit, Hits, Rule, Scene,
+    memory::{HORIZON_MS, address_of},
+    rule,
+    scene::ConnectionFacts,
+    sightings::{Act, Ended, How, Source},
+};
+
+pub static RULES: [Rule; 11] = [
+    rule!("CLIENT-FROZEN", frozen),
+    rule!("CLIENT-GONE-WITHOUT-DEREGISTERING", gone),
+    rule!("CLIENTS-CLAIM-ONE-ADDRESS", one_claim),
+    rule!("CONNECTED-THROUGH-PROXY", through_proxy),
+    rule!("CONNECTION-CHURN", churn),
+    rule!("CONNECTION-CUT-SILENTLY", cut),
+    rule!("CONNECTION-LIFETIME-CONSTANT", constant_lifetime),
+    rule!("CONNECTION-NEVER-SET-UP", never_set_up),
+    rule!("PUSH-NOT-ACKNOWLEDGED", unacknowledged),
+    rule!("REDO-LOST", redo_lost),
+    rule!("REGISTRATION-REPLACED", replaced),
+];
+
+// ------------------------------------------------------------------------------------------- connected, and not registered
+
+/// SDKs register again within a few seconds of a reconnect; their redo looks every three.
+const REDO_PATIENCE_MS: i64 = 10_000;
+/// A connection that comes this long after the end of another of the address is its successor.
+const SUCCESSOR_MS: i64 = 60_000;
+/// Ends as near to each other as this cannot be told apart by time.
+const TOGETHER_MS: i64 = 2_000;
+
+/// What a connection of an address had published when it ended.
+struct Parted<'a> {
+    end: &'a Event,
+    /// Removals that came with it, and are not undone.
+    lost: Vec<&'a Event>,
+    came_back: bool,
+}
+
+fn redo_lost(scene: &Scene<'_>, hits: &mut Hits) {
+    let parted = parted(scene);
+    // Addresses by which a successor may be known: the socket's, and those of the instances (behind a proxy all have one).
+    let mut places: HashMap<&str, Vec<&Parted<'_>>> = HashMap::new();
+    for ended in parted.values() {
+        let Some(client) = ended.end.subject.client.as_deref() else { continue };
+        let mut ips: BTreeSet<&str> = ended.lost.iter().filter_map(|event| ip_of(event)).collect();
+        ips.insert(address_of(client));
+        ips.into_iter().for_each(|ip| places.entry(ip).or_default().push(ended));
+    }
+    if !parted.values().any(|ended| !ended.lost.is_empty()) {
+        return;
+    }
+    let wanted: HashSet<&str> = places.keys().copied().collect();
+    for connection in scene.server.connections_among(&wanted) {
+        let age = scene.now.wall - connection.since;
+        if !matches!(connection.module.as_str(), "naming" | "ai") || age < REDO_PATIENCE_MS {
+            continue;
+        }
+        // Behind a proxy only what the client says tells it from the others.
+        let place =
+            if connection.client_ip == connection.address { &connection.address } else { &connection.client_ip };
+        let before = places.get(place.as_str()).map_or(&[][..], Vec::as_slice);
+        let Some((ended, sure)) = predecessor(&connection, before) else { continue };
+        let mine = scene.naming.client_publications(&connection.id).unwrap_or_default();
+        // Publishes something else: then it is its successor only if some of what it published came back.
+        if ended.lost.is_empty() || (!mine.is_empty() && !ended.came_back) {
+            continue;
+        }
+        hits.add(redo_hit(scene, &connection, ended, mine.len(), sure));
+    }
+}
+
+/// Naming connections that ended, by id.
+fn parted<'a>(scene: &'a Scene<'_>) -> HashMap<&'a str, Parted<'a>> {
+    let now = scene.now.wall;
+    let mut parted: HashMap<&str, Parted<'_>> = HashMap::new();
+    // Of the connections of one client those for configs end with it, and say nothing here.
+    let other = |event: &&'a Event| matches!(&event.cause, Cause::ClientConnected { module, .. } if module != "naming");
+    let connected = scene.memory.kind("clientConnected", now, HORIZON_MS).filter(other);
+    let others: HashSet<&str> = connected.filter_map(|event| event.subject.client.as_deref()).collect();
+    for end in scene.memory.kind("clientDisconnected", now, HORIZON_MS) {
+        if let Some(client) = end.subject.client.as_deref().filter(|client| !others.contains(client)) {
+            parted.insert(client, Parted { end, lost: Vec::new(), came_back: false });
+        }
+    }
+    for event in scene.memory.kind("instanceRemoved", now, HORIZON_MS) {
+        let Cause::InstanceRemoved { removal: Removal::ConnectionLost { .. } } = event.cause else { continue };
+        let (Some(client), Some(service), Some(instance)) =
+            (event.subject.client.as_deref(), &event.subject.service, event.subject.instance.as_deref())
+        else {
+            continue;
+        };
+        let Some(ended) = parted.get_mut(client) else { continue };
+        let newest = scene.memory.instance(service, instance, now, HORIZON_MS).next();
+        match newest.map(|newest| &newest.cause) {
+            Some(Cause::InstanceRemoved { .. }) | None => ended.lost.push(event),
+            Some(_) => ended.came_back = true,
+        }
+    }
+    parted
+}
+
+/// The ip of an event's instance.
+fn ip_of(event: &Event) -> Option<&str> {
+    let (ip, _) = event.subject.instance.as_deref()?.rsplit_once(':')?.0.rsplit_once(':')?;
+    Some(ip)
+}
+
+/// The connection whose place this one took: the one that ended last before it. `false`: several ended together.
+fn predecessor<'a>(connection: &ConnectionFacts, before: &[&'a Parted<'a>]) -> Option<(&'a Parted<'a>, bool)> {
+    let earlier = |ended: &&&Parted<'_>| {
+        (-TOGETHER_MS..SUCCESSOR_MS).contains(&(connection.since - ended.end.at))
+            && ended.end.subject.client.as_deref() != Some(&*connection.id)
+    };
+    let last = before.iter().filter(earlier).map(|ended| ended.end.at).max()?;
+    let group: Vec<_> = before.iter().filter(earlier).filter(|ended| last - ended.end.at <= TOGETHER_MS).collect();
+    let with_loss = group.iter().find(|ended| !ended.lost.is_empty())?;
+    Some((with_loss, group.len() == 1))
+}
+
+fn redo_hit(scene: &Scene<'_>, new: &ConnectionFacts, ended: &Parted<'_>, has: usize, sure: bool) -> Hit {
+    let services: BTreeSet<&str> =
+        ended.lost.iter().filter_map(|event| event.subject.service.as_ref()).map(|key| &*key.name).collect();
+    let names = listed(services.iter().copied());
+    let first = ended.lost[0];
+    let about = first.subject.service.as_ref().map_or_else(About::default, About::service);
+    let about = match first.subject.instance.as_deref() {
+        Some(instance) => about.with_instance(instance),
+        None => about,
+    };
+    let ip = if new.client_ip == new.address { new.address.clone() } else { new.client_ip.clone() };
+    let version = if new.version.is_empty() { "an SDK that does not say its version" } else { &new.version };
+    let known = known_to_lose_redo(&new.version);
+    let sdk = match known {
+        Some(why) => format!("{version} is known for it ({why})"),
+        None => format!("{version} is not known for it"),
+    };
+    let ago = |at: i64| duration(u64::try_from(scene.now.wall - at).unwrap_or(0));
+    let mut hit = Hit::new(about.with_client(&new.id).with_address(&ip))
+        .grouped(&ip)
+        .fact("address", &ip)
+        .fact("services", names)
+        .fact("version", version)
+        .fact("sdk", sdk)
+        .fact("connected", ago(new.since))
+        .fact("publishes", if has == 0 { "nothing".to_owned() } else { format!("{has} others") })
+        .fact("lost", ended.lost.len())
+        .saw(new.since, format!("{ip} connected again as {} ({version}), module {}", new.id, new.module))
+        .saw(scene.now.wall - new.idle_ms as i64, "last heard of on that connection: it is alive")
+        .event(ended.end)
+        .not("the network: the connection stands and its client speaks")
+        .not("a client that only consumes: the one before it published")
+        .confidence(match (sure, known) {
+            (true, Some(_)) => Confidence::High,
+            (true, None) => Confidence::Medium,
+            _ => Confidence::Low,
+        });
+    for event in ended.lost.iter().take(5) {
+        hit = hit.event(event);
+    }
+    hit
+}
+
+/// Versions whose redo after a reconnect loses registrations, as their issues say.
+fn known_to_lose_redo(agent: &str) -> Option<&'static str> {
+    let (name, version) = agent.strip_prefix("Nacos-")?.split_once("Client:")?;
+    let mut numbers =
+        version.trim_start_matches(['v', 'V']).split('.').map(|part| part.trim().parse::<u32>().unwrap_or(0));
+    let version = (numbers.next()?, numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    match name {
+        "Go-" if ((2, 0, 0)..(2, 3, 0)).contains(&version) => Some("nacos-sdk-go up to 2.2, #587, #736"),
+        "Python-" if ((2, 0, 0)..(2, 0, 10)).contains(&version) => Some("nacos-sdk-python up to 2.0.9"),
+        _ => None,
+    }
+}
+
+/// The first few of many names.
+fn listed<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
+    const SHOWN: usize = 5;
+    let more = names.len().saturating_sub(SHOWN);
+    let text = names.take(SHOWN).collect::<Vec<_>>().join(", ");
+    if more == 0 { text } else { format!("{text} and {more} more") }
+}
+
+// --------------------------------------------------------------------------------------------------- one address, many ends
+
+/// So many ends say something about life-times.
+const LIVES: usize = 4;
+/// Shorter lives are crashes and scripts, no idle time-outs.
+const LEAST_LIFE_MS: u64 = 2_500;
+/// After a cut a client is back within this.
+const BACK_MS: u64 = 10_000;
+
+/// Addresses with an end of a connection that is still told.
+fn ended_lately(scene: &Scene<'_>) -> Vec<std::sync::Arc<Source>> {
+    let mut addresses = BTreeSet::new();
+    for event in scene.told("clientDisconnected") {
+        if let Some(client) = event.subject.client.as_deref() {
+            addresses.insert(address_of(client));
+        }
+    }
+    addresses.into_iter().filter_map(|ip| scene.sightings.get(ip)).collect()
+}
+
+/// The life that all the newest connections of an address had, whoever closed them: `(median, ends)`.
+fn peak(source: &Source, scene: &Scene<'_>) -> Option<(u64, Vec<Ended>)> {
+    let ends: Vec<Ended> = source.ends().into_iter().filter(|end| end.how == How::Theirs).collect();
+    let newest = &ends[ends.len().checked_sub(LIVES)?..];
+    let mut lives: Vec<u64> = newest.iter().map(|end| end.lived_ms).collect();
+    lives.sort_unstable();
+    let median = lives[LIVES / 2];
+    let spread = lives[LIVES - 1] - lives[0];
+    // Whoever comes and goes by a timetable does not come back at once.
+    let connected = scene.now.mono.saturating_sub(source.ago(Act::Connect, scene.now).unwrap_or(u64::MAX));
+    let is_back = |end: &&Ended| {
+        let soon = |began: u64| (end.at.mono.saturating_sub(500)..=end.at.mono + BACK_MS).contains(&began);
+        ends.iter().any(|other| other.began() != end.began() && soon(other.began())) || soon(connected)
+    };
+    let back = newest.iter().filter(is_back).count();
+    let constant = median >= LEAST_LIFE_MS && spread <= (median / 25).max(400) && back + 1 >= LIVES;
+    constant.then(|| (median, newest.to_vec()))
+}
+
+fn constant_lifetime(scene: &Scene<'_>, hits: &mut Hits) {
+    let mut seen = BTreeSet::new();
+    // A life of fifteen minutes ends more seldom than such things are told.
+    for event in scene.memory.kind("clientDisconnected", scene.now.wall, HORIZON_MS) {
+        let Some(client) = event.subject.client.as_deref() else { continue };
+        let address = address_of(client);
+        if !seen.insert(address) {
+            continue;
+        }
+        let Some(source) = scene.sightings.get(address) else { continue };
+        let Some((median, ends)) = peak(&source, scene) else { continue };
+        let last = ends[LIVES - 1];
+        if scene.now.mono > last.at.mono + 2 * median + scene.told_ms.unsigned_abs() {
+            continue;
+        }
+        let claimed = source.claimed();
+        let whose = if claimed.is_empty() {
+            "the client's own address, so something on the way cuts it (NAT, firewall, service mesh)".to_owned()
+        } else {
+            format!("a proxy or load balancer; clients behind it say {}", listed(claimed.iter().map(|ip| &**ip)))
+        };
+        let mut hit = Hit::new(About::address(address))
+            .fact("address", address)
+            .fact("life", duration(median))
+            .fact("times", ends.len())
+            .fact("whose", whose)
+            .not("clients that stop: they are back at once after every cut")
+            .not(format!("this server: it closed none of these {} connections itself", ends.len()));
+        for end in &ends {
+            hit = hit.saw(end.at.wall, format!("a connection from {address} ended after {}", duration(end.lived_ms)));
+        }
+        hits.add(hit);
+    }
+}
+
+/// Ends within a minute that are a loop.
+const LOOP: usize = 6;
+
+fn churn(scene: &Scene<'_>, hits: &mut Hits) {
+    for source in ended_lately(scene) {
+        let recent: Vec<Ended> =
+            source.ends().into_iter().filter(|end| scene.now.mono.saturating_sub(end.at.mono) < 60_000).collect();
+        let median = {
+            let mut lives: Vec<u64> = recent.iter().map(|end| end.lived_ms).collect();
+            lives.sort_unstable();
+            lives.get(lives.len() / 2).copied().unwrap_or(0)
+        };
+        // Many clients behind one address come and go; a loop is many ends where few are connected.
+        let told = recent.last().is_some_and(|end| {
+            i64::try_from(scene.now.mono.saturating_sub(end.at.mono)).is_ok_and(|ago| ago < scene.told_ms)
+        });
+        let theirs = recent.iter().filter(|end| end.how == How::Theirs).count();
+        if theirs < LOOP || !told || source.open() as usize * 3 > recent.len() || peak(&source, scene).is_some() {
+            continue;
+        }
+        let address = source.address.to_string();
+        let agent = source.agents().last().map_or_else(|| "a client".to_owned(), ToString::to_string);
+        let mut hit = Hit::new(About::address(&address))
+            .fact("address", &address)
+            .fact("times", recent.len())
+            .fact("life", duration(median))
+            .fact("agent", agent)
+            .not("a proxy with a constant life-time: the connections lived for different times")
+            .not("this server: it did not close them");
+        for end in recent.iter().rev().take(6) {
+            hit = hit.saw(end.at.wall, format!("a connection from {address} ended after {}", duration(end.lived_ms)));
+        }
+        hits.add(hit);
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------- silent clients
+
+/// Connections that this server gave up, by address: the end, and whether the question reached the other machine.
+fn unanswered<'a>(scene: &'a Scene<'_>) -> Vec<(&'a Event, &'a str, u64, Option<bool>)> {
+    let of = |event: &'a Event| match (&event.cause, event.subject.client.as_deref()) {
+        (
+            Cause::ClientDisconnected { cause: Disconnect::DetectionUnanswered { idle_ms, delivered }, .. },
+            Some(client),
+        ) => Some((event, client, *idle_ms, *delivered)),
+        _ => None,
+    };
+    scene.told("clientDisconnected").filter_map(of).collect()
+}
+
+/// Whether the process is what stood still: its machine took our question, or is seen doing other things.
+fn is_frozen(scene: &Scene<'_>, client: &str, at: i64, idle_ms: u64, delivered: Option<bool>) -> Option<String> {
+    let address = address_of(client);
+    if delivered == Some(true) {
+        return Some(format!(
+            "the network: the machine {address} took the detection request, its process did not answer"
+        ));
+    }
+    if delivered == Some(false) {
+        return None;
+    }
+    // Another connection or call of the address while this one was silent.
+    let source = scene.sightings.get(address)?;
+    let since = scene.now.mono.saturating_sub(u64::try_from(scene.now.wall - at).unwrap_or(0) + idle_ms / 2);
+    let (act, ago) = source.last(scene.now)?;
+    (scene.now.mono.saturating_sub(ago) > since && act != Act::Connect)
+        .then(|| format!("the network: {address} was seen {} meanwhile", act.words()))
+}
+
+/// What went away with a connection, for the texts.
+fn instances_of(scene: &Scene<'_>, client: &str) -> Vec<String> {
+    let mut gone: Vec<String> = Vec::new();
+    for event in scene.memory.address(address_of(client), scene.now.wall, HORIZON_MS) {
+        let removed = matches!(event.cause, Cause::InstanceRemoved { removal: Removal::ConnectionLost { .. } });
+        if removed
+            && event.subject.client.as_deref() == Some(client)
+            && let (Some(service), Some(instance)) = (&event.subject.service, event.subject.instance.as_deref())
+        {
+            gone.push(format!("{instance} of {}", service.name));
+        }
+    }
+    gone
+}
+
+fn instances_text(gone: &[String]) -> String {
+    if gone.is_empty() { "it had registered nothing".to_owned() } else { listed(gone.iter().map(String::as_str)) }
+}
+
+/// When a client of this address connected again after `at`.
+fn came_back(scene: &Scene<'_>, address: &str, at: i64) -> Option<i64> {
+    let events = scene.memory.address(address, scene.now.wall, HORIZON_MS);
+    events.filter(|event| matches!(event.cause, Cause::ClientConnected { .. }) && event.at > at).map(|e| e.at).last()
+}
+
+fn frozen(scene: &Scene<'_>, hits: &mut Hits) {
+    for (event, client, idle_ms, delivered) in unanswered(scene) {
+        let Some(why) = is_frozen(scene, client, event.at, idle_ms, delivered) else { continue };
+        hits.add(silent_hit(scene, event, client, idle_ms).not(why));
+    }
+}
+
+fn cut(scene: &Scene<'_>, hits: &mut Hits) {
+    for (event, client, idle_ms, delivered) in unanswered(scene) {
+        if is_frozen(scene, client, event.at, idle_ms, delivered).is_some() {
+            continue;
+        }
+        let mut hit = silent_hit(scene, event, client, idle_ms);
+        if delivered == Some(false) {
+            hit = hit
+                .confidence(Confidence::High)
+                .not("a process that is stuck: its machine would have taken the detection request, and did not");
+        }
+        hits.add(hit);
+    }
+}
+
+fn silent_hit(scene: &Scene<'_>, event: &Event, client: &str, idle_ms: u64) -> Hit {
+    let address = address_of(client);
+    let gone = instances_of(scene, client);
+    let back = match came_back(scene, address, event.at) {
+        Some(at) => format!("was back after {}", duration(u64::try_from(at - event.at).unwrap_or(0))),
+        None => "is not back".to_owned(),
+    };
+    Hit::new(About::address(address).with_client(client))
+        .grouped(address)
+        .fact("address", address)
+        .fact("silent", duration(idle_ms))
+        .fact("back", back)
+        .fact("instances", instances_text(&gone))
+        .event(event)
+        .not("this server: other connections answered, and its own pauses are not counted")
+}
+
+// ------------------------------------------------------------------------------------------------------- gone, not said so
+
+/// Whoever reconnects is back by then.
+const GONE_MS: i64 = 5_000;
+
+fn gone(scene: &Scene<'_>, hits: &mut Hits) {
+    for event in scene.told("clientDisconnected") {
+        let (Cause::ClientDisconnected { cause, lived_ms }, Some(client)) = (&event.cause, &event.subject.client)
+        else {
+            continue;
+        };
+        let how = match cause {
+            Disconnect::ResetByPeer => "RST",
+            Disconnect::ClosedByClient => "FIN",
+            _ => continue,
+        };
+        let instances = instances_of(scene, client);
+        let address = address_of(client);
+        if scene.now.wall - event.at < GONE_MS || instances.is_empty() || came_back(scene, address, event.at).is_some()
+        {
+            continue;
+        }
+        let host = scene.sightings.get(address).and_then(|source| {
+            let (act, ago) = source.last(scene.now)?;
+            (ago < u64::try_from(scene.now.wall - event.at).unwrap_or(0)).then(|| act.words())
+        });
+        let mut hit = Hit::new(About::address(address).with_client(client))
+            .grouped(address)
+            .fact("address", address)
+            .fact("how", how)
+            .fact("lived", duration(*lived_ms))
+            .fact("instances", instances_text(&instances))
+            .event(event)
+            .not(format!("the network: {how} came in, so {address} could still be reached"))
+            .not("an orderly stop: that deregisters first");
+        if let Some(words) = host {
+            hit = hit.not(format!("the machine: {address} has been seen {words} since"));
+        }
+        hits.add(hit);
+    }
+}
+
+// ----------------------------------------------------------------------------------------------- what one connection does
+
+fn replaced(scene: &Scene<'_>, hits: &mut Hits) {
+    let mut seen = HashSet::new();
+    for event in scene.memory.kind("instanceRemoved", scene.now.wall, HORIZON_MS) {
+        let Cause::InstanceRemoved { removal: Removal::ReplacedBy { instance: new } } = &event.cause else { continue };
+        let (Some(service), Some(old), Some(client)) =
+            (&event.subject.service, event.subject.instance.as_deref(), event.subject.client.as_deref())
+        else {
+            continue;
+        };
+        if !seen.insert((service, old)) {
+            continue;
+        }
+        // It holds as long as that connection publishes the other one, and nobody the first.
+        let published = scene.naming.client_publications(client).unwrap_or_default();
+        let stands = published.iter().any(|entry| entry.service == *service && entry.instance.identity() == *new);
+        let newest = scene.memory.instance(service, old, scene.now.wall, HORIZON_MS).next();
+        if !stands || newest.is_some_and(|newest| !matches!(newest.cause, Cause::InstanceRemoved { .. })) {
+            continue;
+        }
+        hits.add(
+            Hit::new(About::service(service).with_instance(old).with_client(client))
+                .grouped(format!("{client} {service:?}"))
+                .fact("client", client)
+                .fact("address", address_of(client))
+                .fact("service", &service.name)
+                .fact("old", old)
+                .fact("new", new)
+                .confidence(Confidence::High)
+                .event(event)
+                .not(format!("expiry and the network: the connection of {} stands", address_of(client))),
+        );
+    }
+}
+
+/// Calls over connections without a set-up that are more than a start that went wrong once.
+const UNREGISTERED: u64 = 3;
+
+fn never_set_up(scene: &Scene<'_>, hits: &mut Hits) {
+    for source in scene.sightings.all() {
+        let Some(ago) = source.ago(Act::Unregistered, scene.now) else { continue };
+        let told = i64::try_from(ago).is_ok_and(|ago| ago < scene.told_ms);
+        let since_connect = source.ago(Act::Connect, scene.now);
+        // Connected since: it was a reconnect.
+        if source.count(Act::Unregistered) < UNREGISTERED || !told || since_connect.is_some_and(|connect| connect < ago)
+        {
+            continue;
+        }
+        let address = source.address.to_string();
+        let refused = scene.memory.address(&address, scene.now.wall, HORIZON_MS).find_map(|event| match &event.cause {
+            Cause::HandshakeRefused { reason } => Some((event, reason.clone())),
+            _ => None,
+        });
+        let why = match &refused {
+            Some((_, reason)) => format!("its set-up was refused: {reason}"),
+            None => "no ConnectionSetupRequest arrived on a stream of theirs".to_owned(),
+        };
+        let mut hit = Hit::new(About::address(&address))
+            .fact("address", &address)
+            .fact("times", source.count(Act::Unregistered))
+            .fact("why", why)
+            .saw(
+                scene.now.wall - ago as i64,
+                format!(
+                    "{address} called over gRPC without a set-up and was answered 301 \"Connection is unregistered.\""
+                ),
+            )
+            .not("the port and the protocol: HTTP/2 and unary gRPC calls arrive");
+        if let Some((event, _)) = refused {
+            hit = hit.event(event);
+        }
+        hits.add(hit);
+    }
+}
+
+fn unacknowledged(scene: &Scene<'_>, hits: &mut Hits) {
+    let mut of: BTreeMap<&str, (usize, Vec<&Event>, bool)> = BTreeMap::new();
+    let is_connection = |client: &str| matches!(ClientId::parse(client), Some(ClientId::Connection(_)));
+    for event in scene.told("pushFailed").chain(scene.told("pushGaveUp")).chain(scene.told("clientDisconnected")) {
+        let Some(client) = event.subject.client.as_deref().filter(|client| is_connection(client)) else { continue };
+        let closed = match &event.cause {
+            Cause::ClientDisconnected { cause: Disconnect::PushUnacknowledged { .. }, .. } => true,
+            Cause::PushFailed { .. } | Cause::PushGaveUp { .. } => false,
+            _ => continue,
+        };
+        let entry = of.entry(client).or_default();
+        entry.0 += 1;
+        entry.1.push(event);
+        entry.2 |= closed;
+    }
+    for (client, (tries, events, closed)) in of {
+        // One lost acknowledgement is an accident.
+        if tries < 2 && !closed {
+            continue;
+        }
+        let address = address_of(client);
+        let subjects: BTreeSet<String> = events.iter().filter_map(|event| named(event)).collect();
+        let mut hit = Hit::new(About::address(address).with_client(client))
+            .grouped(address)
+            .fact("client", client)
+            .fact("address", address)
+            .fact("tries", tries)
+            .fact("subjects", listed(subjects.iter().map(String::as_str)))
+            .fact(
+                "state",
+                if closed { "the connection was closed for it" } else { "its list is as old as its last poll" },
+            )
+            .not("the network: the connection stands, and its client is heard of");
+        for event in events.iter().take(4) {
+            hit = hit.event(event);
+        }
+        hits.add(hit);
+    }
+}
+
+fn named(event: &Event) -> Option<String> {
+    let subject = &event.subject;
+    match (&subject.service, &subject.config) {
+        (Some(service), _) => Some(service.name.to_string()),
+        (None, Some(config)) => Some(config.data_id.to_string()),
+        (None, None) => None,
+    }
+}
+
+// ------------------------------------------------------------------------------------------------------ other people's names
+
+fn through_proxy(scene: &Scene<'_>, hits: &mut Hits) {
+    for source in scene.sightings.all() {
+        if source.open() == 0 {
+            continue;
+        }
+        let claimed = source.claimed();
+        let Some(newest) = claimed.last() else { continue };
+        let address = source.address.to_string();
+        hits.add(
+            Hit::new(About::address(&address))
+                .fact("address", &address)
+                .fact("claimed", listed(claimed.iter().map(|ip| &**ip)))
+                .fact("open", source.open())
+                .saw(
+                    scene.now.wall - source.ago(Act::Connect, scene.now).unwrap_or(0) as i64,
+                    format!("a connection from {address} said that its client is {newest}"),
+                ),
+        );
+    }
+}
+
+fn one_claim(scene: &Scene<'_>, hits: &mut Hits) {
+    let mut by: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for source in scene.sightings.all() {
+        if source.open() > 0 {
+            for claim in source.claimed() {
+                by.entry(claim.to_string()).or_default().insert(source.address.to_string());
+            }
+        }
+    }
+    for (claim, sources) in by {
+        if sources.len() < 2 {
+            continue;
+        }
+        hits.add(
+            Hit::new(About::address(&claim))
+                .fact("claim", &claim)
+                .fact("count", sources.len())
+                .fact("sources", listed(sources.iter().map(String::as_str)))
+                .saw(
+                    scene.now.wall,
+                    format!("{} all say that they are {claim}", listed(sources.iter().map(String::as_str))),
+                ),
+        );
+    }
+}
+
+#[cfg(test)]
+#[path = "connections_tests.rs"]
+mod tests;
