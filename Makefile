@@ -8,7 +8,7 @@ TARGET ?=
 TIME ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help run build check fmt clippy doc deny test unit golden doctor compat torture faults watch soak promises bench fuzz clean
+.PHONY: help run build check fmt clippy doc deny test unit golden doctor metrics compat torture faults watch soak promises bench fuzz clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,14 +34,17 @@ doc:
 deny:
 	$(PYTHON) tools/deny.py
 
-test: ## Install what the tests need and run all of them: unit, golden, doctor, compat, a short torture
-	PYTHON='$(PYTHON)' tools/tests.sh unit golden torture doctor compat
+test: ## Install what the tests need and run all of them: unit, golden, doctor, metrics, compat, a short torture
+	PYTHON='$(PYTHON)' tools/tests.sh unit golden torture doctor metrics compat
 
 unit: ## Tests of the crates and of the tools
 	PYTHON='$(PYTHON)' tools/tests.sh unit
 
 golden: ## Replay the recorded answers of real Nacos servers
 	PYTHON='$(PYTHON)' tools/tests.sh golden
+
+metrics: ## Boards and alerts against a real Prometheus (fetched from Debian's packages)
+	PYTHON='$(PYTHON)' tools/tests.sh metrics
 
 doctor: ## Inject faults for real and compare what the doctor says
 	PYTHON='$(PYTHON)' tools/tests.sh doctor

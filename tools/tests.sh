@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the suites named (unit, golden, compat, torture, doctor), each to its end whatever the others say, and sums up.
+# Runs the suites named (unit, golden, compat, torture, doctor, metrics), each to its end whatever the others say, and sums up.
 # Last line: "N passed, N failed". Exit code 1 when something failed or nothing ran. Logs: target/tests/SUITE.log.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -48,6 +48,7 @@ binary() {
 }
 
 golden() { binary && suite golden '^[0-9]+ passed, [0-9]+ failed' "$python" tests/golden/run.py --quiet; }
+metrics() { binary && suite metrics '^[0-9]+ passed, [0-9]+ failed' "$python" tests/metrics/run.py; }
 doctor() { binary && suite doctor '^[0-9]+ passed, [0-9]+ failed' "$python" tests/doctor/run.py; }
 compat() { binary && suite compat '^[0-9]+ passed, [0-9]+ failed' "$python" tests/compat/run.py; }
 
@@ -63,8 +64,8 @@ torture() {
 
 for name in "$@"; do
     case $name in
-        unit | golden | compat | torture | doctor) "$name" ;;
-        *) echo "no suite named $name: unit, golden, compat, torture, doctor" >&2; exit 2 ;;
+        unit | golden | compat | torture | doctor | metrics) "$name" ;;
+        *) echo "no suite named $name: unit, golden, compat, torture, doctor, metrics" >&2; exit 2 ;;
     esac
 done
 echo "$passed passed, $failed failed"

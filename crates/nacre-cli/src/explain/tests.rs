@@ -120,3 +120,17 @@ fn a_family_is_listed_and_a_pattern_finds_its_series() {
     assert_eq!(Question::read(quotient).parts(None, Lang::Zh).len(), 1);
     assert_eq!(Question::read("grpc_server_requests_seconds_count{errorCode='301'}").codes.len(), 1);
 }
+
+#[test]
+fn kinds_of_events_in_commands_exist() {
+    let mut seen = 0;
+    for (_, text) in SOURCES {
+        for kind in text.split("events?kind=").skip(1) {
+            let end = kind.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(kind.len());
+            let kind = &kind[..end];
+            assert!(kind == "KIND" || nacre_model::KINDS.contains(&kind), "{kind}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 10);
+}

@@ -9,7 +9,7 @@ mod text;
 mod timer;
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicI64, AtomicU64, Ordering},
 };
 
@@ -35,6 +35,8 @@ pub struct Metrics {
     /// How often a limit was hit, by its name; there are as many as limits.
     limits: papaya::HashMap<String, AtomicU64>,
     usage: process::Usage,
+    /// Start of the process by the wall clock, seconds.
+    started: OnceLock<f64>,
     http: papaya::HashMap<HttpKey, Timer>,
     grpc: papaya::HashMap<GrpcKey, Timer>,
 }

@@ -391,7 +391,9 @@ fn process(text: &mut Text, app: &App) {
     jvm::write(text, app, &seen);
     let uptime = app.clock.uptime().as_secs_f64();
     text.single("process_uptime_seconds", "gauge", "The uptime of the process.", uptime);
-    let started = app.clock.now().wall as f64 / 1e3 - uptime;
+    // Said the same every time: `changes()` of it counts restarts.
+    let reckoned = || app.clock.now().wall as f64 / 1e3 - uptime;
+    let started = *app.metrics.started.get_or_init(reckoned);
     text.single("process_start_time_seconds", "gauge", "Start time of the process since unix epoch.", started);
     let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as f64;
     text.single("system_cpu_count", "gauge", "The number of processors available to the process.", cpus);
