@@ -65,7 +65,7 @@ watch: build ## Events lost, duplicated, reordered while connections are cut and
 	$(PYTHON) tests/torture/run.py watch
 
 soak: build ## A thousand clients come and go for 15 minutes: nothing leaks, nobody is lost (SOAK=60 for seconds)
-	$(PYTHON) tests/torture/run.py soak --seconds $(or $(SOAK),900)
+	$(PYTHON) tests/torture/run.py soak --seconds $(or $(SOAK),900) $(ARGS)
 
 # What is shipped is what is measured.
 bench: ## Measure everything beside bare servers and r-nacos, write docs/performance.md (ARGS=--quick for a short one)

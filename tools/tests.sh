@@ -59,6 +59,8 @@ torture() {
     suite watch '^[0-9]+ passed, [0-9]+ failed' "$python" tests/torture/run.py watch --rounds 20 --storm 4
     suite soak '^[0-9]+ passed, [0-9]+ failed' \
         "$python" tests/torture/run.py soak --seconds 15 --clients 150 --sdks ''
+    suite healthy '^[0-9]+ passed, [0-9]+ failed' \
+        "$python" tests/torture/run.py soak --seconds 15 --clients 150 --sdks '' --healthy
     suite faults '^[0-9]+ passed, [0-9]+ failed' "$python" tests/torture/run.py faults
 }
 

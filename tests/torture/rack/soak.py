@@ -70,8 +70,10 @@ class Http:
 
 
 class Soak:
-    def __init__(self, server, seconds, clients, seed):
+    def __init__(self, server, seconds, clients, seed, healthy=False):
         self.server, self.port, self.seconds, self.clients = server, server.port, seconds, clients
+        self.healthy = healthy     # nobody dies in silence: then the doctor has nothing to say
+        self.findings = {}         # id -> finding
         self.random = random.Random(f"{seed}/soak")
         self.life = max(10.0, min(60.0, seconds / 3))    # mean seconds between two deployments of a client
         self.alive = {}            # "ip:port" -> service
@@ -208,7 +210,7 @@ class Soak:
                     if self.random.random() < 0.1:
                         await ask("GET", "/v1/ns/instance/list", {"serviceName": f"soak{(number + 3) % SERVICES}"})
                     await asyncio.wait([life], timeout=BEAT)
-                if self.random.random() < 0.5:
+                if self.healthy or self.random.random() < 0.5:
                     self.dies(ip, port, "redeployed")
                     await ask("DELETE", "/v1/ns/instance", instance)
                 else:
@@ -287,6 +289,15 @@ class Soak:
             elif address not in self.late:
                 self.complain(f"false expiry: {event['text']}")
 
+    async def watch_findings(self, ask):
+        """A healthy system has none that anybody must look at."""
+        status, text = await ask("GET", "/v3/admin/diagnosis/findings", {"severity": "warning"})
+        assert status == 200, text[:200]
+        for finding in json.loads(text)["data"]["findings"]:
+            if finding["id"] not in self.findings and time.monotonic() - self.lagged > 3 * DETECTION:
+                self.findings[finding["id"]] = finding
+                self.complain(f"false finding {finding['code']}: {finding['cause']}")
+
     async def observe(self):
         ask = Http(self.port)
         status, text = await ask("GET", "/v3/admin/diagnosis/events", {"limit": 1})
@@ -294,6 +305,8 @@ class Soak:
         begun = time.monotonic()
         while not self.leaving.is_set():
             await self.watch_journal(ask)
+            if self.healthy:
+                await self.watch_findings(ask)
             self.samples.append({"at": round(time.monotonic() - begun, 1), **self.use()})
             await asyncio.sleep(SAMPLE)
         ask.close()
@@ -440,18 +453,18 @@ class Sdks:
             thread.join()
 
 
-def run(binary, seconds, clients, seed, sdks):
+def run(binary, seconds, clients, seed, sdks, healthy=False):
     with tempfile.TemporaryDirectory(prefix="nacre-soak-", ignore_cleanup_errors=True) as directory:
         server = Server(binary, os.path.join(directory, "home"), SETTINGS).wait_ready()
         try:
-            return soaked(server, seconds, clients, seed, sdks, directory)
+            return soaked(server, seconds, clients, seed, sdks, directory, healthy)
         finally:
             server.kill()
 
 
-def soaked(server, seconds, clients, seed, sdks, directory):
+def soaked(server, seconds, clients, seed, sdks, directory, healthy):
     async def go():
-        soak = Soak(server, seconds, clients, seed)
+        soak = Soak(server, seconds, clients, seed, healthy)
         beside = Sdks(soak, sdks, directory)
         if sdks:
             await asyncio.to_thread(beside.start)
@@ -479,6 +492,7 @@ def soaked(server, seconds, clients, seed, sdks, directory):
             soak.complain(f"{what} grew from {first:.0f} to {last:.0f} while the number of clients stayed")
     if server.stop() != 0:
         soak.complain("the server did not end well")
+    outcome |= {"healthy": healthy, "falseFindings": [finding["code"] for finding in soak.findings.values()]}
     outcome |= {"late": len(soak.late), "sdkFailures": soak.sdk_failures[:50], "falseExpiries": sum("false expiry" in text for text in soak.complaints), "complaints": soak.complaints,
                 "samples": soak.samples}
     return outcome
