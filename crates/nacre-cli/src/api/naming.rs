@@ -88,7 +88,8 @@ pub fn endpoint(ip: &str, port: u16) -> String {
     if ip.contains(':') { format!("[{ip}]:{port}") } else { format!("{ip}:{port}") }
 }
 
-fn instance(json: &Value) -> Instance {
+/// An instance of any generation's lists.
+pub fn read_instance(json: &Value) -> Instance {
     Instance {
         ip: text(json, "ip"),
         port: json["port"].as_u64().and_then(|port| u16::try_from(port).ok()).unwrap_or(0),
@@ -131,7 +132,7 @@ impl Client {
             Generation::V3 => data(&response)?,
         };
         let hosts = found.get("hosts").unwrap_or(&found).as_array().map(Vec::as_slice).unwrap_or_default();
-        let mut instances: Vec<Instance> = hosts.iter().map(instance).collect();
+        let mut instances: Vec<Instance> = hosts.iter().map(read_instance).collect();
         instances.sort_by_key(Instance::identity);
         Ok(Listing { instances, protected: found["reachProtectionThreshold"].as_bool().unwrap_or(false) })
     }

@@ -40,6 +40,21 @@ pub struct Doctor {
     /// Also findings that have cleared.
     #[arg(long)]
     pub cleared: bool,
+    /// Look from outside, by public APIs and metrics, even at a server that makes findings itself.
+    #[arg(long, help_heading = "Against a Java Nacos, or any other server")]
+    pub foreign: bool,
+    /// Try to connect to every healthy instance from here (500 at most).
+    #[arg(long, help_heading = "Against a Java Nacos, or any other server")]
+    pub probe: bool,
+    /// Time between the two looks at the metrics.
+    #[arg(
+        long,
+        value_name = "SPAN",
+        default_value = "5s",
+        value_parser = crate::time::parse_span,
+        help_heading = "Against a Java Nacos, or any other server"
+    )]
+    pub between: i64,
     /// Show findings as they appear, change and clear, until Ctrl-C; looks this often.
     #[arg(
         long,

@@ -3,6 +3,7 @@
 pub mod args;
 mod client;
 pub mod finding;
+mod foreign;
 mod own;
 mod paper;
 pub mod show;
@@ -52,9 +53,12 @@ async fn findings(session: &Session, doctor: &Doctor, lang: Lang) -> Outcome<u8>
         let every = Duration::from_millis(u64::try_from(every).unwrap_or(0)).max(OFTEN);
         return own::watch(session, doctor, every, lang).await;
     }
+    if doctor.foreign || doctor.probe {
+        return foreign::run(session, doctor, lang).await;
+    }
     match own::ask(&session.client, own::conditions(doctor), lang).await? {
         Some(told) => own::show(session, doctor, told, lang).await,
-        None => Err(no_findings(&session.client)),
+        None => foreign::run(session, doctor, lang).await,
     }
 }
 
