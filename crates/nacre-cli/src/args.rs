@@ -148,6 +148,8 @@ pub enum Command {
     #[command(after_help = EXPLAIN_HELP)]
     Explain(Explain),
     Doctor(Box<crate::commands::doctor::args::Doctor>),
+    /// Watch a server: services, instances, findings, gaps, limits.
+    Top(crate::commands::top::Top),
     Bench(Box<nacre_bench::Bench>),
     /// Print a completion script for a shell.
     #[command(after_help = "Example:\n  nacre completions bash > ~/.local/share/bash-completion/completions/nacre")]

@@ -76,6 +76,8 @@ async fn talk(screen: Screen, global: Global, command: Command) -> Outcome {
         Command::Instance(Instance::Register(register)) => register.keep,
         // So are the registrations of a check.
         Command::Doctor(_) => true,
+        // The terminal is put in order first.
+        Command::Top(_) => true,
         _ => false,
     };
     let work = async {
@@ -87,6 +89,7 @@ async fn talk(screen: Screen, global: Global, command: Command) -> Outcome {
             Command::Timeline(timeline) => commands::timeline::run(&session, timeline).await,
             Command::Explain(explain) => commands::explain::run(&session, &explain).await,
             Command::Doctor(doctor) => commands::doctor::run(session, *doctor).await,
+            Command::Top(top) => commands::top::run(&session, &top).await,
             Command::Server(_) | Command::Bench(_) | Command::Completions { .. } => Ok(()),
         }
     };

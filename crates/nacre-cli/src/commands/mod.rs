@@ -9,6 +9,7 @@ pub mod server;
 pub mod service;
 pub mod status;
 pub mod timeline;
+pub mod top;
 mod watch;
 
 use crate::{api::Client, output::Screen};

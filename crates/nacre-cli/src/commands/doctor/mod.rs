@@ -4,8 +4,8 @@ pub mod args;
 mod client;
 pub mod finding;
 mod foreign;
-mod own;
-mod paper;
+pub mod own;
+pub mod paper;
 pub mod show;
 mod step;
 

@@ -1,0 +1,255 @@
+//! The screen: four lines of figures, the tabs, one list, one line of keys. Words and blanks only, no frames, so that any terminal
+//! shows it; without colours the marks in front of rows say what colours would.
+
+use ratatui::{
+    Frame,
+    layout::Rect,
+    style::{Color, Modifier, Style},
+    text::{Line, Span},
+    widgets::Paragraph,
+};
+
+use super::{
+    app::{App, Mood, View},
+    figures::{quantiles, rate, seconds},
+};
+use crate::{
+    commands::doctor::{finding::Severity, paper::wrapped},
+    output::{printable, width},
+    time,
+};
+
+const HEAD: u16 = 7;
+
+/// Colours, where they are wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct Palette {
+    pub colour: bool,
+}
+
+impl Palette {
+    fn of(self, mood: Mood) -> Style {
+        let colour = |colour| if self.colour { Style::new().fg(colour) } else { Style::new() };
+        match mood {
+            Mood::Plain => Style::new(),
+            Mood::Good => colour(Color::Green),
+            Mood::Warn => colour(Color::Yellow),
+            Mood::Bad => {
+                if self.colour {
+                    colour(Color::Red)
+                } else {
+                    Style::new().add_modifier(Modifier::BOLD)
+                }
+            }
+        }
+    }
+}
+
+const fn mark(mood: Mood) -> &'static str {
+    match mood {
+        Mood::Plain | Mood::Good => " ",
+        Mood::Warn => "!",
+        Mood::Bad => "X",
+    }
+}
+
+pub fn screen(frame: &mut Frame<'_>, app: &mut App, palette: Palette) {
+    let area = frame.area();
+    let columns = usize::from(area.width);
+    let body = area.height.saturating_sub(HEAD + 1);
+    app.page = usize::from(body).max(1);
+    let mut lines = head(app, palette, columns);
+    if let Some(detail) = &app.detail {
+        lines.push(Line::styled(
+            fit(&format!("{} (esc: back)", detail.title), columns),
+            Style::new().add_modifier(Modifier::BOLD),
+        ));
+        let wide: Vec<String> = detail.lines.iter().flat_map(|line| folded(line, columns)).collect();
+        let offset = detail.offset.min(wide.len().saturating_sub(usize::from(body)));
+        lines.extend(wide.into_iter().skip(offset).take(usize::from(body)).map(Line::from));
+    } else {
+        lines.extend(list(app, palette, columns, usize::from(body)));
+    }
+    let above = Rect { height: area.height.saturating_sub(1), ..area };
+    frame.render_widget(Paragraph::new(lines), above);
+    let below = Rect { y: area.y + area.height.saturating_sub(1), height: 1.min(area.height), ..area };
+    frame.render_widget(Paragraph::new(keys(app, columns)), below);
+}
+
+/// A line of a timeline or finding, folded without losing its indentation.
+fn folded(line: &str, columns: usize) -> Vec<String> {
+    if width(line) <= columns {
+        return vec![line.to_owned()];
+    }
+    wrapped(line, columns.saturating_sub(15))
+        .into_iter()
+        .enumerate()
+        .map(|(n, part)| if n == 0 { part } else { format!("{:15}{part}", "") })
+        .collect()
+}
+
+fn head(app: &App, palette: Palette, columns: usize) -> Vec<Line<'static>> {
+    let shot = &app.shot;
+    let bold = Style::new().add_modifier(Modifier::BOLD);
+    let clock = time::stamp(shot.at)[11..19].to_owned();
+    let left = format!("nacre top  {}  {} {}", app.address, shot.version, shot.mode);
+    let state = if app.paused { "PAUSED " } else { "" };
+    let first = Line::styled(spread(&left, &format!("{state}{clock}"), columns), bold);
+    let trouble = match (&shot.error, &shot.unready) {
+        (Some(error), _) => Some(format!("NO ANSWER: {error}")),
+        (None, Some(reason)) => Some(format!("NOT READY: {reason}")),
+        (None, None) => None,
+    };
+    let second = match trouble {
+        Some(trouble) => Line::styled(fit(&trouble, columns), palette.of(Mood::Bad)),
+        None => findings(app, palette),
+    };
+    let number =
+        |name: &str, labels: &[(&str, &str)]| shot.sum(name, labels).map_or_else(|| "-".to_owned(), |v| v.to_string());
+    let all: u64 = shot.services.iter().map(|row| row.all).sum();
+    let healthy: u64 = shot.services.iter().map(|row| row.healthy.min(row.all)).sum();
+    let third = format!(
+        "services {}  instances {all}, {} unhealthy  connections {}  long polls {}  subs {}",
+        shot.services.len(),
+        all - healthy,
+        number("nacos_monitor", &[("module", "core"), ("name", "longConnection")]),
+        number("nacos_monitor", &[("name", "longPolling")]),
+        number("nacos_monitor", &[("name", "subscriberCount")]),
+    );
+    let times = |name: &str| match quantiles(app.before.as_ref(), shot, name, [0.5, 0.99]) {
+        Some([median, high]) => format!("{} / {}", seconds(median), seconds(high)),
+        None => "-".to_owned(),
+    };
+    let fourth = format!(
+        "median/p99: beat gap {}  push {}  listener {}  fsync {}",
+        times("nacre_beat_gap_seconds"),
+        times("nacre_push_seconds"),
+        times("nacre_config_listener_seconds"),
+        times("nacre_log_fsync_seconds"),
+    );
+    let per = |name: &str| rate(app.before.as_ref(), shot, name).map_or_else(|| "-".to_owned(), |v| format!("{v:.0}"));
+    let fifth = format!(
+        "a second: http {}  grpc {}  writes {}   limits hit {}  exceptions {}",
+        per("http_server_requests_seconds_count"),
+        per("grpc_server_requests_seconds_count"),
+        per("nacre_writes_total"),
+        shot.sum("nacre_limit_hits_total", &[]).unwrap_or(0.0),
+        number("nacos_exception_total", &[]),
+    );
+    let plain = |text: String| Line::from(fit(&text, columns));
+    vec![first, second, plain(third), plain(fourth), plain(fifth), tabs(app)]
+}
+
+fn findings(app: &App, palette: Palette) -> Line<'static> {
+    let Some(all) = &app.shot.findings else {
+        return Line::from("findings: this server makes none (nacre doctor looks from outside)");
+    };
+    if all.is_empty() {
+        return Line::styled("no findings", palette.of(Mood::Good));
+    }
+    let mut spans = vec![Span::from("findings: ")];
+    for (severity, mood) in
+        [(Severity::Critical, Mood::Bad), (Severity::Warning, Mood::Warn), (Severity::Info, Mood::Plain)]
+    {
+        let count = all.iter().filter(|finding| finding.severity == severity).count();
+        if count > 0 {
+            spans.push(Span::styled(format!("{count} {}  ", severity.word()), palette.of(mood)));
+        }
+    }
+    Line::from(spans)
+}
+
+fn tabs(app: &App) -> Line<'static> {
+    let mut spans = Vec::new();
+    for (n, view) in View::ALL.into_iter().enumerate() {
+        let text = format!("{} {}", n + 1, view.name());
+        let style = if view == app.view { Style::new().add_modifier(Modifier::REVERSED) } else { Style::new() };
+        spans.push(Span::styled(format!(" {text} "), style));
+        spans.push(Span::from(" "));
+    }
+    if app.typing || !app.filter.is_empty() {
+        spans.push(Span::from(format!(" filter: {}{}", printable(&app.filter), if app.typing { "_" } else { "" })));
+    }
+    Line::from(spans)
+}
+
+fn list(app: &App, palette: Palette, columns: usize, height: usize) -> Vec<Line<'static>> {
+    let rows = app.rows();
+    let layout = widths(app.view, columns.saturating_sub(2));
+    let heads: Vec<String> =
+        app.view
+            .columns()
+            .iter()
+            .enumerate()
+            .map(|(n, (name, _))| {
+                if n == app.sort.0 {
+                    format!("{name}{}", if app.sort.1 { "^" } else { "v" })
+                } else {
+                    (*name).to_owned()
+                }
+            })
+            .collect();
+    let mut lines =
+        vec![Line::styled(format!("  {}", joined(&heads, &layout)), Style::new().add_modifier(Modifier::BOLD))];
+    if rows.is_empty() {
+        let what = if app.filter.is_empty() { "nothing here" } else { "nothing fits the filter" };
+        lines.push(Line::from(format!("  {what}")));
+    }
+    let first = (app.selected + 1).saturating_sub(height);
+    for (n, row) in rows.iter().enumerate().skip(first).take(height) {
+        let mut style = palette.of(row.mood);
+        if n == app.selected {
+            style = style.add_modifier(Modifier::REVERSED);
+        }
+        let at = if n == app.selected { ">" } else { " " };
+        lines.push(Line::styled(format!("{at}{}{}", mark(row.mood), joined(&row.cells, &layout)), style));
+    }
+    lines
+}
+
+fn widths(view: View, columns: usize) -> Vec<usize> {
+    let fixed: usize = view.columns().iter().map(|(_, width)| width + 1).sum();
+    let rest = (columns + 1).saturating_sub(fixed).max(8);
+    view.columns().iter().map(|(_, width)| if *width == 0 { rest } else { *width }).collect()
+}
+
+fn joined(cells: &[String], widths: &[usize]) -> String {
+    cells.iter().zip(widths).map(|(cell, wide)| fit(&printable(cell), *wide)).collect::<Vec<_>>().join(" ")
+}
+
+/// Exactly as wide: cut with a tilde, or filled with blanks.
+fn fit(text: &str, columns: usize) -> String {
+    let wide = width(text);
+    if wide <= columns {
+        return format!("{text}{}", " ".repeat(columns - wide));
+    }
+    let mut out = String::new();
+    let mut used = 0;
+    for c in text.chars() {
+        let next = width(c.encode_utf8(&mut [0; 4]));
+        if used + next + 1 > columns {
+            break;
+        }
+        out.push(c);
+        used += next;
+    }
+    out.push('~');
+    out.push_str(&" ".repeat(columns.saturating_sub(used + 1)));
+    out
+}
+
+fn spread(left: &str, right: &str, columns: usize) -> String {
+    let room = columns.saturating_sub(width(right) + 1);
+    format!("{} {right}", fit(left, room))
+}
+
+fn keys(app: &App, columns: usize) -> Line<'static> {
+    let text = if app.typing {
+        "type to filter   enter keeps   esc clears"
+    } else if app.detail.is_some() {
+        "up/down scroll   esc back   q quit"
+    } else {
+        "q quit  1-5 tab list  up/down enter open  s sort  r reverse  / filter  p pause"
+    };
+    Line::styled(fit(text, columns), Style::new().add_modifier(Modifier::DIM))
+}

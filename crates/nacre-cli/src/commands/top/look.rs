@@ -1,0 +1,210 @@
+//! One look at a server: what `nacre top` draws, and what it opens.
+
+use serde_json::Value;
+
+use crate::{
+    api::{Client, cluster::Scrape, data, naming::Instance, text},
+    commands::doctor::{finding::Finding, own, show},
+    error::{CliError, Outcome},
+    explain::{Lang, scrape::Sample},
+    http::{Params, Request},
+    output::Screen,
+    time,
+};
+
+/// Services whose instances are listed, and namespaces that are looked into.
+const SERVICES: usize = 200;
+const NAMESPACES: usize = 50;
+/// Gaps and events that are asked for.
+const EVENTS: usize = 200;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    pub namespace: String,
+    pub group: String,
+    pub service: String,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct ServiceRow {
+    pub place: Place,
+    pub all: u64,
+    pub healthy: u64,
+}
+
+#[derive(Clone, Debug)]
+pub struct InstanceRow {
+    pub place: Place,
+    pub instance: Instance,
+}
+
+/// A beat that came late.
+#[derive(Clone, Debug, Default)]
+pub struct Gap {
+    pub at: i64,
+    pub gap: i64,
+    pub expected: i64,
+    /// `ip:port:cluster`.
+    pub instance: String,
+    pub service: String,
+}
+
+/// Everything of one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Shot {
+    pub at: i64,
+    pub version: String,
+    pub mode: String,
+    /// Why it is not ready, if so.
+    pub unready: Option<String>,
+    pub samples: Vec<Sample>,
+    pub services: Vec<ServiceRow>,
+    pub instances: Vec<InstanceRow>,
+    /// `None` from a server that makes no findings.
+    pub findings: Option<Vec<Finding>>,
+    pub gaps: Vec<Gap>,
+    /// Why there is nothing newer.
+    pub error: Option<String>,
+}
+
+impl Shot {
+    /// The sum of the series of a name with these labels.
+    pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        let fits = |sample: &&Sample| {
+            sample.name == name && labels.iter().all(|(label, value)| sample.label(label) == Some(value))
+        };
+        let mut found = self.samples.iter().filter(fits).peekable();
+        found.peek()?;
+        Some(found.map(|sample| sample.value).sum())
+    }
+}
+
+/// Looks. A server that does not answer is told in the shot.
+pub async fn look(client: &Client, with_instances: bool) -> Shot {
+    let mut shot = Shot { at: time::now_ms(), ..Shot::default() };
+    if let Err(error) = fill(client, with_instances, &mut shot).await {
+        shot.error = Some(match error {
+            CliError::Unreachable { why, .. } => why,
+            other => other.to_string(),
+        });
+    }
+    shot
+}
+
+async fn fill(client: &Client, with_instances: bool, shot: &mut Shot) -> Outcome {
+    let state = client.state().await?;
+    shot.version = state.version.unwrap_or_default();
+    shot.mode = state.mode.unwrap_or_default();
+    shot.unready = Some(state.reason).filter(|_| !state.ready);
+    if let Ok(Scrape::Samples(samples)) = client.scrape().await {
+        shot.samples = samples;
+    }
+    shot.findings = match own::ask(client, Params::default(), Lang::En).await {
+        Ok(told) => told.map(|told| told.open),
+        Err(error @ CliError::Unreachable { .. }) => return Err(error),
+        Err(_) => None,
+    };
+    if shot.findings.is_some() {
+        shot.gaps = gaps(client).await.unwrap_or_default();
+    }
+    for namespace in namespaces(client).await? {
+        let there = client.beside(None, Some(namespace));
+        let rows = match there.services(None).await {
+            Ok(rows) => rows,
+            Err(error @ CliError::Unreachable { .. }) => return Err(error),
+            Err(_) => continue,
+        };
+        shot.services.extend(rows.into_iter().map(|row| ServiceRow {
+            place: Place { namespace: there.namespace_name().to_owned(), group: row.group, service: row.name },
+            all: row.instances.unwrap_or(0),
+            healthy: row.healthy.unwrap_or(0),
+        }));
+    }
+    if with_instances {
+        for row in shot.services.iter().filter(|row| row.all > 0).take(SERVICES) {
+            let there = client.beside(None, Some(row.place.namespace.clone()));
+            let Ok(listing) = there.instances(&row.place.service, &row.place.group, None).await else { continue };
+            let found = listing.instances.into_iter();
+            shot.instances.extend(found.map(|instance| InstanceRow { place: row.place.clone(), instance }));
+        }
+    }
+    Ok(())
+}
+
+async fn namespaces(client: &Client) -> Outcome<Vec<String>> {
+    let first = Request::get("/v1/console/namespaces", Params::default());
+    let second = Request::get("/v3/admin/core/namespace/list", Params::default());
+    let (_, response) = client.either(first, second).await?;
+    let Ok(Value::Array(list)) = data(&response) else { return Ok(vec![client.namespace.clone()]) };
+    Ok(list.iter().take(NAMESPACES).map(|item| text(item, "namespace")).collect())
+}
+
+/// The latest late beats, from nacre's journal.
+async fn gaps(client: &Client) -> Outcome<Vec<Gap>> {
+    let params = Params::default().with("kind", "beatLate,beatResumed").with("limit", &EVENTS.to_string());
+    let found = data(&client.send(Request::get("/v3/admin/diagnosis/events", params)).await?)?;
+    let events = found["events"].as_array().into_iter().flatten();
+    Ok(events.map(gap).filter(|gap| gap.gap > 0).collect())
+}
+
+fn gap(event: &Value) -> Gap {
+    let number = |names: [&str; 2]| names.iter().find_map(|name| event["cause"][*name].as_i64()).unwrap_or(0);
+    Gap {
+        at: event["at"].as_i64().unwrap_or(0),
+        gap: number(["gapMs", "gap_ms"]),
+        expected: number(["expectedMs", "expected_ms"]),
+        instance: text(&event["subject"], "instance"),
+        service: text(&event["subject"], "serviceName"),
+    }
+}
+
+/// What can be opened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Target {
+    Service(Place),
+    Instance { place: Place, instance: String },
+    Finding(Box<Finding>),
+}
+
+impl Target {
+    pub fn title(&self) -> String {
+        match self {
+            Self::Service(place) => format!("service {}", place.service),
+            Self::Instance { instance, .. } => format!("instance {instance}"),
+            Self::Finding(finding) => finding.code.clone(),
+        }
+    }
+}
+
+/// The timeline of a subject, or the whole finding, as lines.
+pub async fn open(client: &Client, target: &Target) -> Vec<String> {
+    let (place, params) = match target {
+        Target::Finding(finding) => {
+            let plain = Screen { json: false, colour: false };
+            let text = show::finding(&plain, finding, time::now_ms(), Lang::En);
+            return text.lines().map(str::to_owned).collect();
+        }
+        Target::Service(place) => (place, Params::default().with("service", &place.service)),
+        Target::Instance { place, instance } => {
+            (place, Params::default().with("instance", instance).with("why", "true"))
+        }
+    };
+    let mut params = params.with("limit", &EVENTS.to_string());
+    if !place.group.is_empty() {
+        params = params.with("groupName", &place.group).with("namespaceId", &place.namespace);
+    }
+    let answer = client.send(Request::get("/v3/admin/diagnosis/events", params)).await;
+    let found = match answer.and_then(|response| data(&response)) {
+        Ok(found) => found,
+        Err(error) => return vec![format!("no timeline: {error}"), "only nacre keeps a journal".to_owned()],
+    };
+    let mut events: Vec<&Value> = found["events"].as_array().into_iter().flatten().collect();
+    events.sort_by_key(|event| std::cmp::Reverse((event["at"].as_i64(), event["seq"].as_u64())));
+    if events.is_empty() {
+        return vec!["the journal knows nothing of it".to_owned()];
+    }
+    let line = |event: &&Value| {
+        format!("{} {}", time::stamp(event["at"].as_i64().unwrap_or(0))[5..19].replace('T', " "), text(event, "text"))
+    };
+    events.iter().map(line).collect()
+}
