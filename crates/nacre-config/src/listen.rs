@@ -170,9 +170,7 @@ impl<P> Listeners<P> {
         let mut shard = self.connection_shard(connection).lock();
         if let Some(state) = shard.remove(connection) {
             for key in state.keys {
-                self.keys.change_numbered(key, |watched| {
-                    watched.connections.remove(&state.number);
-                });
+                self.keys.change_numbered(key, |watched| watched.leave(state.number));
             }
             self.names.leave(state.number);
         }
@@ -190,10 +188,8 @@ impl<P> Listeners<P> {
                         listened.refused += 1;
                         continue;
                     }
-                    let key = self.keys.enter(&context.key, |watched| {
-                        let said = watched.said(&context.tenant, &context.md5);
-                        watched.connections.insert(state.number, said);
-                    });
+                    let said = Said { tenant: context.tenant.clone(), md5: context.md5.clone() };
+                    let key = self.keys.enter(&context.key, |watched| watched.stand(state.number, &said));
                     state.keys.insert(key);
                 }
             }
@@ -216,9 +212,7 @@ impl<P> Listeners<P> {
         let Some(state) = shard.get_mut(connection) else { return };
         for key in keys {
             if let Some(number) = self.keys.number(key).filter(|number| state.keys.remove(number)) {
-                self.keys.change_numbered(number, |watched| {
-                    watched.connections.remove(&state.number);
-                });
+                self.keys.change_numbered(number, |watched| watched.leave(state.number));
             }
         }
     }
@@ -284,14 +278,12 @@ impl<P> Listeners<P> {
                 continue;
             }
             self.keys.look(&change.key, |watched| {
-                let notices = &mut affected.connections;
-                notices.reserve(watched.connections.len());
                 self.names.with(|name| {
-                    let notice = |(number, said): (&ConnectionNo, &Arc<Said>)| {
-                        let (key, tenant) = (change.key.clone(), said.tenant.clone());
-                        Some(Notice { connection: name(*number)?, key, tenant })
-                    };
-                    notices.extend(watched.connections.iter().filter_map(notice));
+                    let notices = watched.standing().filter_map(|(number, said)| {
+                        let (key, tenant) = (change.key.clone(), said?.tenant.clone());
+                        Some(Notice { connection: name(number)?, key, tenant })
+                    });
+                    affected.connections.extend(notices);
                 });
                 polls.extend(watched.polls.iter().map(|id| (*id, ())));
             });
@@ -326,9 +318,9 @@ impl<P> Listeners<P> {
     /// Everyone who listens to a config.
     pub fn listeners_of(&self, key: &ConfigKey) -> Vec<ListenerView> {
         let Some((numbers, polls)) = self.keys.look(key, |watched| {
-            let numbers: Vec<(Arc<str>, Arc<Said>)> = self.names.with(|name| {
-                let named = |(number, said): (&ConnectionNo, &Arc<Said>)| Some((name(*number)?, Arc::clone(said)));
-                watched.connections.iter().filter_map(named).collect()
+            let numbers: Vec<(Arc<str>, Said)> = self.names.with(|name| {
+                let named = watched.standing().filter_map(|(number, said)| Some((name(number)?, said?.clone())));
+                named.collect()
             });
             (numbers, watched.polls.iter().copied().collect::<Vec<_>>())
         }) else {
@@ -361,7 +353,7 @@ impl<P> Listeners<P> {
         for (connection, number, keys) in wanted {
             for key in keys {
                 let one = self.keys.look_numbered(key, |watched| {
-                    let said = watched.connections.get(&number)?;
+                    let said = watched.said_by(number)?;
                     Some(view(&watched.key, &ip, &connection, said))
                 });
                 views.extend(one.flatten());

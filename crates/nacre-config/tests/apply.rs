@@ -244,7 +244,7 @@ fn removing_tells_whether_something_was_there() {
     assert_eq!(removed.reply, ConfigReply::Removed { count: 1 });
     assert!(matches!(
         &removed.effects.events[0].cause,
-        Cause::ConfigRemoved { by, from, gray } if by == "me" && from == "10.0.0.9" && gray.is_empty()
+        Cause::ConfigRemoved { by, from, gray } if **by == *"me" && **from == *"10.0.0.9" && gray.is_empty()
     ));
     assert!(removed.ops.iter().any(
         |op| matches!(op, StoreOp::AddHistory(row) if row.op == HistoryOp::Delete && &*row.content == "x" && row.src_user.as_deref() == Some("me"))

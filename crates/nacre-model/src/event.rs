@@ -253,15 +253,15 @@ pub enum Cause {
     },
     // config
     ConfigPublished {
-        md5: String,
-        by: String,
-        from: String,
-        gray: String,
+        md5: Arc<str>,
+        by: Arc<str>,
+        from: Arc<str>,
+        gray: Arc<str>,
     },
     ConfigRemoved {
-        by: String,
-        from: String,
-        gray: String,
+        by: Arc<str>,
+        from: Arc<str>,
+        gray: Arc<str>,
     },
     CasConflict {
         expected: String,

@@ -19,8 +19,9 @@ use crate::{
     types::{LogEntry, LogId},
 };
 
-/// Memory for the newest entries: the engine reads each entry back once, right after it was written.
-const CACHE_BYTES: usize = 16 * 1024 * 1024;
+/// Memory for the newest entries: the engine reads each entry back once, right after it was written. Those of a node that
+/// is behind are read from the file.
+const CACHE_BYTES: usize = 1024 * 1024;
 
 /// Why the log takes no writes.
 #[derive(Clone, Debug)]

@@ -200,15 +200,9 @@ impl Apply<'_> {
             config: new.clone(),
             replace_tags: update.tags.is_some(),
         });
-        let cause = Cause::ConfigPublished {
-            md5: new.md5.to_string(),
-            by: update.source.user.as_deref().unwrap_or_default().to_owned(),
-            from: update.source.ip.to_string(),
-            gray: String::new(),
-        };
         let published = crate::Published { id: new.id, md5: new.md5.clone(), modified: new.modified, created: false };
         self.replace(ConfigItem { formal: Some(new), ..(*item).clone() });
-        self.config_event(&update.key, &update.source, cause);
+        self.published_event(&item.key, &update.source, &published.md5, &Arc::default());
         Ok(ConfigReply::Published(published))
     }
 }

@@ -51,7 +51,7 @@ impl Apply<'_> {
             let key = publish.key.clone();
             self.out.effects.changed.push(ConfigChange { key, gray: None, existence, modified: published.modified });
         }
-        self.published_event(publish, &published.md5, "");
+        self.published_event(&publish.key, &publish.source, &published.md5, &Arc::default());
         Ok(published)
     }
 
@@ -105,7 +105,7 @@ impl Apply<'_> {
             let (key, gray) = (publish.key.clone(), Some(name.clone()));
             self.out.effects.changed.push(ConfigChange { key, gray, existence, modified: published.modified });
         }
-        self.published_event(publish, &published.md5, &name);
+        self.published_event(&publish.key, &publish.source, &published.md5, &name);
         Ok(published)
     }
 
@@ -144,14 +144,14 @@ impl Apply<'_> {
         Err(Refusal::CasConflict { gray, actual: stored.clone() })
     }
 
-    fn published_event(&mut self, publish: &Publish, md5: &str, gray: &str) {
+    pub(super) fn published_event(&mut self, key: &ConfigKey, source: &Source, md5: &Arc<str>, gray: &Arc<str>) {
         let cause = Cause::ConfigPublished {
-            md5: md5.to_owned(),
-            by: publish.source.user.as_deref().unwrap_or_default().to_owned(),
-            from: publish.source.ip.to_string(),
-            gray: gray.to_owned(),
+            md5: Arc::clone(md5),
+            by: source.user.clone().unwrap_or_default(),
+            from: Arc::clone(&source.ip),
+            gray: Arc::clone(gray),
         };
-        self.config_event(&publish.key, &publish.source, cause);
+        self.config_event(key, source, cause);
     }
 
     pub(super) fn item_or_new(&self, key: &ConfigKey) -> Arc<ConfigItem> {

@@ -67,9 +67,9 @@ impl Apply<'_> {
 
     fn removed(&mut self, key: &ConfigKey, gray: Option<Arc<str>>, existence: Existence, time: i64, source: &Source) {
         let cause = Cause::ConfigRemoved {
-            by: source.user.as_deref().unwrap_or_default().to_owned(),
-            from: source.ip.to_string(),
-            gray: gray.as_deref().unwrap_or_default().to_owned(),
+            by: source.user.clone().unwrap_or_default(),
+            from: Arc::clone(&source.ip),
+            gray: gray.clone().unwrap_or_default(),
         };
         self.config_event(key, source, cause);
         self.out.effects.changed.push(ConfigChange { key: key.clone(), gray, existence, modified: time });

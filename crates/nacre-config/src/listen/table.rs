@@ -72,6 +72,10 @@ impl<T> Slots<T> {
                 place
             }
             None => {
+                if self.places.capacity() == 0 {
+                    // Most keys have one listener; there are many keys.
+                    self.places.reserve_exact(1);
+                }
                 self.places.push(Some(value));
                 (self.places.len() - 1) as u32
             }
@@ -82,6 +86,11 @@ impl<T> Slots<T> {
         let value = self.places.get_mut(place as usize)?.take()?;
         self.free.push(place);
         Some(value)
+    }
+
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.places.len() - self.free.len()
     }
 
     fn get(&self, place: u32) -> Option<&T> {
@@ -115,38 +124,88 @@ impl Names {
 }
 
 /// What a listener says of a key.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Said {
     pub tenant: Option<Arc<str>>,
     pub md5: Arc<str>,
 }
 
+/// A wording and how many use it, remembering it included.
+struct Wording {
+    said: Said,
+    uses: u32,
+}
+
 /// One key with everybody who listens to it.
 pub(super) struct Watched {
     pub key: ConfigKey,
-    pub connections: Numbered<ConnectionNo, Arc<Said>>,
+    /// Each with the number of its wording.
+    connections: Numbered<ConnectionNo, u32>,
     pub polls: Numbers<PollId>,
-    /// What was said last, in different words.
-    lately: Vec<Arc<Said>>,
+    wordings: Slots<Wording>,
+    /// The numbers of what was said last, in different words.
+    lately: Vec<u32>,
 }
 
 impl Watched {
     fn new(key: &ConfigKey) -> Self {
-        Self { key: key.clone(), connections: HashMap::default(), polls: HashSet::default(), lately: Vec::new() }
+        Self {
+            key: key.clone(),
+            connections: HashMap::default(),
+            polls: HashSet::default(),
+            wordings: Slots::default(),
+            lately: Vec::new(),
+        }
     }
 
-    /// The same words as a text that other listeners share.
-    pub fn said(&mut self, tenant: &Option<Arc<str>>, md5: &Arc<str>) -> Arc<Said> {
-        let known = self.lately.iter().find(|said| said.md5 == *md5 && said.tenant == *tenant);
-        if let Some(known) = known {
-            return Arc::clone(known);
+    /// The connection listens from now on, or says something else.
+    pub fn stand(&mut self, connection: ConnectionNo, said: &Said) {
+        let wording = self.wording(said);
+        if let Some(old) = self.connections.insert(connection, wording) {
+            self.let_go(old);
         }
-        let said = Arc::new(Said { tenant: tenant.clone(), md5: Arc::clone(md5) });
+    }
+
+    pub fn leave(&mut self, connection: ConnectionNo) {
+        if let Some(wording) = self.connections.remove(&connection) {
+            self.let_go(wording);
+        }
+    }
+
+    pub fn said_by(&self, connection: ConnectionNo) -> Option<&Said> {
+        self.wordings.get(*self.connections.get(&connection)?).map(|wording| &wording.said)
+    }
+
+    /// All connections that listen, with what they said.
+    pub fn standing(&self) -> impl ExactSizeIterator<Item = (ConnectionNo, Option<&Said>)> {
+        self.connections
+            .iter()
+            .map(|(connection, wording)| (*connection, self.wordings.get(*wording).map(|wording| &wording.said)))
+    }
+
+    /// The number of these words, used once more. Listeners share them with those who said the same lately.
+    fn wording(&mut self, said: &Said) -> u32 {
+        for number in &self.lately {
+            if let Some(wording) = self.wordings.get_mut(*number).filter(|wording| wording.said == *said) {
+                wording.uses += 1;
+                return *number;
+            }
+        }
+        let number = self.wordings.put(Wording { said: said.clone(), uses: 2 });
         if self.lately.len() == WORDINGS {
-            self.lately.remove(0);
+            let oldest = self.lately.remove(0);
+            self.let_go(oldest);
         }
-        self.lately.push(Arc::clone(&said));
-        said
+        self.lately.push(number);
+        number
+    }
+
+    fn let_go(&mut self, number: u32) {
+        let Some(wording) = self.wordings.get_mut(number) else { return };
+        wording.uses -= 1;
+        if wording.uses == 0 {
+            self.wordings.take(number);
+        }
     }
 
     fn is_empty(&self) -> bool {
@@ -269,17 +328,32 @@ mod tests {
         assert_eq!(keys.number(&key(1)), None);
     }
 
+    fn said(md5: &str) -> Said {
+        Said { tenant: Some("dev".into()), md5: md5.into() }
+    }
+
     #[test]
-    fn listeners_share_their_words_and_those_who_say_something_else_have_their_own() {
+    fn listeners_share_their_words_and_words_that_nobody_uses_are_forgotten() {
         let mut watched = Watched::new(&key(1));
-        let (tenant, md5) = (Some(Arc::from("dev")), Arc::from("m"));
-        let first = watched.said(&tenant, &md5);
-        assert!(Arc::ptr_eq(&first, &watched.said(&Some("dev".into()), &"m".into())));
-        for n in 0..2 * WORDINGS {
-            assert_eq!(&*watched.said(&None, &n.to_string().into()).md5, n.to_string());
+        for connection in 0..1_000 {
+            watched.stand(connection, &said("old"));
         }
-        assert_eq!(watched.lately.len(), WORDINGS);
-        assert_eq!(*watched.said(&tenant, &md5), *first, "forgotten, and said again");
+        assert_eq!(watched.wordings.len(), 1);
+        for connection in 0..999 {
+            watched.stand(connection, &said("new"));
+        }
+        for n in 0..2 * WORDINGS {
+            watched.stand(0, &said(&n.to_string()));
+        }
+        assert_eq!(watched.said_by(0), Some(&said(&(2 * WORDINGS - 1).to_string())));
+        assert_eq!((watched.said_by(1), watched.said_by(999)), (Some(&said("new")), Some(&said("old"))));
+        assert_eq!(watched.standing().len(), 1_000);
+        assert_eq!(watched.wordings.len(), WORDINGS + 2, "those said lately, and two older ones in use");
+        for connection in 0..1_000 {
+            watched.leave(connection);
+            watched.leave(connection);
+        }
+        assert_eq!((watched.wordings.len(), watched.said_by(1)), (WORDINGS, None));
     }
 
     #[test]

@@ -85,7 +85,7 @@ mod tests {
             record(10, service(0), Cause::Subscribed);
         }
         let config = Subject::config(&ConfigKey::new("", "G", "d"));
-        record(11, config, Cause::ConfigRemoved { by: String::new(), from: String::new(), gray: String::new() });
+        record(11, config, Cause::ConfigRemoved { by: "".into(), from: "".into(), gray: "".into() });
         let changes = Changes::since(&journal, 10);
         let expected: Vec<_> = (10u32..20).rev().map(|n| (format!("public##G@@s{n:02}"), u64::from(n) + 1)).collect();
         assert_eq!(changes.services, expected);
