@@ -109,8 +109,8 @@ impl About {
             (None, Some(config)) => Self::config(config),
             (None, None) => Self::default(),
         };
-        about.instance = subject.instance.as_deref().map(str::to_owned);
-        about.client = subject.client.as_deref().map(str::to_owned);
+        about.instance = subject.instance.as_ref().map(ToString::to_string);
+        about.client = subject.client.as_ref().map(ToString::to_string);
         about
     }
 

@@ -60,10 +60,10 @@ impl Memory {
         }
         let subject = &event.subject;
         if let (Some(service), Some(instance)) = (&subject.service, &subject.instance) {
-            self.instances.push((service.clone(), Arc::clone(instance)), record);
+            self.instances.push((service.clone(), instance.text().into()), record);
         }
         if let Some(client) = &subject.client {
-            self.addresses.push(address_of(client).into(), record);
+            self.addresses.push(address_of(client.head()).into(), record);
         }
     }
 

@@ -42,7 +42,7 @@ pub fn describe(event: &Event) -> String {
     let subject = subject(&event.subject);
     let mut text = sentence(&event.cause).text();
     if let Cause::InstanceRemoved { removal: Removal::ReplacedBy { .. } } = &event.cause
-        && !event.subject.client.as_deref().is_some_and(|client| client.contains('#'))
+        && !event.subject.client_text().is_some_and(|client| client.contains('#'))
     {
         text.push_str("; a connection has one address of a service, several are registered as a batch");
     }
@@ -102,8 +102,8 @@ pub fn sentence(cause: &Cause) -> Sentence {
         C::BeatMismatch { field, expected, got } => {
             Sentence::new("beat does not match the instance", format!("{field} is {expected:?}, the beat says {got:?}"))
         }
-        C::InstanceRegistered { how, replaced: true } => Sentence::new("registered again", how),
-        C::InstanceRegistered { how, replaced: false } => Sentence::new("registered", how),
+        C::InstanceRegistered { how, replaced: true } => Sentence::new("registered again", &**how),
+        C::InstanceRegistered { how, replaced: false } => Sentence::new("registered", &**how),
         C::InstanceUnhealthy { cause, silent_ms: 0 } => Sentence::new("became unhealthy", cause),
         C::InstanceUnhealthy { cause, silent_ms } => {
             Sentence::new("became unhealthy", join(&[cause, &format!("silent for {}", duration(*silent_ms))], ", "))

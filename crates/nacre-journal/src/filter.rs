@@ -1,6 +1,6 @@
 //! Which events a reader wants.
 
-use nacre_model::{Event, key};
+use nacre_model::{Event, Label, key};
 
 /// All conditions must hold; `None` and empty lists ask nothing.
 #[derive(Clone, Debug)]
@@ -106,12 +106,22 @@ fn says(event: &Event, wanted: &str) -> bool {
 
 /// Whether the event is about the instance `wanted` (`ip`, `ip:port` or `ip:port:cluster`).
 pub(crate) fn instance_matches(event: &Event, wanted: &str) -> bool {
-    event.subject.instance.as_deref().is_some_and(|instance| begins_with_part(instance, wanted, b":"))
+    event.subject.instance.as_ref().is_some_and(|instance| label_begins_with(instance, wanted, b":"))
 }
 
 /// Whether the event is about the client `wanted`, or comes from its address.
 pub(crate) fn client_matches(event: &Event, wanted: &str) -> bool {
-    event.subject.client.as_deref().is_some_and(|client| begins_with_part(client, wanted, b":#"))
+    event.subject.client.as_ref().is_some_and(|client| label_begins_with(client, wanted, b":#"))
+}
+
+/// The label is `part`, or goes on after it with one of `separators`.
+fn label_begins_with(label: &Label, part: &str, separators: &[u8]) -> bool {
+    could_be(label, part) && begins_with_part(&label.text(), part, separators)
+}
+
+/// Whether the label's text and `part` begin alike, as far as that shows without making the text.
+fn could_be(label: &Label, part: &str) -> bool {
+    label.head().bytes().zip(part.bytes()).all(|(a, b)| a == b)
 }
 
 /// `text` is `part`, or goes on after it with one of `separators`.
@@ -122,5 +132,5 @@ pub(crate) fn begins_with_part(text: &str, part: &str, separators: &[u8]) -> boo
 
 /// Whether the event's client is exactly `client`.
 pub(crate) fn client_is(event: &Event, client: &str) -> bool {
-    event.subject.client.as_deref() == Some(client)
+    event.subject.client.as_ref().is_some_and(|label| could_be(label, client) && label.text() == client)
 }

@@ -43,11 +43,11 @@ fn subject(subject: &Subject) -> Map<String, Value> {
         put("groupName", &config.group);
         put("dataId", &config.data_id);
     }
-    if let Some(instance) = &subject.instance {
-        put("instance", instance);
+    if let Some(instance) = subject.instance_text() {
+        put("instance", &instance);
     }
-    if let Some(client) = &subject.client {
-        put("client", client);
+    if let Some(client) = subject.client_text() {
+        put("client", &client);
     }
     form
 }

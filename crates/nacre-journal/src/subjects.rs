@@ -71,15 +71,15 @@ impl Journal {
             {
                 services.add(|| service.clone(), at);
             }
-            if let Some(instance) = &subject.instance
-                && says(instance)
+            if let Some(instance) = subject.instance_text()
+                && says(&instance)
             {
-                instances.add(|| (instance.clone(), subject.service.clone()), at);
+                instances.add(|| (Arc::from(&*instance), subject.service.clone()), at);
             }
-            if let Some(client) = &subject.client
-                && says(client)
+            if let Some(client) = subject.client_text()
+                && says(&client)
             {
-                clients.add(|| client.clone(), at);
+                clients.add(|| Arc::from(&*client), at);
             }
             if let Some(config) = &subject.config
                 && (says(&config.data_id) || says(&config.to_string()))

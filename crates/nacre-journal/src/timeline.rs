@@ -159,7 +159,7 @@ impl Span {
 fn outcome(record: &Record) -> Option<(Address, Option<Arc<Instance>>)> {
     match (&record.event.shown, &record.event.cause) {
         (Some(instance), _) => Some((address(instance), Some(Arc::clone(instance)))),
-        (None, Cause::InstanceRemoved { .. }) => Some((address_of(record.event.subject.instance.as_deref()?)?, None)),
+        (None, Cause::InstanceRemoved { .. }) => Some((address_of(&record.event.subject.instance_text()?)?, None)),
         (None, _) => None,
     }
 }

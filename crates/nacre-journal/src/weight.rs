@@ -1,6 +1,6 @@
 //! What a record weighs in memory, roughly and never less than its own strings.
 
-use nacre_model::{Cause, Event, Instance, Subject, event::Removal};
+use nacre_model::{Cause, Event, Instance, Label, Subject, event::Removal};
 
 use crate::Record;
 
@@ -16,8 +16,8 @@ pub fn of(event: &Event) -> u32 {
 fn subject(subject: &Subject) -> usize {
     let service = subject.service.as_ref().map_or(0, |key| key.namespace.len() + key.group.len() + key.name.len());
     let config = subject.config.as_ref().map_or(0, |key| key.namespace.len() + key.group.len() + key.data_id.len());
-    let instance = subject.instance.as_ref().map_or(0, |text| text.len());
-    let client = subject.client.as_ref().map_or(0, |text| text.len());
+    let instance = subject.instance.as_ref().map_or(0, Label::weight);
+    let client = subject.client.as_ref().map_or(0, Label::weight);
     service + config + instance + client
 }
 
@@ -43,7 +43,6 @@ fn cause(cause: &Cause) -> usize {
         Cause::ClientReset { target } => target.len(),
         Cause::TransportShared { version } => version.len(),
         Cause::BeatMismatch { field, expected, got } => field.len() + expected.len() + got.len(),
-        Cause::InstanceRegistered { how, .. } => how.len(),
         Cause::InstanceUnhealthy { cause, .. } | Cause::InstanceHealthy { cause } => cause.len(),
         Cause::InstanceRemoved { removal: Removal::ReplacedBy { instance } } => instance.len(),
         Cause::InstanceShadowed { by } | Cause::ServiceCreated { by } | Cause::ServiceRemoved { by } => by.len(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nacre_model::{Cause, Now};
+use nacre_model::{Cause, Event, Now};
 
 use crate::{
     Filter, Journal, Record, Work, describe,
@@ -35,17 +35,13 @@ impl Journal {
     /// Pushes, subscriptions and other life of those clients are left out. Blocks where there is a disk.
     pub fn why(&self, instance: &str, scope: &Filter, now: Now, limit: usize, work: &mut Work) -> Vec<Line> {
         let own = Filter { instance: Some(instance.to_owned()), limit, ..names_of(scope) };
-        let mut clients: Vec<Arc<str>> = Vec::new();
+        let mut clients: Vec<String> = Vec::new();
         let mut lowest = u64::MAX;
         let mut found: Vec<Arc<Record>> = Vec::new();
         self.scan(false, None, None, |record| {
             lowest = record.seq;
-            if let Some(client) = &record.event.subject.client
-                && clients.len() < CLIENTS
-                && !clients.contains(client)
-                && own.matches(&record.event)
-            {
-                clients.push(client.clone());
+            if own.matches(&record.event) {
+                note_client(&record.event, &mut clients);
             }
             true
         });
@@ -68,7 +64,7 @@ impl Journal {
     fn why_on_disk(
         &self,
         own: &Filter,
-        clients: &mut Vec<Arc<str>>,
+        clients: &mut Vec<String>,
         before: u64,
         limit: usize,
         work: &mut Work,
@@ -81,12 +77,7 @@ impl Journal {
             if let Entry::Event(record) = entry
                 && own.matches(&record.event)
             {
-                if let Some(client) = &record.event.subject.client
-                    && clients.len() < CLIENTS
-                    && !clients.contains(client)
-                {
-                    clients.push(client.clone());
-                }
+                note_client(&record.event, clients);
                 found.push(Arc::new(record));
             }
             found.len() < limit
@@ -129,8 +120,18 @@ fn names_of(scope: &Filter) -> Filter {
     }
 }
 
+/// Adds the event's client to those whose life is told.
+fn note_client(event: &Event, clients: &mut Vec<String>) {
+    if let Some(client) = event.subject.client_text()
+        && clients.len() < CLIENTS
+        && !clients.iter().any(|known| *known == client)
+    {
+        clients.push(client.into_owned());
+    }
+}
+
 /// Whether the record is about the coming or going of one of `clients`.
-fn is_life_of(record: &Record, clients: &[Arc<str>]) -> bool {
+fn is_life_of(record: &Record, clients: &[String]) -> bool {
     let is_life = matches!(
         record.event.cause,
         Cause::ClientConnected { .. }

@@ -29,7 +29,7 @@ pub const METADATA: &str = "Param 'Metadata' is illegal";
 
 /// What [`METADATA_LENGTH`] limits.
 pub fn metadata_size(metadata: &Metadata) -> usize {
-    metadata.iter().map(|(key, value)| key.encode_utf16().count() + value.encode_utf16().count()).sum()
+    metadata.iter().map(|(key, value)| utf16_length(key) + utf16_length(value)).sum()
 }
 
 fn too_long(name: &str, max: usize) -> String {
@@ -42,10 +42,25 @@ fn bad_chars(name: &str) -> String {
 
 fn rule(name: &str, value: Option<&str>, max: usize, ok: impl Fn(char) -> bool) -> Result<(), String> {
     let Some(value) = value.filter(|v| !v.trim().is_empty()) else { return Ok(()) };
+    if value.is_ascii() {
+        // Nearly all of them: a byte is a character.
+        return if value.len() > max {
+            Err(too_long(name, max))
+        } else if value.bytes().all(|byte| ok(char::from(byte))) {
+            Ok(())
+        } else {
+            Err(bad_chars(name))
+        };
+    }
     if value.encode_utf16().count() > max {
         return Err(too_long(name, max));
     }
     if value.chars().all(ok) { Ok(()) } else { Err(bad_chars(name)) }
+}
+
+/// Java's length of a text.
+fn utf16_length(text: &str) -> usize {
+    if text.is_ascii() { text.len() } else { text.encode_utf16().count() }
 }
 
 fn is_word(c: char) -> bool {
@@ -70,7 +85,7 @@ fn service_ok(value: &str) -> bool {
         Some(_) => {}
     }
     let rest = chars.as_str();
-    !rest.contains("@@") && rest.chars().all(|c| !is_cjk(c) && !is_java_space(c))
+    crate::key::split_separator(rest).is_none() && rest.chars().all(|c| !is_cjk(c) && !is_java_space(c))
 }
 
 /// Checks everything given; the first broken rule answers, in the reference's order. `metadata_length` is the limit
@@ -81,7 +96,7 @@ pub fn check(info: &ParamInfo<'_>, metadata_length: usize) -> Result<(), String>
     rule("namespaceId/tenant", info.namespace, 64, name)?;
     rule("dataId", info.data_id, 256, id)?;
     if let Some(service) = info.service.filter(|s| !s.trim().is_empty()) {
-        if service.encode_utf16().count() > 512 {
+        if utf16_length(service) > 512 {
             return Err(too_long("serviceName", 512));
         }
         if !service_ok(service) {

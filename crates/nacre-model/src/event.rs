@@ -1,11 +1,11 @@
 //! Events: what happened, to whom, and why. The journal stores them; logs, metrics, the live tail and the doctor are
 //! views of them. Nothing may change an instance's, connection's or config's state without one.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ConfigKey, Instance, ServiceKey};
+use crate::{ConfigKey, Instance, Label, ServiceKey};
 
 /// Whom an event is about. Fields that do not apply are `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,10 +17,10 @@ pub struct Subject {
     pub config: Option<ConfigKey>,
     /// `ip:port:cluster`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub instance: Option<Arc<str>>,
+    pub instance: Option<Label>,
     /// A connection id, `ip:port#true`, `ip:port#false`, or the address of an HTTP caller.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub client: Option<Arc<str>>,
+    pub client: Option<Label>,
 }
 
 impl Subject {
@@ -32,18 +32,26 @@ impl Subject {
         Self { config: Some(key.clone()), ..Self::default() }
     }
 
-    pub fn client(id: &str) -> Self {
+    pub fn client(id: impl Into<Label>) -> Self {
         Self { client: Some(id.into()), ..Self::default() }
     }
 
-    pub fn with_instance(mut self, identity: &str) -> Self {
+    pub fn with_instance(mut self, identity: impl Into<Label>) -> Self {
         self.instance = Some(identity.into());
         self
     }
 
-    pub fn with_client(mut self, id: &str) -> Self {
+    pub fn with_client(mut self, id: impl Into<Label>) -> Self {
         self.client = Some(id.into());
         self
+    }
+
+    pub fn instance_text(&self) -> Option<Cow<'_, str>> {
+        self.instance.as_ref().map(Label::text)
+    }
+
+    pub fn client_text(&self) -> Option<Cow<'_, str>> {
+        self.client.as_ref().map(Label::text)
     }
 }
 
@@ -179,7 +187,7 @@ pub enum Cause {
     },
     // instance
     InstanceRegistered {
-        how: String,
+        how: Cow<'static, str>,
         replaced: bool,
     },
     InstanceUnhealthy {

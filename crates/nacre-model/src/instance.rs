@@ -103,6 +103,11 @@ impl Instance {
         format!("{}:{}:{}", self.ip, self.port, self.cluster)
     }
 
+    /// [`Instance::identity`] for events: nothing is copied.
+    pub fn label(&self) -> crate::Label {
+        crate::Label::instance(&self.ip, self.port, &self.cluster)
+    }
+
     /// [`metadata_ms`] of this instance.
     pub fn metadata_ms(&self, key: &str) -> Option<u64> {
         metadata_ms(&self.metadata, key)

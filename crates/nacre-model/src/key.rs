@@ -34,6 +34,13 @@ pub fn likeness(name: &str) -> u64 {
     hash
 }
 
+/// Splits at the first [`GROUP_SEPARATOR`]. As `split_once` does, without the machinery that longer patterns want: every
+/// call about a service comes by here several times.
+pub fn split_separator(text: &str) -> Option<(&str, &str)> {
+    let at = text.as_bytes().windows(GROUP_SEPARATOR.len()).position(|pair| pair == GROUP_SEPARATOR.as_bytes())?;
+    Some((&text[..at], &text[at + GROUP_SEPARATOR.len()..]))
+}
+
 /// Identity of a service: namespace, group and bare name (never grouped).
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ServiceKey {
@@ -60,8 +67,8 @@ impl ServiceKey {
     /// Splits `group@@name`; a name without `@@` belongs to [`DEFAULT_GROUP`]; a third part is dropped
     /// (Nacos 2.5.1 NamingUtils).
     pub fn split_grouped(text: &str) -> (&str, &str) {
-        match text.split_once(GROUP_SEPARATOR) {
-            Some((group, rest)) => (group, rest.split(GROUP_SEPARATOR).next().unwrap_or(rest)),
+        match split_separator(text) {
+            Some((group, rest)) => (group, split_separator(rest).map_or(rest, |(name, _)| name)),
             None => (DEFAULT_GROUP, text),
         }
     }
@@ -119,5 +126,8 @@ mod tests {
     fn grouped_names_split_as_in_nacos() {
         assert_eq!(ServiceKey::split_grouped("a@@b@@c"), ("a", "b"));
         assert_eq!(ServiceKey::split_grouped("b"), (DEFAULT_GROUP, "b"));
+        for text in ["", "@", "@@", "a@@", "@@b", "a@@@b", "单@@名", "a@b", "@a@@b@@"] {
+            assert_eq!(split_separator(text), text.split_once(GROUP_SEPARATOR), "{text}");
+        }
     }
 }

@@ -153,6 +153,9 @@ impl Naming {
         let instance = publication.entry.lock().instances.first().cloned();
         let Some(instance) = instance else { return };
         let cluster = !info.cluster.is_empty() && *info.cluster != *instance.cluster;
+        if !other && !cluster && info.ephemeral {
+            return;
+        }
         let found = [
             (other, "serviceName", service.grouped(), info.service_name.clone()),
             (cluster, "cluster", instance.cluster.to_string(), info.cluster.clone()),

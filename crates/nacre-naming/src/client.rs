@@ -3,7 +3,7 @@
 //! Lock order: a slot's state, then a client's links, then the wheel. Never two slots or two clients at once.
 
 use std::{
-    collections::HashMap,
+    collections::HashSet,
     hash::{Hash, Hasher},
     sync::{
         Arc,
@@ -13,6 +13,7 @@ use std::{
 
 use nacre_model::{Instance, ServiceKey};
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 
 use crate::{ClientId, ConnectionInfo, client_id::AnyId, slot::Slot, wheel::UNARMED};
 
@@ -114,12 +115,12 @@ pub(crate) enum Instances {
     Many(Box<[Arc<Instance>]>),
 }
 
-impl From<Vec<Arc<Instance>>> for Instances {
-    fn from(mut list: Vec<Arc<Instance>>) -> Self {
+impl From<SmallVec<[Arc<Instance>; 1]>> for Instances {
+    fn from(mut list: SmallVec<[Arc<Instance>; 1]>) -> Self {
         match list.len() {
             0 => Self::None,
             1 => list.pop().map_or(Self::None, Self::One),
-            _ => Self::Many(list.into()),
+            _ => Self::Many(list.into_vec().into()),
         }
     }
 }
@@ -219,7 +220,31 @@ pub(crate) enum KeyedSet<T> {
     #[default]
     None,
     One(Arc<T>),
-    Many(Box<HashMap<ServiceKey, Arc<T>>>),
+    Many(Box<HashSet<ByKey<T>>>),
+}
+
+/// An entry of a [`KeyedSet`], found by its key: the key is not kept twice.
+#[derive(Debug)]
+pub(crate) struct ByKey<T>(Arc<T>);
+
+impl<T: Keyed> PartialEq for ByKey<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.key() == other.0.key()
+    }
+}
+
+impl<T: Keyed> Eq for ByKey<T> {}
+
+impl<T: Keyed> Hash for ByKey<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.key().hash(state);
+    }
+}
+
+impl<T: Keyed> std::borrow::Borrow<ServiceKey> for ByKey<T> {
+    fn borrow(&self) -> &ServiceKey {
+        self.0.key()
+    }
 }
 
 impl<T: Keyed> KeyedSet<T> {
@@ -239,7 +264,7 @@ impl<T: Keyed> KeyedSet<T> {
         match self {
             Self::None => None,
             Self::One(one) => Some(one).filter(|one| one.key() == key),
-            Self::Many(many) => many.get(key),
+            Self::Many(many) => many.get(key).map(|held| &held.0),
         }
     }
 
@@ -247,9 +272,9 @@ impl<T: Keyed> KeyedSet<T> {
     pub fn insert(&mut self, item: Arc<T>) {
         *self = match std::mem::take(self) {
             Self::None => Self::One(item),
-            Self::One(one) => Self::Many(Box::new([one, item].map(|item| (item.key().clone(), item)).into())),
+            Self::One(one) => Self::Many(Box::new([one, item].map(ByKey).into())),
             Self::Many(mut many) => {
-                many.insert(item.key().clone(), item);
+                many.insert(ByKey(item));
                 Self::Many(many)
             }
         };
@@ -258,7 +283,7 @@ impl<T: Keyed> KeyedSet<T> {
     pub fn remove(&mut self, key: &ServiceKey) -> Option<Arc<T>> {
         match self {
             Self::Many(many) => {
-                let removed = many.remove(key);
+                let removed = many.take(key).map(|held| held.0);
                 if many.is_empty() {
                     *self = Self::None;
                 }
@@ -276,7 +301,7 @@ impl<T: Keyed> KeyedSet<T> {
         match self {
             Self::None => Vec::new(),
             Self::One(one) => vec![Arc::clone(one)],
-            Self::Many(many) => many.values().cloned().collect(),
+            Self::Many(many) => many.iter().map(|held| Arc::clone(&held.0)).collect(),
         }
     }
 }

@@ -6,6 +6,8 @@ use std::{
     sync::Arc,
 };
 
+use nacre_model::Label;
+
 /// Who publishes or subscribes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ClientId {
@@ -50,6 +52,15 @@ impl ClientId {
 
     pub fn is_connection(&self) -> bool {
         matches!(self, Self::Connection(_))
+    }
+}
+
+impl From<&ClientId> for Label {
+    fn from(id: &ClientId) -> Self {
+        match id {
+            ClientId::Connection(id) => Self::from(id),
+            ClientId::IpPort { ip, port, ephemeral } => Self::client(ip, *port, *ephemeral),
+        }
     }
 }
 

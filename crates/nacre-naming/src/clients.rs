@@ -20,7 +20,7 @@ impl Naming {
         let cause = Cause::ClientConnected { version: info.version.to_string(), module: "naming".into() };
         let connected = Connected { info: Arc::new(info), since: now.mono };
         if self.add_client(Client::new(id.clone(), Some(connected), now.mono)) {
-            effects.events.push(Event::new(now, Subject::client(&id.to_string()), cause));
+            effects.events.push(Event::new(now, Subject::client(&id), cause));
         }
         effects
     }
@@ -34,7 +34,7 @@ impl Naming {
         let lived_ms = client.connection.as_ref().map_or(0, |connected| now.mono.saturating_sub(connected.since));
         let removal = Removal::ConnectionLost { cause: cause.clone(), lived_ms };
         let gone = Cause::ClientDisconnected { cause, lived_ms };
-        effects.events.push(Event::new(now, Subject::client(&id.to_string()), gone));
+        effects.events.push(Event::new(now, Subject::client(id), gone));
         self.release(&client, &removal, now, &mut effects);
         effects
     }

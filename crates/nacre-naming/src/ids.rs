@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use nacre_model::{Instance, InstanceId, NacosError, Now, instance::preserved};
+use nacre_model::{Instance, InstanceId, NacosError, Now, ServiceKey, instance::preserved};
 
 use crate::Naming;
 
@@ -33,6 +33,14 @@ impl Naming {
             }
             _ => Err(NacosError::server("The InstanceIdGenerator type is not found")),
         }
+    }
+
+    /// [`Naming::instance_id`] of a registration whose cluster and service are the instance's own. The usual id makes no text.
+    pub fn own_id(&self, instance: &Instance, service: &ServiceKey, now: Now) -> Result<InstanceId, NacosError> {
+        if !instance.metadata.contains_key(preserved::INSTANCE_ID_GENERATOR) {
+            return Ok(InstanceId::Simple);
+        }
+        self.instance_id(instance, Some(&instance.cluster), &service.grouped(), now)
     }
 
     /// Time, worker and sequence; never twice the same, never backwards although the wall clock may be.
@@ -78,6 +86,10 @@ mod tests {
         assert_eq!(id(Some("DEFAULT"), "G@@s"), "10.0.0.1#80#DEFAULT#G@@s");
         assert_eq!(id(None, "G@@s"), "10.0.0.1#80#null#G@@s");
         assert_eq!(id(Some("DEFAULT"), "other"), "10.0.0.1#80#DEFAULT#other");
+        let own = |instance| naming.own_id(&instance, &ServiceKey::new("", "G", "s"), Now::default());
+        assert_eq!(own(Instance::new("10.0.0.1", 80)), Ok(InstanceId::Simple));
+        assert_eq!(own(with_generator("simple")), Ok(InstanceId::Simple));
+        assert!(own(with_generator("uuid")).is_err());
     }
 
     #[test]

@@ -214,10 +214,12 @@ impl Naming {
         self.find(key).is_none().then_some(now.wall.max(floor))
     }
 
-    /// The service's content changed: the snapshot is old, subscribers must hear.
+    /// The service's content changed: the snapshot is old, subscribers must hear. Without any nobody is woken.
     pub(crate) fn touch(&self, slot: &Slot, state: &mut SlotState, now: Now, effects: &mut Effects) {
         self.refresh(slot, state, now);
-        effects.change(&slot.key);
+        if !state.subscribers.is_empty() {
+            effects.change(&slot.key);
+        }
         // The events of this change are the last ones.
         let own = effects.events.iter_mut().rev();
         for event in own.take_while(|e| e.revision == 0 && e.subject.service.as_ref() == Some(&slot.key)) {
@@ -228,7 +230,10 @@ impl Naming {
     /// The service's content changed in a way that is not pushed.
     pub(crate) fn refresh(&self, slot: &Slot, state: &mut SlotState, now: Now) {
         state.ref_time = now.wall.max(state.ref_time + 1);
-        slot.view.store(None);
+        // A view is made under the lock that is held here. To empty the place costs more than to look.
+        if slot.view.load().is_some() {
+            slot.view.store(None);
+        }
     }
 
     /// The service comes into being.
@@ -372,8 +377,8 @@ impl Drop for Naming {
 pub(crate) fn subject(key: &ServiceKey, instance: &Instance, client: &ClientId) -> Subject {
     Subject {
         service: Some(key.clone()),
-        instance: Some(instance.identity().into()),
-        client: Some(client.to_string().into()),
+        instance: Some(instance.label()),
+        client: Some(client.into()),
         ..Subject::default()
     }
 }

@@ -10,6 +10,7 @@ use nacre_model::{
     event::Removal,
     instance::{metadata_ms, preserved},
 };
+use smallvec::{SmallVec, smallvec};
 
 use crate::{
     ClientId, Effects, HealthChecker, Naming, check_instance,
@@ -31,6 +32,9 @@ impl From<NacosError> for Unpublished {
     }
 }
 
+/// What one call publishes: nearly always one instance.
+pub(crate) type Given = SmallVec<[Instance; 1]>;
+
 /// How a publication is asked for.
 #[derive(Clone, Copy)]
 pub(crate) struct Asked {
@@ -49,7 +53,7 @@ impl Naming {
         now: Now,
     ) -> Result<Effects, NacosError> {
         check_instance(&instance)?;
-        self.publish_connection(client, service, vec![instance], Asked { how: "grpc", batch: false }, now)
+        self.publish_connection(client, service, smallvec![instance], Asked { how: "grpc", batch: false }, now)
     }
 
     /// `batchRegisterInstance`: the whole entry of (connection, service) is replaced by these, possibly none.
@@ -70,14 +74,14 @@ impl Naming {
         for instance in instances.iter() {
             check_instance(instance)?;
         }
-        self.publish_connection(client, service, instances, Asked { how: "grpc batch", batch: true }, now)
+        self.publish_connection(client, service, instances.into(), Asked { how: "grpc batch", batch: true }, now)
     }
 
     fn publish_connection(
         &self,
         id: &ClientId,
         service: &ServiceKey,
-        instances: Vec<Instance>,
+        mut instances: Given,
         asked: Asked,
         now: Now,
     ) -> Result<Effects, NacosError> {
@@ -86,7 +90,7 @@ impl Naming {
         self.with_slot(service, now, |slot, state| {
             check_kind(slot, state, true, asked.batch)?;
             let Some(client) = &client else { return Err(disconnected(id)) };
-            match self.publish(slot, state, client, instances, asked, now, &mut effects) {
+            match self.publish(slot, state, client, &mut instances, asked, now, &mut effects) {
                 Ok(()) => Ok(()),
                 Err(Unpublished::Refused(error)) => Err(error),
                 Err(Unpublished::ClientGone) => Err(disconnected(id)),
@@ -138,12 +142,13 @@ impl Naming {
     ) -> Result<Effects, NacosError> {
         let ephemeral = instance.ephemeral;
         let id = ClientId::IpPort { ip: Arc::clone(&instance.ip), port: instance.port, ephemeral };
+        let mut instances: Given = smallvec![instance];
         loop {
             let mut effects = Effects::default();
             let result = self.with_slot(service, now, |slot, state| {
                 check_kind(slot, state, ephemeral, asked.batch)?;
                 let client = self.client_or_new(&id, now);
-                self.publish(slot, state, &client, vec![instance.clone()], asked, now, &mut effects)
+                self.publish(slot, state, &client, &mut instances, asked, now, &mut effects)
             });
             match result {
                 Ok(()) => return Ok(effects),
@@ -215,14 +220,15 @@ impl Naming {
         }
     }
 
-    /// Puts the client's entry of this service: the heart of every registration. The slot's kind has been checked.
+    /// Puts the client's entry of this service: the heart of every registration. The slot's kind has been checked. The
+    /// instances are taken, unless the client is gone.
     #[expect(clippy::too_many_arguments, reason = "one private junction of all registrations")]
     pub(crate) fn publish(
         &self,
         slot: &Arc<Slot>,
         state: &mut SlotState,
         client: &Arc<Client>,
-        instances: Vec<Instance>,
+        instances: &mut Given,
         asked: Asked,
         now: Now,
         effects: &mut Effects,
@@ -245,12 +251,11 @@ impl Naming {
         }
         let ephemeral = state.registered.is_some_and(|registered| registered.ephemeral);
         let before = std::mem::take(&mut publication.entry.lock().instances);
-        state.count_addresses(&client.id, &before, false);
         if publication.clear(SILENT) {
             state.silent -= 1;
         }
-        let instances: Vec<Arc<Instance>> = instances
-            .into_iter()
+        let instances: SmallVec<[Arc<Instance>; 1]> = instances
+            .drain(..)
             .map(|mut instance| {
                 instance.ephemeral = ephemeral;
                 state.intern(&mut instance);
@@ -260,10 +265,14 @@ impl Naming {
                 Arc::new(instance)
             })
             .collect();
+        let moved = before.len() != instances.len() || !before.iter().zip(&instances).all(|(a, b)| same_address(a, b));
+        if moved {
+            state.count_addresses(&client.id, &before, false);
+            state.count_addresses(&client.id, &instances, true);
+            self.counters.instances.fetch_add(instances.len(), Relaxed);
+            self.counters.instances.fetch_sub(before.len(), Relaxed);
+        }
         self.journal_registration(slot, state, &publication, &before, &instances, asked, now, effects);
-        state.count_addresses(&client.id, &instances, true);
-        self.counters.instances.fetch_add(instances.len(), Relaxed);
-        self.counters.instances.fetch_sub(before.len(), Relaxed);
         {
             let mut entry = publication.entry.lock();
             entry.version = self.next();
@@ -337,6 +346,8 @@ impl Naming {
     ) {
         let client = &publication.client.id;
         let was_batch = publication.entry.lock().batch;
+        // Usually that many; a list that grows by itself begins with four.
+        effects.events.reserve_exact(after.len());
         // Connections do not beat: their timers mean nothing.
         let ephemeral = client.is_ephemeral() && !client.is_connection();
         for old in before.iter().filter(|old| !after.iter().any(|new| same_address(old, new))) {
@@ -350,11 +361,11 @@ impl Naming {
         for new in after {
             let about = subject(&slot.key, new, client);
             let replaced = before.iter().any(|old| same_address(old, new));
-            if let Some(other) = state.other_publisher(new, client) {
+            if let Some(other) = state.other_publisher(new, client, true) {
                 let by = Cause::InstanceShadowed { by: client.to_string() };
                 effects.events.push(Event::new(now, subject(&slot.key, new, &other.client.id), by));
             }
-            let cause = Cause::InstanceRegistered { how: asked.how.to_owned(), replaced };
+            let cause = Cause::InstanceRegistered { how: asked.how.into(), replaced };
             // A batch may name one address twice: then the first is what is shown.
             let first = after.len() == 1 || told.insert((&new.ip, new.port, &new.cluster));
             let shown = first.then(|| state.overlaid(Arc::clone(new)));
@@ -487,18 +498,16 @@ impl Naming {
 
 /// The service singleton's kind is fixed by whoever made it.
 pub(crate) fn check_kind(slot: &Slot, state: &SlotState, ephemeral: bool, batch: bool) -> Result<(), NacosError> {
+    if state.registered.is_none_or(|registered| registered.ephemeral == ephemeral) {
+        return Ok(());
+    }
     let name = slot.key.grouped();
-    let text = match state.registered {
-        Some(registered) if registered.ephemeral != ephemeral => match (ephemeral, batch) {
-            (true, true) => {
-                format!("Current service {name} is persistent service, can't batch register ephemeral instance.")
-            }
-            (true, false) => {
-                format!("Current service {name} is persistent service, can't register ephemeral instance.")
-            }
-            (false, _) => format!("Current service {name} is ephemeral service, can't register persistent instance."),
-        },
-        _ => return Ok(()),
+    let text = match (ephemeral, batch) {
+        (true, true) => {
+            format!("Current service {name} is persistent service, can't batch register ephemeral instance.")
+        }
+        (true, false) => format!("Current service {name} is persistent service, can't register ephemeral instance."),
+        (false, _) => format!("Current service {name} is ephemeral service, can't register persistent instance."),
     };
     Err(NacosError::runtime(400, text))
 }
@@ -514,7 +523,7 @@ fn over_limit(limit: &str, value: u64) -> NacosError {
 }
 
 pub(crate) fn nothing(service: &ServiceKey, client: &ClientId, call: &str, reason: &str, now: Now) -> Event {
-    let about = Subject::service(service).with_client(&client.to_string());
+    let about = Subject::service(service).with_client(client);
     Event::new(now, about, Cause::NothingChanged { call: call.to_owned(), reason: reason.to_owned() })
 }
 

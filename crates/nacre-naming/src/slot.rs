@@ -168,20 +168,27 @@ impl SlotState {
         }
     }
 
-    /// Another publication of this address than `own`.
-    pub fn other_publisher(&self, instance: &Instance, own: &ClientId) -> Option<Arc<Publication>> {
+    /// Another publication of this address than `own`, whose own addresses are `counted` or not.
+    pub fn other_publisher(&self, instance: &Instance, own: &ClientId, counted: bool) -> Option<Arc<Publication>> {
         let same = |publication: &ByClient| {
             publication.0.client.id != *own
                 && publication.0.entry.lock().instances.iter().any(|other| same_address(other, instance))
         };
-        for ephemeral in [true, false] {
-            let id = ClientId::IpPort { ip: Arc::clone(&instance.ip), port: instance.port, ephemeral };
+        // All publishers of a service are of its kind, and of an `ip:port` client there is one of each kind.
+        if own.is_connection() {
+            let id = ClientId::IpPort { ip: Arc::clone(&instance.ip), port: instance.port, ephemeral: true };
             if let Some(found) = self.publishers.get(&id).filter(|publication| same(publication)) {
                 return Some(Arc::clone(&found.0));
             }
         }
+        if self.connection_addresses.is_empty() {
+            return None;
+        }
         // Whose address it is shows only a walk, and that is paid only when a connection publishes this address.
-        self.connection_addresses.get(&address_hash(instance))?;
+        let publishers = *self.connection_addresses.get(&address_hash(instance))?;
+        if publishers == u32::from(counted && own.is_connection()) {
+            return None;
+        }
         let connections = self.publishers.iter().filter(|publication| publication.0.client.id.is_connection());
         connections.into_iter().find(|publication| same(publication)).map(|publication| Arc::clone(&publication.0))
     }

@@ -101,7 +101,7 @@ impl Naming {
                 state.subscriber_ids = None;
                 self.counters.subscriptions(&client.id).fetch_add(1, Relaxed);
                 effects.pushes.push((client.id.clone(), service.clone()));
-                let about = Subject::service(service).with_client(&client.id.to_string());
+                let about = Subject::service(service).with_client(&client.id);
                 effects.events.push(Event::new(now, about, Cause::Subscribed));
             }
             Ok(())
@@ -122,7 +122,7 @@ impl Naming {
         }
         state.subscriber_ids = None;
         self.counters.subscriptions(client).fetch_sub(1, Relaxed);
-        let about = Subject::service(&slot.key).with_client(&client.to_string());
+        let about = Subject::service(&slot.key).with_client(client);
         effects.events.push(Event::new(now, about, Cause::Unsubscribed));
     }
 

@@ -57,6 +57,12 @@ impl Clock {
         Now { mono: reading(&self.base.load(), self.raw()), wall: wall_ms() }
     }
 
+    /// The monotonic clock at a moment that was read already.
+    pub fn mono_at(&self, moment: Instant) -> u64 {
+        let raw = moment.saturating_duration_since(self.start).as_millis();
+        reading(&self.base.load(), u64::try_from(raw).unwrap_or(u64::MAX))
+    }
+
     /// Time since the process began, stalls included.
     pub fn uptime(&self) -> Duration {
         self.start.elapsed()

@@ -22,6 +22,7 @@ pub mod long_line;
 pub mod machine;
 pub mod metrics;
 pub mod notices;
+mod patience;
 pub mod properties;
 pub mod retention;
 pub mod room;

@@ -7,8 +7,9 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use futures::{StreamExt, stream::FuturesUnordered};
 use hyper::{server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use nacre_model::{Cause, Event, Subject};
 use tokio::{
     io::Interest,
@@ -16,13 +17,21 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{app::App, grpc, http, long_line::LongLine, room::Seat};
+use crate::{
+    app::App,
+    grpc, http,
+    long_line::LongLine,
+    patience::{Patience, Patient},
+    room::Seat,
+};
 
 /// The start of every HTTP/2 connection.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// How long a connection may stay silent before its first byte, and how long an HTTP/1 head may take. Java gRPC
-/// clients speak at once; idle pools of 1.x clients keep connections that have spoken before.
+/// How long a connection may stay silent before its first byte. Java gRPC clients speak at once; idle pools of 1.x clients
+/// keep connections that have spoken before.
 const FIRST_BYTE: Duration = Duration::from_secs(60);
+/// How long an HTTP/1 connection may take for a head, the time since its last answer included.
+const HEAD: Duration = Duration::from_secs(60);
 /// `listen(2)` backlog: a restart brings all clients back within one second.
 const BACKLOG: u32 = 4096;
 
@@ -121,33 +130,58 @@ async fn peek_enough(stream: &TcpStream, first: &mut [u8; PREFACE.len()]) -> io:
 async fn serve_http1(app: Arc<App>, stream: TcpStream, peer: SocketAddr, door: Door) {
     let draining = app.draining.clone();
     let max_head = app.settings.max_head;
-    let service = service_fn(move |request| {
-        let app = app.clone();
+    let patience = Patience::new(HEAD);
+    let stream = LongLine::new(Patient::new(stream, Arc::clone(&patience)), max_head);
+    let service = service_fn(|request| {
+        let (app, patience) = (&app, &patience);
         async move {
+            patience.owes();
             let response = match door {
                 Door::Main => http::serve(app, peer, request).await,
-                Door::Grpc => wrong_door(&app).into_response(),
+                Door::Grpc => wrong_door(app).into_response(),
             };
+            patience.waits();
             Ok::<_, std::convert::Infallible>(response)
         }
     });
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(FIRST_BYTE)
+        .header_read_timeout(None)
         .max_buf_size(max_head)
         .pipeline_flush(true)
-        .serve_connection(TokioIo::new(LongLine::new(stream, max_head)), service);
+        .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
+    // In a set of its own: looked at when something in it happens, and not with each request.
+    let mut breaks = FuturesUnordered::new();
+    breaks.push(async {
+        tokio::select! {
+            () = draining.cancelled() => Break::Draining,
+            () = patience.ends() => Break::Silent,
+        }
+    });
     let ended = tokio::select! {
+        biased;
         ended = connection.as_mut() => ended,
-        () = draining.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+        broken = breaks.next() => match broken {
+            Some(Break::Silent) => return,
+            _ => {
+                connection.as_mut().graceful_shutdown();
+                tokio::select! {
+                    ended = connection => ended,
+                    () = patience.ends() => return,
+                }
+            }
         }
     };
     if let Err(error) = ended {
         tracing::debug!(%peer, %error, "http connection ended");
     }
+}
+
+/// What ends an HTTP/1 connection besides the other side.
+enum Break {
+    Draining,
+    /// No head for too long.
+    Silent,
 }
 
 fn wrong_door(app: &App) -> http::reply::Reply {

@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use common::{LONG, Server};
@@ -29,7 +29,7 @@ impl Answer {
 
 async fn send(server: &Server, request: Request<Full<Bytes>>) -> Answer {
     let peer: SocketAddr = PEER.parse().unwrap();
-    let response = serve(Arc::clone(&server.app), peer, request).await;
+    let response = serve(&server.app, peer, request).await;
     let status = response.status().as_u16();
     let body = response.into_body().collect().await.unwrap().to_bytes();
     Answer { status, text: String::from_utf8(body.to_vec()).unwrap() }
@@ -234,7 +234,7 @@ async fn metadata_is_limited_by_the_property() {
         // The refusal is on record, with the service, the address and the words.
         let records = server.app.journal.query(&nacre_journal::Filter { limit: 100, ..Default::default() });
         let refused = records.iter().find(|record| record.event.cause.kind() == "refused").unwrap();
-        assert_eq!(refused.event.subject.instance.as_deref(), Some("10.0.0.1:80:DEFAULT"));
+        assert_eq!(refused.event.subject.instance_text().as_deref(), Some("10.0.0.1:80:DEFAULT"));
         assert!(format!("{:?}", refused.event.cause).contains("Metadata"));
         server.stop().await;
     }

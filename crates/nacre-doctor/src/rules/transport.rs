@@ -26,7 +26,7 @@ fn knocks<'a>(scene: &'a Scene<'_>, http1: bool) -> BTreeMap<&'a str, (&'a nacre
             continue;
         };
         if is_http1(first_bytes) == http1 {
-            by_address.entry(address_of(client)).or_insert((event, first_bytes.as_str(), 0)).2 += 1;
+            by_address.entry(address_of(client.head())).or_insert((event, first_bytes.as_str(), 0)).2 += 1;
         }
     }
     by_address
@@ -122,12 +122,12 @@ fn shared(scene: &Scene<'_>, hits: &mut Hits) {
         let (Cause::TransportShared { version }, Some(client)) = (&event.cause, &event.subject.client) else {
             continue;
         };
-        let address = address_of(client);
+        let address = address_of(client.head());
         hits.add(
-            Hit::new(About::address(address).with_client(client))
+            Hit::new(About::address(address).with_client(&client.text()))
                 .grouped(address)
                 .fact("address", address)
-                .fact("client", client)
+                .fact("client", &*client.text())
                 .fact("version", version)
                 .confidence(Confidence::High)
                 .event(event),

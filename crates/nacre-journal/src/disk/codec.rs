@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use nacre_model::{Cause, ConfigKey, Event, Instance, Metadata, ServiceKey, Subject};
+use nacre_model::{Cause, ConfigKey, Event, Instance, Label, Metadata, ServiceKey, Subject};
 use serde::{Deserialize, Serialize};
 
 use crate::Record;
@@ -69,8 +69,8 @@ impl Head {
             kind: hash(record.event.cause.kind()),
             service: subject.service.as_ref().map_or(0, |service| hash(&service.name)),
             config: subject.config.as_ref().map_or(0, |config| hash(&config.data_id)),
-            instance: subject.instance.as_deref().map_or(0, instance_hash),
-            client: subject.client.as_deref().map_or(0, client_hash),
+            instance: subject.instance.as_ref().map_or(0, |instance| instance_hash(instance.head())),
+            client: subject.client.as_ref().map_or(0, |client| client_hash(client.head())),
         }
     }
 }
@@ -132,9 +132,9 @@ struct BodyOut<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     d: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    i: Option<&'a str>,
+    i: Option<&'a Label>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    c: Option<&'a str>,
+    c: Option<&'a Label>,
     #[serde(skip_serializing_if = "is_zero")]
     r: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -176,8 +176,8 @@ pub fn write_event(record: &Record, out: &mut Vec<u8>) -> Option<Head> {
         cn: config.map(|config| &*config.namespace),
         cg: config.map(|config| &*config.group),
         d: config.map(|config| &*config.data_id),
-        i: subject.instance.as_deref(),
-        c: subject.client.as_deref(),
+        i: subject.instance.as_ref(),
+        c: subject.client.as_ref(),
         r: *revision,
         a: shown.as_deref().map(|one| (&*one.ip, one.port, one.weight, flags(one), &*one.cluster, &*one.metadata)),
         e: cause,
@@ -199,7 +199,7 @@ pub fn read_event(head: &Head, body: &[u8]) -> Option<Record> {
     let shown = body
         .a
         .map(|(ip, port, weight, flags, cluster, metadata)| seen(ip, port, weight, flags, cluster, Arc::new(metadata)));
-    let subject = Subject { service, config, instance: body.i, client: body.c };
+    let subject = Subject { service, config, instance: body.i.map(Label::from), client: body.c.map(Label::from) };
     let event = Event { at: head.at, subject, cause: body.e, shown, revision: body.r };
     Some(Record { seq: head.seq, event })
 }

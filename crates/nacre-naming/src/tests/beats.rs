@@ -95,6 +95,7 @@ fn silence_turns_unhealthy_after_15_s_and_removes_after_30_s() {
     // C006
     let mut world = World::new();
     let service = key("s");
+    world.watch(&service);
     let _ = world.http(&service, instance("10.0.0.1", 80));
     for _ in 0..4 {
         let _ = world.pass(5_000);
@@ -126,6 +127,7 @@ fn silence_turns_unhealthy_after_15_s_and_removes_after_30_s() {
 fn a_beat_makes_an_unhealthy_instance_healthy_again() {
     let mut world = World::new();
     let service = key("s");
+    world.watch(&service);
     let _ = world.http(&service, instance("10.0.0.1", 80));
     let _ = world.light(&service, "10.0.0.1", 80);
     let _ = world.pass(20_000);

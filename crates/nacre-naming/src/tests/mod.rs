@@ -65,6 +65,12 @@ impl World {
         connection(id)
     }
 
+    /// A subscriber: without one nobody is told of changes.
+    pub fn watch(&self, service: &ServiceKey) {
+        let watcher = self.connect("9_10.9.9.9_9");
+        let _ = self.naming.subscribe(&watcher, service, subscription(""), self.now).expect("subscribed");
+    }
+
     /// Lets time pass in steps of 100 ms, ticking; gathers the effects.
     pub fn pass(&mut self, ms: u64) -> Effects {
         let mut all = Effects::default();

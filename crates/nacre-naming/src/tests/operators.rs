@@ -45,6 +45,7 @@ fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
 fn an_update_wins_over_the_client_and_is_pushed() {
     let world = World::new();
     let service = key("s");
+    world.watch(&service);
     let _ = world.http(&service, Instance { metadata: metadata(&[("v", "1")]), ..instance("10.0.0.1", 80) });
     let (effects, rows) = world.done(update(&service, 5.0, true, &[]));
     assert_eq!(effects.changed, std::slice::from_ref(&service));

@@ -11,6 +11,7 @@ fn a_registration_is_listed_at_once() {
     // C025
     let world = World::new();
     let service = key("s");
+    world.watch(&service);
     let effects = world.http(&service, instance("10.0.0.1", 80));
     assert_eq!(world.hosts(&service), ["10.0.0.1:80/true"]);
     assert_eq!(effects.changed, std::slice::from_ref(&service));
@@ -26,6 +27,7 @@ fn a_registration_is_listed_at_once() {
 fn registering_again_is_a_change_even_if_nothing_differs() {
     let world = World::new();
     let service = key("s");
+    world.watch(&service);
     let _ = world.http(&service, instance("10.0.0.1", 80));
     let before = world.list(&service).last_ref_time;
     let effects = world.http(&service, instance("10.0.0.1", 80));
@@ -33,6 +35,15 @@ fn registering_again_is_a_change_even_if_nothing_differs() {
     assert!(world.list(&service).last_ref_time > before);
     let replaced = Cause::InstanceRegistered { how: "http".into(), replaced: true };
     assert_eq!(effects.events[0].cause, replaced);
+}
+
+#[test]
+fn without_subscribers_nobody_is_told_of_changes() {
+    let world = World::new();
+    let service = key("s");
+    assert!(world.http(&service, instance("10.0.0.1", 80)).changed.is_empty());
+    world.watch(&service);
+    assert_eq!(world.http(&service, instance("10.0.0.1", 81)).changed, std::slice::from_ref(&service));
 }
 
 #[test]
@@ -57,7 +68,7 @@ fn a_second_address_on_one_connection_replaces_the_first() {
     assert_eq!(world.hosts(&service), ["10.0.0.2:80/true"]);
     let removal = Removal::ReplacedBy { instance: "10.0.0.2:80:DEFAULT".into() };
     assert_eq!(effects.events[0].cause, Cause::InstanceRemoved { removal });
-    assert_eq!(effects.events[0].subject.instance.as_deref(), Some("10.0.0.1:80:DEFAULT"));
+    assert_eq!(effects.events[0].subject.instance_text().as_deref(), Some("10.0.0.1:80:DEFAULT"));
     let three = ["10.0.0.1", "10.0.0.2", "10.0.0.3"].map(|ip| instance(ip, 80)).to_vec();
     let _ = world.naming.register_batch(&client, &service, three, world.now).expect("batch");
     assert_eq!(world.hosts(&service).len(), 3);
@@ -67,6 +78,7 @@ fn a_second_address_on_one_connection_replaces_the_first() {
 fn a_batch_replaces_everything_and_an_empty_one_removes_it() {
     let world = World::new();
     let service = key("s");
+    world.watch(&service);
     let (a, b) = (world.connect("1_a_1"), world.connect("1_b_1"));
     let batch = |ips: &[&str]| {
         let list = ips.iter().map(|ip| instance(ip, 80)).collect();
@@ -256,6 +268,7 @@ fn one_address_of_two_clients_is_shown_once_with_the_latest_values() {
     // C012
     let world = World::new();
     let service = key("s");
+    world.watch(&service);
     let (a, b) = (world.connect("1_a_1"), world.connect("1_b_1"));
     let weighted = |weight| Instance { weight, ..instance("192.0.2.60", 80) };
     let _ = world.grpc(&a, &service, weighted(1.0));
@@ -263,7 +276,7 @@ fn one_address_of_two_clients_is_shown_once_with_the_latest_values() {
     let shadowed = effects.events.iter().find(|event| matches!(event.cause, Cause::InstanceShadowed { .. }));
     let shadowed = shadowed.expect("told");
     assert_eq!(shadowed.cause, Cause::InstanceShadowed { by: "1_b_1".into() });
-    assert_eq!(shadowed.subject.client.as_deref(), Some("1_a_1"));
+    assert_eq!(shadowed.subject.client_text().as_deref(), Some("1_a_1"));
     let weights = || world.list(&service).hosts.iter().map(|host| host.weight).collect::<Vec<_>>();
     assert_eq!(weights(), [100.0]);
     let publishers = world.naming.publishers(&service);

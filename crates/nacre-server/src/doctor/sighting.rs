@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use http::Method;
 use nacre_config::KeyRef;
 use nacre_doctor::{
-    asked::Sought,
+    asked::{Sought, is_odd},
     sightings::{Act, Ended, How, Source},
 };
 use nacre_model::{Now, ServiceKey, event::Disconnect};
@@ -37,13 +37,18 @@ fn hand(app: &App, row: &Row, ctx: &Ctx, now: Now) {
     if !(edits || registers) || !row.path.contains("/instance") || row.path.ends_with("/beat") {
         return;
     }
+    // Nearly every registration is of a plain address, of which nothing is kept: told before any text is made.
+    let ip = ctx.params.get("ip").unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    if registers && !is_odd(ip) {
+        return;
+    }
     let about = crate::http::naming::refused::about(ctx);
-    let (Some(service), Some(identity)) = (&about.service, &about.instance) else { return };
+    let (Some(service), Some(identity)) = (&about.service, about.instance_text()) else { return };
     let (hands, address) = (&app.doctor.sightings.hands, ctx.client_address());
     if edits {
-        hands.edited(service, identity, address, ctx.agent(), now);
+        hands.edited(service, &identity, address, ctx.agent(), now);
     } else {
-        hands.registered(service, identity, address, ctx.agent(), now);
+        hands.registered(service, &identity, address, ctx.agent(), now);
     }
 }
 

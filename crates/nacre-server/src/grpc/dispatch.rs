@@ -145,15 +145,16 @@ pub(super) async fn answer(transport: &Transport, payload: Payload) -> Payload {
 
 /// The reference's own figures of config calls; listening counts as reading.
 fn count_config(transport: &Transport, row: Option<&'static Row>, nanos: u64, mono: u64) {
-    let (figures, wall) = (&transport.app.metrics.config, transport.app.clock.now().wall);
+    let figures = &transport.app.metrics.config;
+    let wall = || transport.app.clock.now().wall;
     match row.map(|row| row.name) {
         Some("ConfigQueryRequest") => {
-            figures.read.add(wall);
+            figures.read.add(wall());
             figures.read_time.record(nanos, mono);
         }
-        Some("ConfigBatchListenRequest" | "ConfigRemoveRequest") => figures.read.add(wall),
+        Some("ConfigBatchListenRequest" | "ConfigRemoveRequest") => figures.read.add(wall()),
         Some("ConfigPublishRequest") => {
-            figures.published.add(wall);
+            figures.published.add(wall());
             figures.write_time.record(nanos, mono);
         }
         _ => {}

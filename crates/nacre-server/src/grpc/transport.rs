@@ -14,7 +14,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, stream::FuturesUnordered};
 use http::{HeaderValue, Request, Response, header};
 use http_body_util::{Either, Full};
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
@@ -185,11 +185,19 @@ where
             .max_pending_accept_reset_streams(CANCELLED_STREAMS)
             .serve_connection(io, service)
     );
+    // In a set of its own: looked at when something in it happens, and not with each frame.
+    let mut breaks = FuturesUnordered::new();
+    breaks.push(async {
+        tokio::select! {
+            cause = transport.closer.closed() => cause,
+            () = transport.app.draining.cancelled() => Disconnect::ServerShutdown,
+            () = transport.unused() => Disconnect::ProtocolError { detail: "unused, and never set up".into() },
+        }
+    });
     let cause = tokio::select! {
+        biased;
         ended = connection.as_mut() => return how_it_ended(end.how(), ended),
-        cause = transport.closer.closed() => cause,
-        () = transport.app.draining.cancelled() => Disconnect::ServerShutdown,
-        () = transport.unused() => Disconnect::ProtocolError { detail: "unused, and never set up".into() },
+        cause = breaks.select_next_some() => cause,
     };
     if let Some(registered) = transport.connection() {
         registered.outbox.close();
@@ -232,7 +240,7 @@ async fn route(transport: Arc<Transport>, request: Request<Incoming>) -> Respons
         }
         _ => {
             let app = Arc::clone(&transport.app);
-            Box::pin(http_face::serve(app, transport.peer.remote, request)).await.map(Either::Right)
+            Box::pin(http_face::serve(&app, transport.peer.remote, request)).await.map(Either::Right)
         }
     }
 }

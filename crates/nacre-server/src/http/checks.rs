@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use nacre_model::{Metadata, NacosError, check};
+use nacre_model::{Metadata, NacosError, check, key::split_separator};
 use nacre_naming::{BeatInfo, parse_metadata};
 use serde::Deserialize;
 
@@ -69,7 +69,7 @@ fn naming_info<'a>(ctx: &'a Ctx, how: Check, metadata: Option<&'a Metadata>) -> 
     let whole = how == Check::Params;
     let service = if whole { first(&["serviceName", "serviceNameParam"]) } else { first(&["serviceName"]) };
     let group = if whole { first(&["groupName", "groupNameParam"]) } else { first(&["groupName"]) };
-    let (group, service) = match service.and_then(|name| name.split_once("@@")) {
+    let (group, service) = match service.and_then(split_separator) {
         Some((group, name)) => (Some(group), Some(name)),
         None => (group, service),
     };

@@ -232,14 +232,17 @@ async fn ask(app: &Arc<App>, path: &'static str, params: Params, headers: http::
     };
     let answer = match row.handler {
         super::table::Handler::Now(handler) => handler(app, &ctx),
+        super::table::Handler::Step(handler) => match handler(app, &ctx) {
+            Ok(step) => step.finish(app).await,
+            Err(refusal) => Err(refusal),
+        },
         super::table::Handler::Later(handler) => handler(app.clone(), ctx).await,
     };
     match answer {
         Ok(reply) => (reply.status, reply.body),
         Err(refusal) => {
             let uri = http::Uri::from_static(path);
-            let site =
-                super::refuse::Site { uri: &uri, accept: None, wall_ms: app.clock.now().wall, charset_preset: false };
+            let site = super::refuse::Site { uri: &uri, accept: None, clock: &app.clock, charset_preset: false };
             let reply = refusal.into_reply(row.style, &site);
             (reply.status, reply.body)
         }

@@ -135,7 +135,7 @@ pub fn canonical(ip: IpAddr) -> IpAddr {
 }
 
 /// Answers one request. Never fails: whatever goes wrong has an answer.
-pub async fn serve<B>(app: Arc<App>, peer: SocketAddr, request: Request<B>) -> Response<Full<Bytes>>
+pub async fn serve<B>(app: &Arc<App>, peer: SocketAddr, request: Request<B>) -> Response<Full<Bytes>>
 where
     B: http_body::Body<Data = Bytes> + Send,
     B::Error: std::error::Error + Send + Sync + 'static,
@@ -145,8 +145,8 @@ where
     let method = request.method().clone();
     let (begun, mut row) = (Instant::now(), None);
     let accept = request.headers().get(header::ACCEPT).cloned();
-    let reply = answer(&app, peer, request, accept.as_ref(), &mut row).await.negotiated(accept.as_ref());
-    count(&app, row, &method, reply.status, begun);
+    let reply = answer(app, peer, request, accept.as_ref(), &mut row).await.negotiated(accept.as_ref());
+    count(app, row, &method, reply.status, begun);
     let mut response = reply.into_response();
     cors(response.headers_mut(), origin);
     if head {
@@ -159,8 +159,9 @@ where
 
 /// What a request costs goes to the metrics, under the pattern of its row.
 fn count(app: &App, row: Option<&'static Row>, method: &Method, status: u16, begun: Instant) {
-    let nanos = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
-    let mono = app.clock.now().mono;
+    let ended = Instant::now();
+    let nanos = u64::try_from(ended.saturating_duration_since(begun).as_nanos()).unwrap_or(u64::MAX);
+    let mono = app.clock.mono_at(ended);
     app.metrics.http(row, method, status, nanos, mono);
     match row {
         Some(row) if row.module == "config" && row.auth == Auth::Write => {
@@ -188,9 +189,8 @@ where
 {
     let (parts, body) = request.into_parts();
     let accept = accept.and_then(|value| value.to_str().ok());
-    let wall_ms = app.clock.now().wall;
     let uri = parts.uri.clone();
-    let mut site = Site { uri: &uri, accept, wall_ms, charset_preset: false };
+    let mut site = Site { uri: &uri, accept, clock: &app.clock, charset_preset: false };
     let Some(inner) = app.router.below_context(uri.path()) else { return refuse::web_server_page(404) };
     if inner.is_empty() {
         return to_context(&parts.headers, &uri);
@@ -216,8 +216,8 @@ where
         Found::Nothing => return refuse::nothing_there(&parts.method, inner, &site),
     };
     *met = Some(row);
-    let body = match Limited::new(body, app.settings.max_body).collect().await {
-        Ok(body) => body.to_bytes(),
+    let body = match whole(body, app.settings.max_body).await {
+        Ok(body) => body,
         Err(error) if error.is::<LengthLimitError>() => {
             let max = app.settings.max_body;
             let cause = Cause::LimitHit { limit: "nacre.http.max-body".to_owned(), value: max as u64 };
@@ -237,7 +237,7 @@ where
         body,
         parsed: checks::Parsed::default(),
     };
-    match dispatch(app.clone(), row, ctx).await {
+    match dispatch(app, row, ctx).await {
         Ok(reply) => reply,
         Err(refusal) => {
             if let (Refusal::Nacos(error), "config") = (&refusal, row.module) {
@@ -248,33 +248,46 @@ where
     }
 }
 
-async fn dispatch(app: Arc<App>, row: &'static Row, mut ctx: Ctx) -> table::Answer {
+async fn whole<B>(body: B, max: usize) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: std::error::Error + Send + Sync + 'static,
+{
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    Ok(Limited::new(body, max).collect().await?.to_bytes())
+}
+
+async fn dispatch(app: &Arc<App>, row: &'static Row, mut ctx: Ctx) -> table::Answer {
     let watched = naming::refused::is_watched(row);
-    let before = prepare(&app, row, &mut ctx).await;
-    doctor::sighting::http(&app, row, &ctx);
+    let before = prepare(app, row, &mut ctx).await;
+    doctor::sighting::http(app, row, &ctx);
     if let Some(answer) = before.transpose() {
         if watched {
-            naming::refused::note(&app, row, naming::refused::measured(&ctx), &answer);
+            naming::refused::note(app, row, naming::refused::measured(&ctx), &answer);
         }
         return answer;
     }
-    match row.handler {
-        Handler::Now(handler) => {
-            let answer = handler(&app, &ctx);
-            if watched && naming::refused::is_refusal(&answer) {
-                naming::refused::note(&app, row, naming::refused::measured(&ctx), &answer);
-            }
-            answer
-        }
+    let answer = match row.handler {
+        Handler::Now(handler) => handler(app, &ctx),
+        Handler::Step(handler) => match handler(app, &ctx) {
+            Ok(step) => step.finish(app).await,
+            Err(refusal) => Err(refusal),
+        },
         Handler::Later(handler) => {
             let about = watched.then(|| naming::refused::measured(&ctx));
-            let answer = handler(Arc::clone(&app), ctx).await;
+            let answer = handler(Arc::clone(app), ctx).await;
             if let Some(about) = about {
-                naming::refused::note(&app, row, about, &answer);
+                naming::refused::note(app, row, about, &answer);
             }
-            answer
+            return answer;
         }
+    };
+    if watched && naming::refused::is_refusal(&answer) {
+        naming::refused::note(app, row, naming::refused::measured(&ctx), &answer);
     }
+    answer
 }
 
 /// Reads the parameters and checks them; an answer here is given instead of the handler's.

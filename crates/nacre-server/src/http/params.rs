@@ -38,12 +38,19 @@ struct Pair {
 impl Params {
     /// Adds the pairs of a query string or form body. More than [`HTTP_PARAMS`] are ignored, as in Tomcat.
     pub fn add_urlencoded(&mut self, text: &[u8]) {
-        self.text.reserve(text.len());
-        for pair in text.split(|b| *b == b'&') {
+        // Room for a name that is set afterwards, too.
+        self.text.reserve(text.len() + 64);
+        let mut rest = Some(text);
+        while let Some(text) = rest {
+            let (pair, after) = match memchr::memchr(b'&', text) {
+                Some(at) => (&text[..at], Some(&text[at + 1..])),
+                None => (text, None),
+            };
+            rest = after;
             if pair.is_empty() {
                 continue;
             }
-            let (name, value) = match pair.iter().position(|b| *b == b'=') {
+            let (name, value) = match memchr::memchr(b'=', pair) {
                 Some(at) => (&pair[..at], &pair[at + 1..]),
                 None => (pair, &pair[..0]),
             };
@@ -78,12 +85,21 @@ impl Params {
 
     /// The first value of `name`, exactly as sent (not trimmed), also when empty.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.pairs.iter().find(|pair| self.name(pair) == name).map(|pair| self.value(pair))
+        self.named(name).next().map(|pair| self.value(pair))
+    }
+
+    /// Asked some twenty times for a registration: lengths first, then bytes.
+    fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Pair> {
+        let text = self.text.as_bytes();
+        self.pairs.iter().filter(move |pair| {
+            (pair.middle - pair.start) as usize == name.len()
+                && text.get(pair.start as usize..pair.middle as usize) == Some(name.as_bytes())
+        })
     }
 
     /// All values of `name`.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.pairs.iter().filter(move |pair| self.name(pair) == name).map(|pair| self.value(pair))
+        self.named(name).map(|pair| self.value(pair))
     }
 
     /// The first value, unless it is blank.
@@ -157,30 +173,30 @@ pub fn decode(text: &[u8]) -> String {
 }
 
 fn decode_into(text: &[u8], to: &mut String) {
-    if !text.iter().any(|b| matches!(b, b'+' | b'%'))
+    if memchr::memchr2(b'+', b'%', text).is_none()
         && let Ok(plain) = std::str::from_utf8(text)
     {
         return to.push_str(plain);
     }
-    let mut out = Vec::with_capacity(text.len());
+    let mut out = SmallVec::<[u8; 256]>::with_capacity(text.len());
     let mut rest = text;
-    while let Some((&byte, tail)) = rest.split_first() {
-        match (byte, tail) {
-            (b'+', _) => {
-                out.push(b' ');
-                rest = tail;
+    while let Some(at) = memchr::memchr2(b'+', b'%', rest) {
+        out.extend_from_slice(&rest[..at]);
+        let (byte, after) = match &rest[at..] {
+            [b'+', after @ ..] => (b' ', after),
+            [b'%', high, low, after @ ..] if hex(*high).is_some() && hex(*low).is_some() => {
+                (hex(*high).unwrap_or(0) << 4 | hex(*low).unwrap_or(0), after)
             }
-            (b'%', [high, low, after @ ..]) if hex(*high).is_some() && hex(*low).is_some() => {
-                out.push(hex(*high).unwrap_or(0) << 4 | hex(*low).unwrap_or(0));
-                rest = after;
-            }
-            _ => {
-                out.push(byte);
-                rest = tail;
-            }
-        }
+            _ => (rest[at], &rest[at + 1..]),
+        };
+        out.push(byte);
+        rest = after;
     }
-    to.push_str(&String::from_utf8_lossy(&out));
+    out.extend_from_slice(rest);
+    match std::str::from_utf8(&out) {
+        Ok(plain) => to.push_str(plain),
+        Err(_) => to.push_str(&String::from_utf8_lossy(&out)),
+    }
 }
 
 fn hex(byte: u8) -> Option<u8> {

@@ -11,6 +11,7 @@ use super::{
     reply::{JSON, JSON_UTF8, Reply, Style},
     table::{Generation, Row},
 };
+use crate::clock::Clock;
 
 /// Why a handler does not answer with success.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,12 +81,12 @@ fn exception(style: Style, message: &str, cause: Option<&str>) -> Reply {
 }
 
 /// Where a request went; what error pages say of it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Site<'a> {
     pub uri: &'a Uri,
     /// The `Accept` header.
     pub accept: Option<&'a str>,
-    pub wall_ms: i64,
+    pub clock: &'a Clock,
     /// The path lies below `/v1/cs`, where a filter of the reference presets the response's charset.
     pub charset_preset: bool,
 }
@@ -97,7 +98,7 @@ impl Site<'_> {
         match preferred(self.accept) {
             Preferred::Json => {
                 let mut reply = Reply::json(&json!({
-                    "timestamp": iso8601(self.wall_ms), "status": status, "error": reason, "message": message,
+                    "timestamp": iso8601(self.clock.now().wall), "status": status, "error": reason, "message": message,
                     "path": self.uri.path(),
                 }));
                 if self.charset_preset {
@@ -111,7 +112,7 @@ impl Site<'_> {
                     "<html><body><h1>Whitelabel Error Page</h1><p>This application has no explicit mapping for /error, \
                      so you are seeing this as a fallback.</p><div id='created'>{}</div><div>There was an unexpected \
                      error (type={reason}, status={status}).</div><div>{}</div></body></html>",
-                    iso8601(self.wall_ms),
+                    iso8601(self.clock.now().wall),
                     html_escape(message)
                 ),
             )
@@ -284,12 +285,16 @@ pub fn param_check(text: &str) -> Reply {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use serde_json::Value;
 
     use super::*;
 
+    static CLOCK: LazyLock<Clock> = LazyLock::new(Clock::start);
+
     fn site(uri: &Uri) -> Site<'_> {
-        Site { uri, accept: None, wall_ms: 0, charset_preset: false }
+        Site { uri, accept: None, clock: &CLOCK, charset_preset: false }
     }
 
     fn json_of(reply: &Reply) -> Value {

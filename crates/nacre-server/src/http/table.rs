@@ -4,6 +4,7 @@
 use std::{future::Future, pin::Pin, sync::Arc};
 
 use http::Method;
+use nacre_naming::NamingCommand;
 
 use super::{
     Ctx,
@@ -58,10 +59,31 @@ pub type Answer = Result<Reply, Refusal>;
 /// What an asynchronous handler returns.
 pub type Pending = Pin<Box<dyn Future<Output = Answer> + Send>>;
 
-/// Handlers that only read memory answer at once; those that write durably or wait are futures.
+/// What came of a call that needs the write road for some of its requests only.
+pub enum Step {
+    Done(Reply),
+    /// To be written durably; then the answer is given.
+    Write(Box<NamingCommand>, Reply),
+}
+
+impl Step {
+    pub async fn finish(self, app: &App) -> Answer {
+        match self {
+            Self::Done(reply) => Ok(reply),
+            Self::Write(command, reply) => {
+                app.write_naming(*command).await?;
+                Ok(reply)
+            }
+        }
+    }
+}
+
+/// Handlers that only read memory answer at once; those that write durably or wait are futures. Between them are those
+/// of ephemeral and of persistent instances: what is ephemeral is done at once, and pays for no future.
 #[derive(Clone, Copy)]
 pub enum Handler {
     Now(fn(&App, &Ctx) -> Answer),
+    Step(fn(&App, &Ctx) -> Result<Step, Refusal>),
     Later(fn(Arc<App>, Ctx) -> Pending),
 }
 
@@ -123,5 +145,12 @@ macro_rules! later {
 macro_rules! now {
     ($handler:path) => {
         $crate::http::table::Handler::Now($handler)
+    };
+}
+/// Wraps a `fn(&App, &Ctx) -> Result<Step, Refusal>` as a [`Handler::Step`].
+#[macro_export]
+macro_rules! step {
+    ($handler:path) => {
+        $crate::http::table::Handler::Step($handler)
     };
 }

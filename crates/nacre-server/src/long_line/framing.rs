@@ -90,8 +90,12 @@ impl Framing {
             self.skip(count as u64);
             return count;
         }
-        let end = bytes.iter().position(|byte| *byte == b'\n');
+        let end = memchr::memchr(b'\n', bytes);
         let count = end.map_or(bytes.len(), |end| end + 1);
+        if end.is_some() && self.seen.is_empty() {
+            self.ended(bytes[..count.min(LOOKED_AT)].trim_ascii());
+            return count;
+        }
         let room = LOOKED_AT.saturating_sub(self.seen.len());
         self.seen.extend_from_slice(&bytes[..count.min(room)]);
         if end.is_some() {

@@ -30,8 +30,6 @@ pub static LONG_QUERY: LazyLock<HeaderName> = LazyLock::new(|| {
 
 /// Lines up to this long are handed on as they are; the library takes addresses of 65,534 bytes.
 const SHORT: usize = 60_000;
-/// Bytes of one read outside of bodies.
-const CHUNK: usize = 8 * 1024;
 
 /// A stream whose request lines may be long, up to `max`.
 pub struct LongLine<S> {
@@ -64,7 +62,7 @@ impl<S> LongLine<S> {
                 continue;
             }
             let done = fresh.len() - rest.len();
-            let Some(end) = rest.iter().position(|byte| *byte == b'\n') else {
+            let Some(end) = memchr::memchr(b'\n', rest) else {
                 // What stood before the line goes on now, the line when it is complete.
                 made.get_or_insert_with(|| fresh[..done].to_vec());
                 self.line.extend_from_slice(rest);
@@ -118,10 +116,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for LongLine<S> {
                 this.framing.skip(count as u64);
                 return Poll::Ready(Ok(()));
             }
-            let mut chunk = [0_u8; CHUNK];
-            let mut read = ReadBuf::new(&mut chunk);
-            ready!(Pin::new(&mut this.inner).poll_read(cx, &mut read))?;
-            let fresh = read.filled();
+            // What comes lies where the reader wants it; only what a long line is in is taken out again.
+            let before = out.filled().len();
+            if out.remaining() == 0 {
+                return Poll::Ready(Ok(()));
+            }
+            ready!(Pin::new(&mut this.inner).poll_read(cx, out))?;
+            let fresh = &out.filled()[before..];
             if fresh.is_empty() {
                 if this.line.is_empty() {
                     return Poll::Ready(Ok(()));
@@ -130,14 +131,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for LongLine<S> {
                 this.handing = (std::mem::take(&mut this.line), 0);
                 continue;
             }
-            match this.take(fresh) {
-                None if fresh.len() <= out.remaining() => {
-                    out.put_slice(fresh);
-                    return Poll::Ready(Ok(()));
-                }
-                None => this.handing = (fresh.to_vec(), 0),
-                Some(made) => this.handing = (made, 0),
-            }
+            let Some(made) = this.take(fresh) else { return Poll::Ready(Ok(())) };
+            out.set_filled(before);
+            this.handing = (made, 0);
         }
     }
 }

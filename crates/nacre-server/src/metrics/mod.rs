@@ -8,9 +8,12 @@ pub mod process;
 mod text;
 mod timer;
 
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicI64, AtomicU64, Ordering},
+use std::{
+    hash::{BuildHasherDefault, Hasher},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
 };
 
 use http::Method;
@@ -37,8 +40,8 @@ pub struct Metrics {
     usage: process::Usage,
     /// Start of the process by the wall clock, seconds.
     started: OnceLock<f64>,
-    http: papaya::HashMap<HttpKey, Timer>,
-    grpc: papaya::HashMap<GrpcKey, Timer>,
+    http: papaya::HashMap<HttpKey, Timer, Quick>,
+    grpc: papaya::HashMap<GrpcKey, Timer, Quick>,
 }
 
 /// `nacos_monitor{module="config"}` and the timers of config calls.
@@ -134,6 +137,28 @@ impl Exceptions {
             &self.nacos
         };
         counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+type Quick = BuildHasherDefault<QuickHasher>;
+
+/// Hashes names that the program itself chose, on every request, at a fraction of what the usual hash takes: nobody outside
+/// can make them collide.
+#[derive(Default)]
+struct QuickHasher(u64);
+
+impl Hasher for QuickHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            // Fibonacci hashing; the rotation brings the high bits, where the differences gather, to the low ones.
+            self.0 = (self.0 ^ u64::from_le_bytes(word)).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_right(29);
+        }
     }
 }
 

@@ -211,7 +211,7 @@ impl Udp {
 
     fn failed(&self, client: &ClientId, service: &ServiceKey, reason: String) {
         self.metrics.push.failed.add(self.clock.now().wall);
-        let subject = Subject::service(service).with_client(&client.to_string());
+        let subject = Subject::service(service).with_client(client);
         self.journal.record(Event::new(self.clock.now(), subject, Cause::PushFailed { reason, attempt: 1 }));
     }
 

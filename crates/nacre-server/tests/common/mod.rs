@@ -38,7 +38,7 @@ impl Server {
         let filter = nacre_journal::Filter { limit: 10_000, ..Default::default() };
         let mut records = self.app.journal.query(&filter);
         records.sort_by_key(|record| record.seq);
-        let about = |record: &Arc<nacre_journal::Record>| record.event.subject.client.as_deref() == Some(client);
+        let about = |record: &Arc<nacre_journal::Record>| record.event.subject.client_text().as_deref() == Some(client);
         records.iter().filter(|record| about(record)).map(|record| record.event.cause.kind()).collect()
     }
 

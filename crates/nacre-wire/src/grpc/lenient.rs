@@ -3,7 +3,7 @@
 //!
 //! [`parse`] reads a body; the `body!` macro declares one. A field's type says how it is read ([`Lenient`]).
 
-use std::{borrow::Cow, collections::BTreeMap, fmt, marker::PhantomData};
+use std::{borrow::Cow, collections::BTreeMap, fmt, marker::PhantomData, sync::Arc};
 
 use serde::de::{DeserializeOwned, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
@@ -116,6 +116,24 @@ impl FromScalar for Option<String> {
     }
 }
 
+impl FromScalar for Option<Arc<str>> {
+    fn null() -> Self {
+        None
+    }
+    fn text(text: &str) -> Option<Self> {
+        Some(Some(text.into()))
+    }
+    fn boolean(value: bool) -> Option<Self> {
+        Some(Some(value.to_string().into()))
+    }
+    fn integer(value: i128) -> Option<Self> {
+        Some(Some(value.to_string().into()))
+    }
+    fn float(value: f64) -> Option<Self> {
+        Some(Some(format!("{value:?}").into()))
+    }
+}
+
 impl FromScalar for bool {
     fn null() -> Self {
         false
@@ -198,34 +216,53 @@ macro_rules! scalars {
     )*};
 }
 
-scalars!(Option<String>, bool, i32, i64, f64);
+scalars!(Option<String>, Option<Arc<str>>, bool, i32, i64, f64);
 
 /// A map of texts; `None` for `null`. Null values are dropped: no map of ours may hold one.
 pub type Texts = Option<BTreeMap<String, String>>;
 
+/// A map of texts in the form in which the registry keeps it.
+pub type SharedTexts = Option<Arc<BTreeMap<Arc<str>, Arc<str>>>>;
+
+/// Reads a map of texts; `K` and `V` are the kinds of text.
+struct Map<K, V>(PhantomData<(K, V)>);
+
+impl<'de, K, V> Visitor<'de> for Map<K, V>
+where
+    K: for<'k> From<&'k str> + Ord,
+    Option<V>: Lenient<'de>,
+{
+    type Value = Option<BTreeMap<K, V>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map of texts")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut texts = BTreeMap::new();
+        while let Some(Key(key)) = map.next_key()? {
+            match map.next_value::<Read<Option<V>>>()?.0 {
+                Some(text) => texts.insert(K::from(&key), text),
+                None => texts.remove(&K::from(&key)),
+            };
+        }
+        Ok(Some(texts))
+    }
+}
+
 impl<'de> Lenient<'de> for Texts {
     fn read<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Map;
-        impl<'de> Visitor<'de> for Map {
-            type Value = Texts;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a map of texts")
-            }
-            fn visit_unit<E: Error>(self) -> Result<Texts, E> {
-                Ok(None)
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Texts, A::Error> {
-                let mut texts = BTreeMap::new();
-                while let Some(key) = map.next_key::<String>()? {
-                    match map.next_value::<Read<Option<String>>>()?.0 {
-                        Some(text) => texts.insert(key, text),
-                        None => texts.remove(&key),
-                    };
-                }
-                Ok(Some(texts))
-            }
-        }
-        from.deserialize_any(Map)
+        from.deserialize_any(Map(PhantomData))
+    }
+}
+
+impl<'de> Lenient<'de> for SharedTexts {
+    fn read<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(Map(PhantomData)).map(|texts| texts.map(Arc::new))
     }
 }
 
@@ -367,6 +404,7 @@ mod tests {
             weight: f64 = "weight", 1.0;
             on: bool = "on", true;
             map: Texts = "map", Some(BTreeMap::new());
+            shared: SharedTexts = "shared";
             list: List<Option<String>> = "list";
             inner: Option<Inner> = "inner";
         }
@@ -420,6 +458,9 @@ mod tests {
         let map = sample(r#"{"map":{"n":5,"b":true,"s":"x","z":null}}"#).map.unwrap();
         let want = [("b", "true"), ("n", "5"), ("s", "x")].map(|(k, v)| (k.to_owned(), v.to_owned()));
         assert_eq!(map, BTreeMap::from(want));
+        let shared = sample(r#"{"shared":{"n":5,"b":true,"s":"x","z":"y","z":null}}"#).shared.unwrap();
+        let shared = shared.iter().map(|(key, value)| (key.to_string(), value.to_string()));
+        assert_eq!(shared.collect::<BTreeMap<_, _>>(), map);
     }
 
     #[test]

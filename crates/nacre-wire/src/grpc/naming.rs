@@ -1,11 +1,11 @@
 //! Module `naming`.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use nacre_model::{DEFAULT_CLUSTER, Instance, instance::InstanceId};
 use serde::Serialize;
 
-use super::lenient::{List, Texts, body};
+use super::lenient::{List, SharedTexts, Texts, body};
 
 /// `type` of an [`InstanceRequest`].
 pub const REGISTER: &str = "registerInstance";
@@ -18,33 +18,32 @@ body! {
     /// An instance as a client sends it. Defaults are those of missing keys; `null` is false or 0.
     InstanceBody {
         instance_id: Option<String> = "instanceId";
-        ip: Option<String> = "ip";
+        ip: Option<Arc<str>> = "ip";
         port: i32 = "port";
         weight: f64 = "weight", 1.0;
         healthy: bool = "healthy", true;
         enabled: bool = "enabled", true;
         /// Without effect: the request's type decides.
         ephemeral: bool = "ephemeral", true;
-        cluster_name: Option<String> = "clusterName";
+        cluster_name: Option<Arc<str>> = "clusterName";
         service_name: Option<String> = "serviceName";
-        metadata: Texts = "metadata", Some(BTreeMap::new());
+        metadata: SharedTexts = "metadata";
     }
 }
 
 impl InstanceBody {
     /// The instance of the model; [`InstanceId::Absent`] unless the client gave an id.
     pub fn to_instance(&self, ephemeral: bool) -> Instance {
-        let cluster = self.cluster_name.as_deref().filter(|name| !name.trim().is_empty()).unwrap_or(DEFAULT_CLUSTER);
-        let metadata = self.metadata.iter().flatten().map(|(key, value)| (key.as_str().into(), value.as_str().into()));
+        let cluster = self.cluster_name.as_ref().filter(|name| !name.trim().is_empty());
         Instance {
-            ip: self.ip.as_deref().unwrap_or_default().into(),
+            ip: self.ip.clone().unwrap_or_default(),
             port: self.port,
             weight: self.weight,
             healthy: self.healthy,
             enabled: self.enabled,
             ephemeral,
-            cluster: cluster.into(),
-            metadata: Arc::new(metadata.collect()),
+            cluster: cluster.map_or_else(|| DEFAULT_CLUSTER.into(), Arc::clone),
+            metadata: self.metadata.clone().unwrap_or_default(),
             instance_id: match self.instance_id.as_deref() {
                 None | Some("") => InstanceId::Absent,
                 Some(given) => InstanceId::Given(given.into()),

@@ -61,7 +61,8 @@ fn about(
         Some(instance) => {
             let cluster = instance.cluster_name.as_deref().filter(|name| !name.trim().is_empty());
             let cluster = cluster.unwrap_or(nacre_model::DEFAULT_CLUSTER);
-            subject.with_instance(&short(&format!("{}:{}:{cluster}", text(&instance.ip), instance.port)))
+            let ip = short(instance.ip.as_deref().unwrap_or_default());
+            subject.with_instance(&short(&format!("{ip}:{}:{cluster}", instance.port)))
         }
         None => subject,
     }
@@ -75,12 +76,11 @@ fn metadata_size<'a>(instances: impl Iterator<Item = &'a InstanceBody>) -> usize
 /// The parameter check of an instance.
 fn check_body(info: &ParamInfo<'_>, instance: &InstanceBody, length: usize) -> Result<(), String> {
     let port = instance.port.to_string();
-    let metadata = instance.to_instance(true).metadata;
     let info = ParamInfo {
         ip: instance.ip.as_deref(),
         port: Some(&port),
         cluster: instance.cluster_name.as_deref(),
-        metadata: Some(&metadata),
+        metadata: instance.metadata.as_deref(),
         ..info.clone()
     };
     check::check(&info, length)
@@ -96,10 +96,13 @@ fn to_register(
     let mut instance = body.to_instance(ephemeral);
     check_instance(&instance)?;
     if instance.instance_id == InstanceId::Absent {
-        let grouped = key.grouped();
-        let ends_with = body.service_name.as_deref().filter(|name| !name.is_empty()).unwrap_or(&grouped);
+        let (naming, now) = (&call.app.naming, call.app.clock.now());
         let cluster = body.cluster_name.as_deref();
-        instance.instance_id = call.app.naming.instance_id(&instance, cluster, ends_with, call.app.clock.now())?;
+        let named = body.service_name.as_deref().filter(|name| !name.is_empty());
+        instance.instance_id = match named {
+            None if cluster == Some(&*instance.cluster) => naming.own_id(&instance, key, now)?,
+            _ => naming.instance_id(&instance, cluster, named.unwrap_or(&key.grouped()), now)?,
+        };
     }
     Ok(instance)
 }

@@ -1,6 +1,6 @@
 //! Calls that several generations share; they differ in how a request is read and an answer spelled.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
 use nacre_model::{Cause, Event, Instance, Metadata, NacosError, ServiceKey, Subject};
@@ -18,6 +18,7 @@ use crate::{
         checks::BatchTarget,
         refuse::Refusal,
         reply::{JSON, Reply},
+        table::Step,
     },
     udp,
 };
@@ -26,29 +27,25 @@ use crate::{
 const V1_FORM: u8 = 16;
 
 /// Registers: at once when ephemeral, over the write road when persistent.
-pub async fn register(app: &App, service: ServiceKey, instance: Instance) -> Result<(), NacosError> {
+pub fn register(app: &App, service: ServiceKey, instance: Instance, answer: Reply) -> Result<Step, Refusal> {
     if instance.ephemeral {
         let effects = app.naming.register_http(&service, instance, app.clock.now())?;
         app.effects.naming(effects);
-        return Ok(());
+        return Ok(Step::Done(answer));
     }
-    app.write_naming(NamingCommand::RegisterPersistent { service, instance }).await.map(drop)
+    Ok(Step::Write(Box::new(NamingCommand::RegisterPersistent { service, instance }), answer))
 }
 
 /// Deregisters: `ok` also when there is nothing.
-pub async fn deregister(
-    app: &App,
-    service: ServiceKey,
-    ip: &str,
-    port: i32,
-    ephemeral: bool,
-) -> Result<(), NacosError> {
-    if ephemeral {
+pub fn deregister(app: &App, service: ServiceKey, instance: &Instance, answer: Reply) -> Result<Step, Refusal> {
+    let (ip, port) = (&instance.ip, instance.port);
+    if instance.ephemeral {
         let effects = app.naming.deregister_http(&service, ip, port, app.clock.now());
         app.effects.naming(effects);
-        return Ok(());
+        return Ok(Step::Done(answer));
     }
-    app.write_naming(NamingCommand::DeregisterPersistent { service, ip: ip.into(), port }).await.map(drop)
+    let command = NamingCommand::DeregisterPersistent { service, ip: Arc::clone(ip), port };
+    Ok(Step::Write(Box::new(command), answer))
 }
 
 /// PUT instance: replaces the operator's record.

@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Uri};
-use nacre_model::{DEFAULT_GROUP, key::GROUP_SEPARATOR};
+use nacre_model::{
+    DEFAULT_GROUP,
+    key::{GROUP_SEPARATOR, split_separator},
+};
 
 use super::read::check_grouped;
 use crate::{
@@ -56,7 +59,7 @@ pub fn traffic(app: &App, method: &Method, inner: &str, uri: &Uri, headers: &Hea
 pub fn group_service_name(params: &mut Params) -> Result<(), Refusal> {
     let Some(given) = params.non_blank("serviceName") else { return Ok(()) };
     let name = given.trim();
-    let grouped = if name.contains(GROUP_SEPARATOR) {
+    let grouped = if split_separator(name).is_some() {
         name.to_owned()
     } else {
         [params.or("groupName", DEFAULT_GROUP), GROUP_SEPARATOR, name].concat()

@@ -4,7 +4,8 @@
 use std::{borrow::Cow, str::FromStr, sync::Arc};
 
 use nacre_model::{
-    DEFAULT_CLUSTER, DEFAULT_GROUP, Instance, Metadata, NacosError, PUBLIC, ServiceKey, key::GROUP_SEPARATOR,
+    DEFAULT_CLUSTER, DEFAULT_GROUP, Instance, InstanceId, Metadata, NacosError, PUBLIC, ServiceKey,
+    key::{GROUP_SEPARATOR, split_separator},
 };
 use nacre_naming::{Naming, check_instance, check_weight, parse_metadata};
 
@@ -114,14 +115,17 @@ impl<'a> V1<'a> {
         let enabled = self.truth("enabled").or_else(|| self.truth("enable")).unwrap_or(true);
         let cluster = self.optional("clusterName").or_else(|| self.optional("cluster"));
         let ephemeral = self.truth("ephemeral").unwrap_or_else(|| naming.switches().default_instance_ephemeral);
-        let mut instance = Instance::new(&ip, port);
-        instance.cluster = cluster.as_deref().unwrap_or(DEFAULT_CLUSTER).into();
-        instance.weight = weight;
-        instance.healthy = healthy;
-        instance.enabled = enabled;
-        instance.ephemeral = ephemeral;
-        instance.metadata = self.metadata()?.unwrap_or_default();
-        Ok(instance)
+        Ok(Instance {
+            ip: ip.as_ref().into(),
+            port,
+            weight,
+            healthy,
+            enabled,
+            ephemeral,
+            cluster: cluster.as_deref().unwrap_or(DEFAULT_CLUSTER).into(),
+            metadata: self.metadata()?.unwrap_or_default(),
+            instance_id: InstanceId::Absent,
+        })
     }
 
     /// The `metadata` parameter, parsed; `None` when blank.
@@ -142,6 +146,13 @@ pub fn grouped_key(namespace: &str, grouped: &str) -> Result<ServiceKey, NacosEr
 
 /// `group@@name` with something on both sides.
 pub fn check_grouped(name: &str) -> Result<(), NacosError> {
+    if let Some((group, rest)) = split_separator(name)
+        && !group.is_empty()
+        && !rest.is_empty()
+        && !rest.starts_with('@')
+    {
+        return Ok(());
+    }
     // Java's split drops empty parts at the end.
     let parts = name.trim_end_matches(GROUP_SEPARATOR).split(GROUP_SEPARATOR).count();
     if parts < 2 {
@@ -197,16 +208,18 @@ impl InstanceForm {
         let port = port.ok_or_else(|| field_missing("port", Java::Integer))?;
         let weight = weight.map_or(1.0, |weight| weight.0);
         check_weight(weight)?;
-        let mut instance = Instance::new(ip, port);
-        instance.cluster = form.text("clusterName", DEFAULT_CLUSTER).into();
-        instance.weight = weight;
-        instance.healthy = healthy.unwrap_or(true);
-        instance.enabled = enabled.unwrap_or(true);
-        instance.ephemeral = given_ephemeral.unwrap_or(ephemeral);
         let metadata = form_metadata(ctx)?;
-        if let Some(metadata) = &metadata {
-            instance.metadata = Arc::clone(metadata);
-        }
+        let instance = Instance {
+            ip: ip.into(),
+            port,
+            weight,
+            healthy: healthy.unwrap_or(true),
+            enabled: enabled.unwrap_or(true),
+            ephemeral: given_ephemeral.unwrap_or(ephemeral),
+            cluster: form.text("clusterName", DEFAULT_CLUSTER).into(),
+            metadata: metadata.clone().unwrap_or_default(),
+            instance_id: InstanceId::Absent,
+        };
         Ok(Self { service, instance, metadata })
     }
 

@@ -21,12 +21,12 @@ use crate::{
         reply::Reply,
         table::{Answer, Auth, Check, DELETE, GET, PATCH, POST, PUT, Row},
     },
-    later, now,
+    later, now, step,
 };
 
 pub const ROWS: &[Row] = &[
-    Row::new(POST, "/v1/ns/api", AREA, Auth::Write, later!(register)),
-    Row::new(DELETE, "/v1/ns/api", AREA, Auth::Write, later!(deregister)),
+    Row::new(POST, "/v1/ns/api", AREA, Auth::Write, step!(register)),
+    Row::new(DELETE, "/v1/ns/api", AREA, Auth::Write, step!(deregister)),
     Row::new(PUT, "/v1/ns/api", AREA, Auth::Write, later!(update)),
     Row::new(PATCH, "/v1/ns/api", AREA, Auth::Write, later!(patch)),
     Row::new(GET, "/v1/ns/api", AREA, Auth::Read, now!(detail)),

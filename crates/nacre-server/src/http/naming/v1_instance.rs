@@ -16,17 +16,18 @@ use crate::{
     http::{
         Ctx,
         bind::Declared,
+        refuse::Refusal,
         reply::{JSON, Reply, Style},
-        table::{Answer, Auth, Check, DELETE, GET, Generation, PATCH, POST, PUT, Row},
+        table::{Answer, Auth, Check, DELETE, GET, Generation, PATCH, POST, PUT, Row, Step},
     },
-    later, now,
+    later, now, step,
 };
 
 pub(super) const AREA: (Generation, &str, Style) = (Generation::V1, "naming", Style::V1Naming);
 
 pub const ROWS: &[Row] = &[
-    Row::new(POST, "/v1/ns/instance", AREA, Auth::Write, later!(register)),
-    Row::new(DELETE, "/v1/ns/instance", AREA, Auth::Write, later!(deregister)),
+    Row::new(POST, "/v1/ns/instance", AREA, Auth::Write, step!(register)),
+    Row::new(DELETE, "/v1/ns/instance", AREA, Auth::Write, step!(deregister)),
     Row::new(PUT, "/v1/ns/instance", AREA, Auth::Write, later!(update)),
     Row::new(PATCH, "/v1/ns/instance", AREA, Auth::Write, later!(patch)),
     Row::new(GET, "/v1/ns/instance", AREA, Auth::Read, now!(detail)),
@@ -42,23 +43,20 @@ fn ok() -> Reply {
     Reply::text("ok")
 }
 
-pub(super) async fn register(app: Arc<App>, ctx: Ctx) -> Answer {
-    let read = V1::new(&ctx);
+pub(super) fn register(app: &App, ctx: &Ctx) -> Result<Step, Refusal> {
+    let read = V1::new(ctx);
     let service = read.service()?;
     let mut instance = read.instance(&app.naming)?;
     check_instance(&instance)?;
-    let cluster = Arc::clone(&instance.cluster);
-    instance.instance_id = app.naming.instance_id(&instance, Some(&cluster), &service.grouped(), app.clock.now())?;
-    call::register(&app, service, instance).await?;
-    Ok(ok())
+    instance.instance_id = app.naming.own_id(&instance, &service, app.clock.now())?;
+    call::register(app, service, instance, ok())
 }
 
-pub(super) async fn deregister(app: Arc<App>, ctx: Ctx) -> Answer {
-    let read = V1::new(&ctx);
+pub(super) fn deregister(app: &App, ctx: &Ctx) -> Result<Step, Refusal> {
+    let read = V1::new(ctx);
     let instance = read.instance(&app.naming)?;
     let service = read.service()?;
-    call::deregister(&app, service, &instance.ip, instance.port, instance.ephemeral).await?;
-    Ok(ok())
+    call::deregister(app, service, &instance, ok())
 }
 
 pub(super) async fn update(app: Arc<App>, ctx: Ctx) -> Answer {

@@ -19,16 +19,16 @@ use crate::{
         bind::{Declared, Form, Java},
         refuse::Refusal,
         reply::{JSON, Reply, Style},
-        table::{ANY, Answer, Auth, Check, DELETE, GET, Generation, PATCH, POST, PUT, Row},
+        table::{ANY, Answer, Auth, Check, DELETE, GET, Generation, PATCH, POST, PUT, Row, Step},
     },
-    later, now,
+    later, now, step,
 };
 
 const AREA: (Generation, &str, Style) = (Generation::V2, "naming", Style::Api);
 
 pub const ROWS: &[Row] = &[
-    Row::new(POST, "/v2/ns/instance", AREA, Auth::Write, later!(register)),
-    Row::new(DELETE, "/v2/ns/instance", AREA, Auth::Write, later!(deregister)),
+    Row::new(POST, "/v2/ns/instance", AREA, Auth::Write, step!(register)),
+    Row::new(DELETE, "/v2/ns/instance", AREA, Auth::Write, step!(deregister)),
     Row::new(PUT, "/v2/ns/instance", AREA, Auth::Write, later!(update)),
     Row::new(PATCH, "/v2/ns/instance", AREA, Auth::Write, later!(patch)),
     Row::new(GET, "/v2/ns/instance", AREA, Auth::Read, now!(detail)),
@@ -49,18 +49,15 @@ fn form(app: &App, ctx: &Ctx) -> Result<InstanceForm, Refusal> {
     InstanceForm::read(ctx, Generation::V2, app.naming.switches().default_instance_ephemeral)
 }
 
-async fn register(app: Arc<App>, ctx: Ctx) -> Answer {
-    let form = form(&app, &ctx)?;
+fn register(app: &App, ctx: &Ctx) -> Result<Step, Refusal> {
+    let form = form(app, ctx)?;
     form.check()?;
-    call::register(&app, form.service, form.instance).await?;
-    Ok(Reply::result("ok"))
+    call::register(app, form.service, form.instance, Reply::result("ok"))
 }
 
-async fn deregister(app: Arc<App>, ctx: Ctx) -> Answer {
-    let form = form(&app, &ctx)?;
-    let instance = form.instance;
-    call::deregister(&app, form.service, &instance.ip, instance.port, instance.ephemeral).await?;
-    Ok(Reply::result("ok"))
+fn deregister(app: &App, ctx: &Ctx) -> Result<Step, Refusal> {
+    let form = form(app, ctx)?;
+    call::deregister(app, form.service, &form.instance, Reply::result("ok"))
 }
 
 async fn update(app: Arc<App>, ctx: Ctx) -> Answer {

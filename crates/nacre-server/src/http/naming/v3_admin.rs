@@ -23,19 +23,19 @@ use crate::{
         core::own_ip,
         refuse::Refusal,
         reply::{Reply, Style},
-        table::{Answer, Auth, Check, DELETE, GET, Generation, POST, PUT, Row},
+        table::{Answer, Auth, Check, DELETE, GET, Generation, POST, PUT, Row, Step},
     },
-    later, now,
+    later, now, step,
 };
 
 const AREA: (Generation, &str, Style) = (Generation::V3Admin, "naming", Style::Api);
 const G: Generation = Generation::V3Admin;
 
 pub const ROWS: &[Row] = &[
-    Row::new(POST, "/v3/admin/ns/instance", AREA, Auth::Write, later!(register)),
+    Row::new(POST, "/v3/admin/ns/instance", AREA, Auth::Write, step!(register)),
     Row::new(PUT, "/v3/admin/ns/instance", AREA, Auth::Write, later!(update)),
     Row::new(GET, "/v3/admin/ns/instance", AREA, Auth::Write, now!(detail)),
-    Row::new(DELETE, "/v3/admin/ns/instance", AREA, Auth::Write, later!(deregister)),
+    Row::new(DELETE, "/v3/admin/ns/instance", AREA, Auth::Write, step!(deregister)),
     Row::new(PUT, "/v3/admin/ns/instance/partial", AREA, Auth::Write, later!(partial)),
     Row::new(GET, "/v3/admin/ns/instance/list", AREA, Auth::Read, now!(list)).checked(Check::List),
     Row::new(PUT, "/v3/admin/ns/instance/metadata/batch", AREA, Auth::Write, later!(update_metadata))
@@ -82,18 +82,15 @@ fn instance_form(app: &App, ctx: &Ctx) -> Result<InstanceForm, Refusal> {
 
 // Instances.
 
-async fn register(app: Arc<App>, ctx: Ctx) -> Answer {
-    let form = instance_form(&app, &ctx)?;
+fn register(app: &App, ctx: &Ctx) -> Result<Step, Refusal> {
+    let form = instance_form(app, ctx)?;
     form.check()?;
-    call::register(&app, form.service, form.instance).await?;
-    Ok(ok())
+    call::register(app, form.service, form.instance, ok())
 }
 
-async fn deregister(app: Arc<App>, ctx: Ctx) -> Answer {
-    let form = instance_form(&app, &ctx)?;
-    let instance = form.instance;
-    call::deregister(&app, form.service, &instance.ip, instance.port, instance.ephemeral).await?;
-    Ok(ok())
+fn deregister(app: &App, ctx: &Ctx) -> Result<Step, Refusal> {
+    let form = instance_form(app, ctx)?;
+    call::deregister(app, form.service, &form.instance, ok())
 }
 
 async fn update(app: Arc<App>, ctx: Ctx) -> Answer {

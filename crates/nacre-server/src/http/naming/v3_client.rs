@@ -1,7 +1,5 @@
 //! `/v3/client/ns/instance`: register and heartbeat, deregister, list.
 
-use std::sync::Arc;
-
 use nacre_model::{DEFAULT_CLUSTER, ErrorCode};
 use nacre_naming::{Beat, Query};
 use serde_json::Value;
@@ -16,30 +14,30 @@ use crate::{
     http::{
         Ctx,
         bind::{Declared, Form, Java},
+        refuse::Refusal,
         reply::{Reply, Style},
-        table::{Answer, Auth, Check, DELETE, GET, Generation, POST, Row},
+        table::{Answer, Auth, Check, DELETE, GET, Generation, POST, Row, Step},
     },
-    later, now,
+    now, step,
 };
 
 const AREA: (Generation, &str, Style) = (Generation::V3Client, "naming", Style::Api);
 
 pub const ROWS: &[Row] = &[
-    Row::new(POST, "/v3/client/ns/instance", AREA, Auth::Write, later!(register)),
-    Row::new(DELETE, "/v3/client/ns/instance", AREA, Auth::Write, later!(deregister)),
+    Row::new(POST, "/v3/client/ns/instance", AREA, Auth::Write, step!(register)),
+    Row::new(DELETE, "/v3/client/ns/instance", AREA, Auth::Write, step!(deregister)),
     Row::new(GET, "/v3/client/ns/instance/list", AREA, Auth::Read, now!(list)).checked(Check::List),
 ];
 
-async fn register(app: Arc<App>, ctx: Ctx) -> Answer {
+fn register(app: &App, ctx: &Ctx) -> Result<Step, Refusal> {
     let default = app.naming.switches().default_instance_ephemeral;
     let heart_beat = Declared { params: &ctx.params, generation: Generation::V3Client }
         .truth("heartBeat", Java::PrimitiveBoolean)?
         .unwrap_or(false);
-    let form = InstanceForm::read(&ctx, Generation::V3Client, default)?;
+    let form = InstanceForm::read(ctx, Generation::V3Client, default)?;
     form.check()?;
     if !heart_beat {
-        call::register(&app, form.service, form.instance).await?;
-        return Ok(Reply::result("ok"));
+        return call::register(app, form.service, form.instance, Reply::result("ok"));
     }
     let instance = &form.instance;
     let beat = Beat {
@@ -53,18 +51,16 @@ async fn register(app: Arc<App>, ctx: Ctx) -> Answer {
     let (answer, effects) = app.naming.beat(&beat, app.clock.now())?;
     app.effects.naming(effects);
     if answer.found() {
-        return Ok(Reply::result("ok"));
+        return Ok(Step::Done(Reply::result("ok")));
     }
     // Not an error of HTTP: the client registers again.
-    Ok(Reply::result_code(ErrorCode::INSTANCE_NOT_FOUND, Value::Null))
+    Ok(Step::Done(Reply::result_code(ErrorCode::INSTANCE_NOT_FOUND, Value::Null)))
 }
 
-async fn deregister(app: Arc<App>, ctx: Ctx) -> Answer {
+fn deregister(app: &App, ctx: &Ctx) -> Result<Step, Refusal> {
     let default = app.naming.switches().default_instance_ephemeral;
-    let form = InstanceForm::read(&ctx, Generation::V3Client, default)?;
-    let instance = form.instance;
-    call::deregister(&app, form.service, &instance.ip, instance.port, instance.ephemeral).await?;
-    Ok(Reply::result("ok"))
+    let form = InstanceForm::read(ctx, Generation::V3Client, default)?;
+    call::deregister(app, form.service, &form.instance, Reply::result("ok"))
 }
 
 fn list(app: &App, ctx: &Ctx) -> Answer {

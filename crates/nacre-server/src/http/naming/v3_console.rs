@@ -20,10 +20,11 @@ use crate::{
     http::{
         Ctx,
         bind::{Declared, Form, Java},
+        refuse::Refusal,
         reply::{Reply, Style},
-        table::{ANY, Answer, Auth, Check, DELETE, GET, Generation, POST, PUT, Row},
+        table::{ANY, Answer, Auth, Check, DELETE, GET, Generation, POST, PUT, Row, Step},
     },
-    later, now,
+    later, now, step,
 };
 
 const AREA: (Generation, &str, Style) = (Generation::V3Console, "naming", Style::Api);
@@ -40,7 +41,7 @@ pub const ROWS: &[Row] = &[
     Row::new(PUT, "/v3/console/ns/service/cluster", AREA, Auth::Write, later!(cluster)),
     Row::new(ANY, "/v3/console/ns/instance/list", AREA, Auth::Read, now!(list)).checked(Check::List),
     Row::new(PUT, "/v3/console/ns/instance", AREA, Auth::Write, later!(update)),
-    Row::new(DELETE, "/v3/console/ns/instance", AREA, Auth::Write, later!(deregister)),
+    Row::new(DELETE, "/v3/console/ns/instance", AREA, Auth::Write, step!(deregister)),
 ];
 
 fn not_found(service: &ServiceKey) -> NacosError {
@@ -86,14 +87,12 @@ async fn update(app: Arc<App>, ctx: Ctx) -> Answer {
 }
 
 /// The kind of the instance is looked up when the console does not tell: one click removes it (case C014).
-async fn deregister(app: Arc<App>, ctx: Ctx) -> Answer {
+fn deregister(app: &App, ctx: &Ctx) -> Result<Step, Refusal> {
     let told = ctx.params.non_blank("ephemeral").is_some();
-    let mut form = InstanceForm::read(&ctx, G, false)?;
+    let mut form = InstanceForm::read(ctx, G, false)?;
     let instance = &form.instance;
     if !told && let Ok(held) = app.naming.instance(&form.service, &instance.ip, instance.port, &instance.cluster) {
         form.instance.ephemeral = held.ephemeral;
     }
-    let instance = form.instance;
-    call::deregister(&app, form.service, &instance.ip, instance.port, instance.ephemeral).await?;
-    Ok(Reply::result("ok"))
+    call::deregister(app, form.service, &form.instance, Reply::result("ok"))
 }
