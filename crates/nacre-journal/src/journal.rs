@@ -20,7 +20,7 @@ const BLOCK: usize = 1024;
 /// Live tails at the same time; each costs work per event.
 const TAILS: usize = 64;
 /// Removed by age in one call of `record`, so that a quiet night does not end in one long pause.
-const AGED_PER_RECORD: usize = 64;
+const AGED_PER_RECORD: usize = 8;
 
 /// One event with its number. Numbers begin at 1 and grow by one; where the journal is kept on disk they go on over
 /// restarts (with a leap after a crash) and are never reused.

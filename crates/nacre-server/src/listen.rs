@@ -8,7 +8,8 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::{StreamExt, stream::FuturesUnordered};
-use hyper::{server::conn::http1, service::service_fn};
+use http_body_util::Full;
+use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use nacre_model::{Cause, Event, Subject};
 use tokio::{
@@ -16,6 +17,7 @@ use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     time::timeout,
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::App,
@@ -128,18 +130,37 @@ async fn peek_enough(stream: &TcpStream, first: &mut [u8; PREFACE.len()]) -> io:
 }
 
 async fn serve_http1(app: Arc<App>, stream: TcpStream, peer: SocketAddr, door: Door) {
-    let draining = app.draining.clone();
-    let max_head = app.settings.max_head;
-    let patience = Patience::new(HEAD);
+    let app = &app;
+    let answer = |request| async move {
+        match door {
+            Door::Main => http::serve(app, peer, request).await,
+            Door::Grpc => wrong_door(app).into_response(),
+        }
+    };
+    if let Err(error) = converse(stream, app.settings.max_head, HEAD, &app.draining, answer).await {
+        tracing::debug!(%peer, %error, "http connection ended");
+    }
+}
+
+/// Serves HTTP/1 until either side ends it, a head takes longer than `patience`, or the server drains.
+async fn converse<F>(
+    stream: TcpStream,
+    max_head: usize,
+    patience: Duration,
+    draining: &CancellationToken,
+    answer: impl Fn(Request<Incoming>) -> F,
+) -> hyper::Result<()>
+where
+    F: Future<Output = Response<Full<Bytes>>>,
+{
+    let patience = Patience::new(patience);
     let stream = LongLine::new(Patient::new(stream, Arc::clone(&patience)), max_head);
     let service = service_fn(|request| {
-        let (app, patience) = (&app, &patience);
+        patience.owes();
+        let answer = answer(request);
+        let patience = &patience;
         async move {
-            patience.owes();
-            let response = match door {
-                Door::Main => http::serve(app, peer, request).await,
-                Door::Grpc => wrong_door(app).into_response(),
-            };
+            let response = answer.await;
             patience.waits();
             Ok::<_, std::convert::Infallible>(response)
         }
@@ -158,22 +179,17 @@ async fn serve_http1(app: Arc<App>, stream: TcpStream, peer: SocketAddr, door: D
             () = patience.ends() => Break::Silent,
         }
     });
-    let ended = tokio::select! {
+    tokio::select! {
         biased;
-        ended = connection.as_mut() => ended,
-        broken = breaks.next() => match broken {
-            Some(Break::Silent) => return,
-            _ => {
-                connection.as_mut().graceful_shutdown();
-                tokio::select! {
-                    ended = connection => ended,
-                    () = patience.ends() => return,
-                }
-            }
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%peer, %error, "http connection ended");
+        ended = connection.as_mut() => return ended,
+        broken = breaks.select_next_some() => match broken {
+            Break::Draining => connection.as_mut().graceful_shutdown(),
+            Break::Silent => return Ok(()),
+        },
+    }
+    tokio::select! {
+        ended = connection => ended,
+        () = patience.ends() => Ok(()),
     }
 }
 
@@ -194,9 +210,60 @@ fn wrong_door(app: &App) -> http::reply::Reply {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncWriteExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
+
+    /// A connection whose client has said `said`, served with so much patience; the client, and the server's end.
+    async fn conversation(
+        said: &[u8],
+        patience: Duration,
+        handling: Duration,
+    ) -> (TcpStream, tokio::task::JoinHandle<hyper::Result<()>>) {
+        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        client.write_all(said).await.unwrap();
+        let (server, _) = listener.accept().await.unwrap();
+        let answer = move |_| async move {
+            tokio::time::sleep(handling).await;
+            Response::new(Full::from("done"))
+        };
+        let served =
+            tokio::spawn(async move { converse(server, 8_192, patience, &CancellationToken::new(), answer).await });
+        (client, served)
+    }
+
+    const LITTLE: Duration = Duration::from_millis(50);
+
+    #[tokio::test]
+    async fn half_a_head_and_nothing_at_all_are_not_waited_for_for_ever() {
+        for said in ["", "GET / HTTP/1.1\r\nHost: a", "GET / HTTP/1.1\r\n\r\n"] {
+            let (mut client, served) = conversation(said.as_bytes(), LITTLE, Duration::ZERO).await;
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).await.unwrap();
+            assert_eq!(answer.ends_with("done"), said.ends_with("\r\n\r\n"), "{said:?}");
+            served.await.unwrap().unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_head_that_trickles_in_is_not_waited_for_for_ever() {
+        let (mut client, served) = conversation(b"GET / HTTP/1.1\r\n", LITTLE, Duration::ZERO).await;
+        while !served.is_finished() {
+            // Fails once the connection is gone.
+            let _ = client.write_all(b"a").await;
+            tokio::time::sleep(LITTLE / 10).await;
+        }
+        served.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_answer_may_take_longer_than_a_head() {
+        let (mut client, _) = conversation(b"GET / HTTP/1.1\r\n\r\n", LITTLE, LITTLE * 4).await;
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with("done"), "{answer}");
+    }
 
     #[tokio::test]
     async fn a_preface_that_ends_half_way_is_not_waited_for() {

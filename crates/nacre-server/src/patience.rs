@@ -43,7 +43,12 @@ impl Patience {
 
     /// That is over, and the next head is waited for.
     pub fn waits(&self) {
-        self.since.store(u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(0), Relaxed);
+        self.waits_from(Instant::now());
+    }
+
+    fn waits_from(&self, now: Instant) {
+        let since = now.saturating_duration_since(self.begun).as_millis();
+        self.since.store(u64::try_from(since).unwrap_or(0), Relaxed);
         self.owed.fetch_sub(1, Relaxed);
     }
 
@@ -51,16 +56,20 @@ impl Patience {
     pub async fn ends(&self) {
         loop {
             let now = Instant::now();
-            let end = if self.owed.load(Relaxed) > 0 {
-                now + self.limit
-            } else {
-                self.begun + Duration::from_millis(self.since.load(Relaxed)) + self.limit
-            };
+            let end = self.end(now);
             if end <= now {
                 return;
             }
             tokio::time::sleep_until(end).await;
         }
+    }
+
+    /// When it has been long enough, or is to be looked at again.
+    fn end(&self, now: Instant) -> Instant {
+        if self.owed.load(Relaxed) > 0 {
+            return now + self.limit;
+        }
+        self.begun + Duration::from_millis(self.since.load(Relaxed)) + self.limit
     }
 }
 
@@ -120,5 +129,42 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn it_counts_from_the_last_answer_and_not_while_one_is_owed() {
+        let patience = Patience::new(LIMIT);
+        let after = |seconds| patience.begun + Duration::from_secs(seconds);
+        assert_eq!(patience.end(after(59)), after(60), "the first head");
+        patience.owes();
+        assert_eq!(patience.end(after(500)), after(560), "looked at again");
+        // A second answer while the first does not get away.
+        patience.owes();
+        patience.waits_from(after(501));
+        assert_eq!(patience.end(after(600)), after(660), "one is still owed");
+        patience.waits_from(after(601));
+        assert_eq!(patience.end(after(602)), after(661));
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_does_not_read_is_waited_for() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let patience = Patience::new(LIMIT);
+        let (ours, mut theirs) = tokio::io::duplex(4);
+        let mut ours = Patient::new(ours, Arc::clone(&patience));
+        let mut write = Box::pin(ours.write_all(b"longer than four"));
+        assert!(futures::poll!(&mut write).is_pending());
+        assert_eq!(patience.owed.load(Relaxed), 1);
+        let mut read = [0; 16];
+        let (wrote, read) = tokio::join!(write, theirs.read_exact(&mut read));
+        assert!(wrote.is_ok() && read.is_ok());
+        assert_eq!(patience.owed.load(Relaxed), 0);
     }
 }

@@ -136,6 +136,8 @@ impl Reply {
         let mut response = Response::new(Full::new(self.body));
         *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
+        // These, the two here, `Vary`, and what the library adds.
+        headers.reserve(self.headers.len() + 5);
         if let Some(content_type) = self.content_type {
             headers.insert(CONTENT_TYPE, content_type);
         }
