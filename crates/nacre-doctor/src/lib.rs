@@ -6,6 +6,7 @@
 //! does not: sockets, clocks and the server's tables; `nacre-server` shows them through the [`scene::World`] traits.
 
 pub mod asked;
+pub mod callers;
 mod engine;
 mod finding;
 pub mod lint;

@@ -1,12 +1,13 @@
 //! What rules may look at. Cores are shown as they are; of the server itself only what the traits here name.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use nacre_config::Configs;
 use nacre_model::{ConfigKey, Now};
-use nacre_naming::Naming;
+use nacre_naming::{Census, Naming};
+use parking_lot::Mutex;
 
-use crate::{Memory, Sightings};
+use crate::{Hit, Memory, Sightings};
 
 /// One look at the server.
 pub struct Scene<'a> {
@@ -16,12 +17,44 @@ pub struct Scene<'a> {
     pub naming: &'a Naming,
     pub configs: &'a Configs,
     pub server: &'a dyn Server,
+    pub desk: &'a Desk,
     /// How long something that happened once is told (`nacre.doctor.told`), milliseconds. Causes that hold look at what
     /// is now instead.
     pub told_ms: i64,
 }
 
+/// What rules have worked out and use again, in this round or the next.
+#[derive(Debug, Default)]
+pub struct Desk {
+    census: Mutex<Counted>,
+    /// What silent instances were judged to be, by the moment and the last record it was judged with.
+    pub(crate) silences: Mutex<Option<((Now, u64), Arc<Judged>)>>,
+}
+
+/// Codes with their hits.
+pub(crate) type Judged = Vec<(&'static str, Hit)>;
+
+#[derive(Debug, Default)]
+struct Counted {
+    at: Option<u64>,
+    hosts: HashSet<Arc<str>>,
+    census: Arc<Census>,
+}
+
 impl Scene<'_> {
+    /// Who beats on these addresses. On a large server counted every few seconds, otherwise every time.
+    pub fn census(&self, hosts: HashSet<Arc<str>>) -> Arc<Census> {
+        let mut counted = self.desk.census.lock();
+        let pause = self.naming.metrics().client_count as u64 / 100;
+        let young = counted.at.is_some_and(|at| self.now.mono.saturating_sub(at) < pause);
+        if !young {
+            *counted =
+                Counted { at: Some(self.now.mono), census: Arc::new(self.naming.census(&hosts, self.now)), hosts };
+        }
+        debug_assert!(young || counted.census.hosts.keys().all(|ip| counted.hosts.contains(ip)));
+        Arc::clone(&counted.census)
+    }
+
     /// Events of a kind that are still told, newest first.
     pub fn told<'a>(&'a self, kind: &str) -> impl Iterator<Item = &'a nacre_model::Event> + use<'a> {
         self.memory.kind(kind, self.now.wall, self.told_ms)

@@ -38,10 +38,12 @@ pub enum Act {
     Connect,
     /// A gRPC call over a connection that was never set up: answered 301, or not at all.
     Unregistered,
+    /// Turned away before any handler: a limited URL, a server that is not up.
+    Refused,
 }
 
 impl Act {
-    pub const ALL: [Act; 14] = [
+    pub const ALL: [Act; 15] = [
         Act::Login,
         Act::ConfigRead,
         Act::ConfigListen,
@@ -56,6 +58,7 @@ impl Act {
         Act::OtherGrpc,
         Act::Connect,
         Act::Unregistered,
+        Act::Refused,
     ];
 
     /// The end of "last seen ...".
@@ -75,6 +78,7 @@ impl Act {
             Self::OtherGrpc => "calling over gRPC",
             Self::Connect => "connecting by gRPC",
             Self::Unregistered => "calling over gRPC without a set-up",
+            Self::Refused => "being turned away",
         }
     }
 }
@@ -239,6 +243,7 @@ impl Source {
 /// All addresses seen.
 #[derive(Debug)]
 pub struct Sightings {
+    pub callers: crate::callers::Callers,
     map: papaya::HashMap<IpAddr, Arc<Source>>,
     count: AtomicUsize,
     /// For addresses beyond the limit until old ones are let go.
@@ -253,6 +258,7 @@ impl Default for Sightings {
     fn default() -> Self {
         let nobody = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
         Self {
+            callers: crate::callers::Callers::default(),
             map: papaya::HashMap::new(),
             count: AtomicUsize::new(0),
             rest: Arc::new(Source::new(nobody, Now::default())),

@@ -15,7 +15,7 @@ use crate::{
     Finding, Memory, Scene, Sightings,
     engine::Engine,
     rules,
-    scene::{ConnectionFacts, Gauges, ListenerFacts, Server},
+    scene::{ConnectionFacts, Desk, Gauges, ListenerFacts, Server},
 };
 
 /// Times of tests begin here.
@@ -28,6 +28,7 @@ pub struct Stage {
     pub naming: Naming,
     pub configs: Configs,
     pub server: FakeServer,
+    pub desk: Desk,
     engine: Engine,
     seq: u64,
 }
@@ -118,6 +119,7 @@ impl Default for Stage {
             naming: Naming::default(),
             configs: Configs::default(),
             server: FakeServer { uptime_ms: 3_600_000, ..FakeServer::default() },
+            desk: Desk::default(),
             engine: Engine::default(),
             seq: 0,
         }
@@ -144,6 +146,14 @@ impl Stage {
         self
     }
 
+    /// Everything a call of a core did.
+    pub fn records(&mut self, effects: nacre_naming::Effects) -> &mut Self {
+        for event in effects.events {
+            self.record(event);
+        }
+        self
+    }
+
     /// All rules look; what holds now, in English.
     pub fn findings(&mut self) -> Vec<Arc<Finding>> {
         let scene = Scene {
@@ -153,6 +163,7 @@ impl Stage {
             naming: &self.naming,
             configs: &self.configs,
             server: &self.server,
+            desk: &self.desk,
             told_ms: 60_000,
         };
         self.engine.round(rules::all(), &scene);

@@ -92,11 +92,11 @@ pub fn sentence(cause: &Cause) -> Sentence {
         C::BeatResumed { gap_ms } => {
             Sentence::new("beats resumed", format!("after a silence of {}", duration(*gap_ms)))
         }
-        C::BeatUnknownInstance { light: true } => Sentence::new(
+        C::BeatUnknownInstance { light: true, .. } => Sentence::new(
             "beat of an unknown instance",
             "a light beat carries no instance, the client was told to register again",
         ),
-        C::BeatUnknownInstance { light: false } => {
+        C::BeatUnknownInstance { light: false, .. } => {
             Sentence::new("beat of an unknown instance", "registered again from the full beat")
         }
         C::BeatMismatch { field, expected, got } => {
@@ -104,8 +104,8 @@ pub fn sentence(cause: &Cause) -> Sentence {
         }
         C::InstanceRegistered { how, replaced: true } => Sentence::new("registered again", &**how),
         C::InstanceRegistered { how, replaced: false } => Sentence::new("registered", &**how),
-        C::InstanceUnhealthy { cause, silent_ms: 0 } => Sentence::new("became unhealthy", cause),
-        C::InstanceUnhealthy { cause, silent_ms } => {
+        C::InstanceUnhealthy { cause, silent_ms: 0, .. } => Sentence::new("became unhealthy", cause),
+        C::InstanceUnhealthy { cause, silent_ms, .. } => {
             Sentence::new("became unhealthy", join(&[cause, &format!("silent for {}", duration(*silent_ms))], ", "))
         }
         C::InstanceHealthy { cause } => Sentence::new("became healthy", cause),
@@ -317,7 +317,7 @@ pub fn disconnect(cause: &Disconnect) -> String {
     }
 }
 
-fn removal(removal: &Removal) -> String {
+pub fn removal(removal: &Removal) -> String {
     match removal {
         Removal::Deregistered => "its publisher deregistered it".into(),
         Removal::BeatExpired { silent_ms, limit_ms } => {

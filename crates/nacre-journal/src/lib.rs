@@ -20,7 +20,7 @@ mod timeline;
 mod weight;
 mod why;
 
-pub use describe::{Sentence, describe, duration};
+pub use describe::{Sentence, describe, duration, removal};
 pub use disk::{Disk, DiskCounts, DiskOptions, Listed, Work};
 pub use filter::Filter;
 pub use journal::{Counts, Journal, Limits, Record, Witness};

@@ -43,7 +43,9 @@ fn cause(cause: &Cause) -> usize {
         Cause::ClientReset { target } => target.len(),
         Cause::TransportShared { version } => version.len(),
         Cause::BeatMismatch { field, expected, got } => field.len() + expected.len() + got.len(),
-        Cause::InstanceUnhealthy { cause, .. } | Cause::InstanceHealthy { cause } => cause.len(),
+        Cause::InstanceUnhealthy { cause, gaps, .. } => cause.len() + gaps.len() * 4,
+        Cause::InstanceHealthy { cause } => cause.len(),
+        Cause::BeatUnknownInstance { from, .. } => from.len(),
         Cause::InstanceRemoved { removal: Removal::ReplacedBy { instance } } => instance.len(),
         Cause::InstanceShadowed { by } | Cause::ServiceCreated { by } | Cause::ServiceRemoved { by } => by.len(),
         Cause::NothingChanged { call, reason }

@@ -294,7 +294,7 @@ fn registered() -> Cause {
 fn a_journal_in_memory_guesses_from_what_it_holds_and_says_so() {
     let journal = Journal::default();
     let instance = |ip: &str, healthy| Instance { healthy, ..Instance::new(ip, 80) };
-    let unhealthy = Cause::InstanceUnhealthy { cause: "no beat".into(), silent_ms: 15_000 };
+    let unhealthy = Cause::InstanceUnhealthy { cause: "no beat".into(), silent_ms: 15_000, beats: 3, gaps: Vec::new() };
     journal.record(shown(100, 1, "10.0.0.1", unhealthy, Some(instance("10.0.0.1", false))));
     journal.record(shown(200, 2, "10.0.0.2", registered(), Some(instance("10.0.0.2", true))));
     journal.record(shown(300, 3, "10.0.0.3", Cause::InstanceRemoved { removal: Removal::Deregistered }, None));

@@ -179,6 +179,9 @@ pub enum Cause {
     },
     BeatUnknownInstance {
         light: bool,
+        /// The address that sent it; empty when unknown.
+        #[serde(default)]
+        from: String,
     },
     BeatMismatch {
         field: String,
@@ -193,6 +196,12 @@ pub enum Cause {
     InstanceUnhealthy {
         cause: String,
         silent_ms: u64,
+        /// Of an instance that beats: how many beats came since it was registered, and the last gaps between them
+        /// (milliseconds, oldest first).
+        #[serde(default)]
+        beats: u32,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        gaps: Vec<u32>,
     },
     InstanceHealthy {
         cause: String,

@@ -50,6 +50,7 @@ limits! {
     UNANSWERED = 8_192, "questions", "", "Questions for configs and services that found nothing, by asker; those not asked for a minute are forgotten.";
     HANDS = 4_096, "instances", "", "Instances of which the doctor keeps who edited or registered them; the older half is forgotten.";
     CONTESTED = 2_048, "instances", "", "Instances for which several addresses send beats; those silent for two minutes are forgotten.";
+    CALLERS = 10_000, "instances", "", "Instances of which the doctor keeps who registered them from elsewhere, some 200 bytes each; the older half is forgotten.";
     JOURNAL_DISK_BYTES = 1024 * 1024 * 1024, "bytes", "nacre.journal.disk.bytes", "The flight recorder on disk; the oldest file goes first.";
     JOURNAL_DISK_READERS = 2, "questions", "", "Questions to the journal's files at the same time; each reads 512 MiB or for 3 seconds at most, and says where to go on.";
     WRITE_QUEUE = 16_384, "writes", "nacre.limit.write-queue", "Durable writes that wait for the log; more are refused with 503.";

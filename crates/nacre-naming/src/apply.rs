@@ -149,7 +149,7 @@ impl Naming {
             let cause = if healthy {
                 Cause::InstanceHealthy { cause: reason.to_owned() }
             } else {
-                Cause::InstanceUnhealthy { cause: reason.to_owned(), silent_ms: 0 }
+                Cause::InstanceUnhealthy { cause: reason.to_owned(), silent_ms: 0, beats: 0, gaps: Vec::new() }
             };
             let shown = state.shown(&reference(&instance));
             outcome.effects.events.push(Event::new(now, subject(service, &instance, &id), cause).showing(shown));

@@ -52,12 +52,12 @@ impl Naming {
                 publication.interval.load(Relaxed)
             }
             (None, None) => {
-                effects.events.push(unknown(beat.service, ip, port, true, now));
+                effects.events.push(unknown(beat, ip, port, now));
                 self.near_misses(client.as_deref(), beat.service, ip, port, now, &mut effects);
                 return Ok((self.answer(BeatAnswer::NOT_FOUND, 0), effects));
             }
             (None, Some(info)) => {
-                effects.events.push(unknown(beat.service, ip, port, false, now));
+                effects.events.push(unknown(beat, ip, port, now));
                 self.near_misses(client.as_deref(), beat.service, ip, port, now, &mut effects);
                 let instance = self.instance_of_beat(beat, info, ip, port, now)?;
                 let interval = instance.metadata_ms(nacre_model::instance::preserved::HEART_BEAT_INTERVAL);
@@ -81,6 +81,7 @@ impl Naming {
         let gap = now.mono.saturating_sub(publication.last_beat.swap(now.mono, SeqCst));
         self.beat_gaps.record(gap);
         let beaten = publication.set(BEATEN);
+        publication.rhythm.note(gap);
         if !publication.has(HEALTHY | ALIVE) {
             self.recover(publication, gap, now, effects);
         } else if !beaten {
@@ -147,13 +148,14 @@ impl Naming {
                 self.refresh_beat(&meant, now, effects);
             }
         }
-        if publication.has(MISMATCH) {
-            return;
-        }
         let instance = publication.entry.lock().instances.first().cloned();
         let Some(instance) = instance else { return };
         let cluster = !info.cluster.is_empty() && *info.cluster != *instance.cluster;
         if !other && !cluster && info.ephemeral {
+            publication.clear(MISMATCH);
+            return;
+        }
+        if publication.has(MISMATCH) {
             return;
         }
         let found = [
@@ -224,14 +226,19 @@ impl Naming {
     }
 }
 
+/// What is kept of the address that sends an instance's beats.
+fn sender_mark(sender: &str) -> u32 {
+    let mut hasher = DefaultHasher::new();
+    sender.hash(&mut hasher);
+    hasher.finish() as u32 | 1
+}
+
 /// Two processes that beat for one address are a fault of theirs; the beats count all the same.
 fn note_sender(publication: &Publication, sender: &str, now: Now, effects: &mut Effects) {
     if sender.is_empty() {
         return;
     }
-    let mut hasher = DefaultHasher::new();
-    sender.hash(&mut hasher);
-    let mark = hasher.finish() as u32 | 1;
+    let mark = sender_mark(sender);
     let before = publication.sender.swap(mark, Relaxed);
     if before == 0 || before == mark || !SENDERS.iter().any(|flag| publication.set(*flag)) {
         return;
@@ -278,7 +285,8 @@ fn publication_of(client: &Client, service: &ServiceKey) -> Option<Arc<Publicati
     client.links.lock().publications.get(service).cloned()
 }
 
-fn unknown(service: &ServiceKey, ip: &str, port: i32, light: bool, now: Now) -> Event {
-    let about = nacre_model::Subject::service(service).with_client(&format!("{ip}:{port}#true"));
-    Event::new(now, about, Cause::BeatUnknownInstance { light })
+fn unknown(beat: &Beat<'_>, ip: &str, port: i32, now: Now) -> Event {
+    let about = nacre_model::Subject::service(beat.service).with_client(&format!("{ip}:{port}#true"));
+    let cause = Cause::BeatUnknownInstance { light: beat.info.is_none(), from: beat.sender.to_owned() };
+    Event::new(now, about, cause)
 }

@@ -15,7 +15,7 @@ use nacre_model::{Instance, ServiceKey};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
-use crate::{ClientId, ConnectionInfo, client_id::AnyId, slot::Slot, wheel::UNARMED};
+use crate::{ClientId, ConnectionInfo, beaters::Rhythm, client_id::AnyId, slot::Slot, wheel::UNARMED};
 
 /// One client object.
 #[derive(Debug)]
@@ -92,6 +92,8 @@ pub(crate) struct Publication {
     pub sender: AtomicU32,
     /// Beats in a row that followed the one before at once.
     pub hurried: AtomicU16,
+    /// When the beats came.
+    pub rhythm: Rhythm,
     flags: AtomicU8,
     pub entry: Mutex<Entry>,
 }
@@ -171,6 +173,7 @@ impl Publication {
             interval: AtomicU32::new(0),
             sender: AtomicU32::new(0),
             hurried: AtomicU16::new(0),
+            rhythm: Rhythm::default(),
             flags: AtomicU8::new(ALIVE),
             entry: Mutex::default(),
         }

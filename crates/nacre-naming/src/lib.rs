@@ -11,7 +11,7 @@
 //! | `naming` | the registry's parts; how slots (one per service key) and clients are found, made and dropped |
 //! | `slot`, `client`, `table`, `wheel` | the state: services, clients and their publications, deadlines |
 //! | `publish`, `beat`, `subscribe` | what clients do |
-//! | `query`, `view`, `catalog`, `clients` | what consumers and operators see |
+//! | `query`, `view`, `catalog`, `clients`, `beaters` | what consumers and operators see |
 //! | `apply`, `operator`, `command`, `rows`, `restore` | durable commands, the operator's layer, the durable table |
 //! | `tick`, `brake` | what happens because time passes |
 //! | `fuzzy` | watched patterns |
@@ -24,6 +24,7 @@
 mod apply;
 mod beat;
 mod beat_info;
+mod beaters;
 mod brake;
 mod catalog;
 mod client;
@@ -58,6 +59,7 @@ mod wheel;
 mod tests;
 
 pub use beat_info::BeatInfo;
+pub use beaters::{Beater, Census, Host};
 pub use client_id::ClientId;
 pub use command::{Applied, Consistency, InstanceRef, NamingCommand, NamingReply};
 pub use effects::Effects;

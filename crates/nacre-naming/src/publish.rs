@@ -452,6 +452,7 @@ impl Naming {
     fn settle(&self, state: &SlotState, publication: &Arc<Publication>, now: Now) {
         publication.clear(MISMATCH | BEATEN | HEALTHY | SENDERS[0] | SENDERS[1]);
         publication.sender.store(0, Relaxed);
+        publication.rhythm.restart();
         let healthy = publication.entry.lock().instances.first().is_some_and(|instance| instance.healthy);
         if healthy {
             publication.set(HEALTHY);

@@ -155,7 +155,8 @@ impl Naming {
         }
         let mut unhealthy = instance.clone();
         unhealthy.healthy = false;
-        let cause = Cause::InstanceUnhealthy { cause: "client_beat".into(), silent_ms };
+        let (beats, gaps) = (publication.rhythm.beats(), publication.rhythm.gaps());
+        let cause = Cause::InstanceUnhealthy { cause: "client_beat".into(), silent_ms, beats, gaps };
         let (about, at) = (subject(&slot.key, &unhealthy, &publication.client.id), reference(&unhealthy));
         if let Some(held) = publication.entry.lock().instances.first_mut() {
             *held = Arc::new(unhealthy);

@@ -1,7 +1,10 @@
 //! The rules, one file a family. To add one: a page `docs/findings/CODE.md`, a row in its family, a function, a test.
 
+mod beats;
 mod connections;
+mod credit;
 mod disk;
+mod gaps;
 mod limits;
 mod server;
 mod settings;
@@ -11,8 +14,17 @@ use crate::Rule;
 
 /// Every rule.
 pub fn all() -> impl Iterator<Item = &'static Rule> {
-    let families: [&'static [Rule]; 6] =
-        [&connections::RULES, &disk::RULES, &limits::RULES, &server::RULES, &settings::RULES, &transport::RULES];
+    let families: [&'static [Rule]; 9] = [
+        &beats::RULES,
+        &connections::RULES,
+        &credit::RULES,
+        &disk::RULES,
+        &gaps::RULES,
+        &limits::RULES,
+        &server::RULES,
+        &settings::RULES,
+        &transport::RULES,
+    ];
     families.into_iter().flatten()
 }
 

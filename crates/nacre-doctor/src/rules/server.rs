@@ -281,7 +281,7 @@ mod tests {
         let key = nacre_model::ServiceKey::new("", "G", "s");
         for port in 0..6 {
             let subject = Subject::service(&key).with_instance(&format!("10.0.0.1:{port}:DEFAULT"));
-            stage.event(subject, Cause::BeatUnknownInstance { light: true });
+            stage.event(subject, Cause::BeatUnknownInstance { light: true, from: String::new() });
         }
         assert!(stage.codes().contains(&"RESTART-BEATS-UNKNOWN".to_owned()));
         stage.server.uptime_ms = 3_600_000;

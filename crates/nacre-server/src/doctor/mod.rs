@@ -11,7 +11,10 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use nacre_doctor::{Change, Engine, Finding, Found, Memory, Scene, Sightings, rules, scene::Gauges};
+use nacre_doctor::{
+    Change, Engine, Finding, Found, Memory, Scene, Sightings, rules,
+    scene::{Desk, Gauges},
+};
 use nacre_journal::Filter;
 use nacre_model::{Cause, Event, Subject};
 use parking_lot::Mutex;
@@ -51,6 +54,7 @@ struct Mind {
     memory: Memory,
     engine: Engine,
     sampler: Sampler,
+    desk: Desk,
 }
 
 impl Doctor {
@@ -90,7 +94,7 @@ fn round(app: &App, lag: Duration) {
     let now = app.clock.now();
     app.doctor.sightings.trim();
     let mut mind = app.doctor.mind.lock();
-    let Mind { memory, engine, sampler } = &mut *mind;
+    let Mind { memory, engine, sampler, desk } = &mut *mind;
     let gauges = sampler.round(app, lag);
     *app.doctor.gauges.lock() = gauges;
     for _ in 0..MOST / BLOCK {
@@ -108,6 +112,7 @@ fn round(app: &App, lag: Duration) {
         naming: &app.naming,
         configs: &app.configs,
         server: app,
+        desk,
         told_ms: i64::try_from(app.props.millis("nacre.doctor.told")).unwrap_or(i64::MAX),
     };
     let changes = engine.round(rules::all(), &scene);

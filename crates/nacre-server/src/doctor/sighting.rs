@@ -6,6 +6,7 @@ use http::Method;
 use nacre_config::KeyRef;
 use nacre_doctor::{
     asked::{Sought, is_odd},
+    callers::Caller,
     sightings::{Act, Ended, How, Source},
 };
 use nacre_model::{Now, ServiceKey, event::Disconnect};
@@ -23,10 +24,19 @@ use crate::{
 pub fn http(app: &App, row: &Row, ctx: &Ctx) {
     let now = app.clock.now();
     let source = app.doctor.sightings.of(ctx.client_address(), now);
-    source.saw(http_act(row, ctx), now);
+    let act = http_act(row, ctx);
+    source.saw(act, now);
     source.agent(ctx.agent());
     if row.module == "naming" {
         hand(app, row, ctx, now);
+    }
+    if matches!(act, Act::Register | Act::Deregister)
+        && let (Some(ip), Some(port)) = (ctx.params.non_blank("ip"), ctx.params.non_blank("port"))
+        && ip.len() + port.len() < 300
+    {
+        let agent = ctx.agent().chars().take(120).collect::<String>().into();
+        let caller = Caller { act, address: ctx.client_address(), agent, at: now.wall };
+        app.doctor.sightings.callers.note(ip, port, caller);
     }
 }
 
@@ -69,6 +79,14 @@ pub fn nothing_found(app: &App, connection: &Connection, sought: Sought, standin
     let named = connection.client_ip.parse::<IpAddr>();
     let address = named.unwrap_or_else(|_| connection.peer.remote.ip()).to_canonical();
     app.doctor.sightings.asked.note(sought, address, &connection.version, standing, app.clock.now());
+}
+
+/// A request that was turned away before it was read.
+pub fn refused(app: &App, peer: IpAddr, agent: &str) {
+    let now = app.clock.now();
+    let source = app.doctor.sightings.of(peer.to_canonical(), now);
+    source.saw(Act::Refused, now);
+    source.agent(agent);
 }
 
 fn http_act(row: &Row, ctx: &Ctx) -> Act {

@@ -224,6 +224,8 @@ where
     }
     let v1_naming = refuse::under(inner, "/v1/ns");
     if v1_naming && let Some(reply) = naming::gate::traffic(app, &parts.method, inner, &uri, &parts.headers) {
+        let agent = parts.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+        doctor::sighting::refused(app, peer.ip(), agent.unwrap_or(""));
         return reply;
     }
     let (row, path) = match app.router.find(&parts.method, inner) {

@@ -1,0 +1,545 @@
+//! Sent, but not credited: beats and registrations that arrive and are not what keeps the instance alive.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nacre_journal::duration;
+use nacre_model::{Cause, Event, ServiceKey};
+use nacre_naming::{Beater, ClientId};
+
+use crate::{
+    About, Confidence, Hit, Hits, Rule, Scene, Severity,
+    memory::{HORIZON_MS, address_of},
+    rule,
+    sightings::Act,
+};
+
+pub static RULES: [Rule; 15] = [
+    rule!("BEAT-20404-IGNORED", not_found_ignored),
+    rule!("BEAT-CLUSTER-WRONG", cluster),
+    rule!("BEAT-GROUP-WRONG", group),
+    rule!("BEAT-JSON-BROKEN", json_broken),
+    rule!("BEAT-NAMESPACE-WRONG", namespace),
+    rule!("BEAT-OF-PERSISTENT", of_persistent),
+    rule!("BEAT-PARAMETERS-MISSING", parameters_missing),
+    rule!("BEAT-SERVICE-NAME-WRONG", service_name),
+    rule!("BEAT-WITHOUT-ADDRESS", without_address),
+    rule!("EPHEMERAL-MISMATCH", ephemeral_mismatch),
+    rule!("OLD-API-CLOSED", old_api_closed),
+    rule!("REGISTER-OVER-LIMIT", over_limit),
+    rule!("REGISTER-REFUSED", refused),
+    rule!("SERVER-STATUS-FORCED", status_forced),
+    rule!("URL-LIMITED", url_limited),
+];
+
+/// Beats of a wrong field come this often at most; so long one is remembered.
+const RECENT_MS: i64 = 60_000;
+
+fn recent(scene: &Scene<'_>) -> i64 {
+    // Beats come every five seconds: what was told a moment ago still holds.
+    scene.told_ms.max(6_000).min(RECENT_MS)
+}
+
+fn address(event: &Event) -> Option<(std::sync::Arc<str>, i32)> {
+    match ClientId::parse(event.subject.client.as_deref()?)? {
+        ClientId::IpPort { ip, port, ephemeral: true } => Some((ip, port)),
+        _ => None,
+    }
+}
+
+// ------------------------------------------------------------------------------------------------ another service's beats
+
+/// An instance whose beats go to a service of the same name in another namespace or group.
+pub(super) struct Elsewhere<'a> {
+    event: &'a Event,
+    field: &'a str,
+    expected: &'a str,
+    got: &'a str,
+}
+
+/// Where the beats of a registered and silent instance go instead.
+pub(super) fn elsewhere<'a>(scene: &'a Scene<'_>, service: &ServiceKey, ip: &str, port: i32) -> Option<Elsewhere<'a>> {
+    let client = format!("{ip}:{port}#true");
+    for event in scene.memory.kind("beatMismatch", scene.now.wall, RECENT_MS.max(scene.told_ms)) {
+        let Cause::BeatMismatch { field, expected, got } = &event.cause else { continue };
+        if event.subject.client.as_deref() != Some(&*client) {
+            continue;
+        }
+        let Some(asked) = event.subject.service.as_ref().filter(|asked| asked.name == service.name) else { continue };
+        let fits = match &**field {
+            "namespaceId" => **expected == *service.namespace && asked.namespace != service.namespace,
+            "groupName" => **expected == *service.group && asked.group != service.group,
+            _ => false,
+        };
+        if fits {
+            return Some(Elsewhere { event, field, expected, got });
+        }
+    }
+    None
+}
+
+fn namespace(scene: &Scene<'_>, hits: &mut Hits) {
+    misdirected(scene, hits, "namespaceId");
+}
+
+fn group(scene: &Scene<'_>, hits: &mut Hits) {
+    misdirected(scene, hits, "groupName");
+}
+
+fn misdirected(scene: &Scene<'_>, hits: &mut Hits, wanted: &str) {
+    let mut told = BTreeSet::new();
+    for event in scene.memory.kind("beatMismatch", scene.now.wall, RECENT_MS.max(scene.told_ms)) {
+        let Cause::BeatMismatch { field, expected, .. } = &event.cause else { continue };
+        let (true, Some(asked), Some((ip, port))) = (field == wanted, &event.subject.service, address(event)) else {
+            continue;
+        };
+        let meant = match wanted {
+            "namespaceId" => ServiceKey::new(expected, &asked.group, &asked.name),
+            _ => ServiceKey::new(&asked.namespace, expected, &asked.name),
+        };
+        // It is a mistake when the instance that is registered gets no beats itself.
+        let is_new = scene.now.wall - event.at <= recent(scene);
+        let registered = scene.naming.beater(&meant, &ip, port, scene.now);
+        let starved = |b: &Beater| b.silent_ms > b.interval_ms + 1_000;
+        let twin = scene.naming.beater(asked, &ip, port, scene.now);
+        let holds = match (&registered, &twin) {
+            (Some(registered), Some(twin)) => starved(registered) && !starved(twin),
+            (Some(registered), None) => starved(registered) && is_new,
+            (None, _) => false,
+        };
+        if !holds || !told.insert((meant.clone(), ip.clone(), port)) {
+            continue;
+        }
+        let Some(registered) = registered else { continue };
+        let Some(Elsewhere { event, field, expected, got }) = elsewhere(scene, &meant, &ip, port) else { continue };
+        let hint = if wanted == "namespaceId" { named(scene, expected, got) } else { String::new() };
+        let shown = |text: &str| if text.is_empty() { "(empty)".to_owned() } else { text.to_owned() };
+        hits.add(
+            Hit::new(About::service(&meant).with_instance(&registered.instance.identity()).with_address(&ip))
+                .grouped(format!("{meant} {ip}"))
+                .fact("instance", format!("{ip}:{port}"))
+                .fact("service", meant.grouped())
+                .fact("expected", shown(expected))
+                .fact("got", shown(got))
+                .fact("field", field)
+                .fact("hint", hint)
+                .fact("silence", duration(registered.silent_ms))
+                .event(event)
+                .saw(
+                    scene.now.wall,
+                    format!(
+                        "{ip}:{port} is registered in {field} {expected} and silent there for {}",
+                        duration(registered.silent_ms)
+                    ),
+                )
+                .confidence(Confidence::High)
+                .not("the network and the process: the beats arrive"),
+        );
+    }
+}
+
+/// `; "dev" is the name of namespace 5f0c`, when it is.
+fn named(scene: &Scene<'_>, expected: &str, got: &str) -> String {
+    let named = scene.configs.namespaces().into_iter().find(|entry| &*entry.name == got && &*entry.id == expected);
+    named.map_or_else(String::new, |entry| format!("; \"{got}\" is the NAME of the namespace with id {}", entry.id))
+}
+
+// ------------------------------------------------------------------------------------------- contradictions of a full beat
+
+fn service_name(scene: &Scene<'_>, hits: &mut Hits) {
+    contradiction(scene, hits, "serviceName");
+}
+
+fn cluster(scene: &Scene<'_>, hits: &mut Hits) {
+    contradiction(scene, hits, "cluster");
+}
+
+fn contradiction(scene: &Scene<'_>, hits: &mut Hits, wanted: &str) {
+    let mut told = BTreeSet::new();
+    for event in scene.memory.kind("beatMismatch", scene.now.wall, HORIZON_MS) {
+        let Cause::BeatMismatch { field, expected, got } = &event.cause else { continue };
+        let (true, Some(service), Some((ip, port))) = (field == wanted, &event.subject.service, address(event)) else {
+            continue;
+        };
+        let beater = scene.naming.beater(service, &ip, port, scene.now);
+        let Some(beater) = beater.filter(|b| b.mismatch && !b.is_late()) else { continue };
+        if !told.insert((service.clone(), ip.clone(), port)) {
+            continue;
+        }
+        hits.add(
+            Hit::new(About::of(&event.subject).with_address(&ip))
+                .grouped(service.to_string())
+                .fact("instance", format!("{ip}:{port}"))
+                .fact("service", service.grouped())
+                .fact("expected", expected)
+                .fact("got", got)
+                .event(event)
+                .saw(scene.now.wall, format!("{} beats since it was registered, all of them credited", beater.beats))
+                .confidence(Confidence::High)
+                .not("a lost beat: nacre goes by the parameter and credits it"),
+        );
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------- unknown instances
+
+/// Beats of one client for one service that found nothing.
+struct Unknown<'a> {
+    newest: &'a Event,
+    oldest: &'a Event,
+    times: usize,
+    from: BTreeSet<&'a str>,
+    light: bool,
+}
+
+fn unknown<'a>(scene: &'a Scene<'_>) -> BTreeMap<(&'a ServiceKey, &'a str), Unknown<'a>> {
+    let mut found: BTreeMap<(&ServiceKey, &str), Unknown<'_>> = BTreeMap::new();
+    for event in scene.memory.kind("beatUnknownInstance", scene.now.wall, RECENT_MS) {
+        let (Cause::BeatUnknownInstance { light, from }, Some(service), Some(client)) =
+            (&event.cause, &event.subject.service, &event.subject.client)
+        else {
+            continue;
+        };
+        let held = found.entry((service, client)).or_insert(Unknown {
+            newest: event,
+            oldest: event,
+            times: 0,
+            from: BTreeSet::new(),
+            light: *light,
+        });
+        held.times += 1;
+        held.oldest = event;
+        held.from.insert(from);
+    }
+    found.retain(|_, held| held.times >= 3 && scene.now.wall - held.newest.at <= recent(scene));
+    found
+}
+
+fn without_address(scene: &Scene<'_>, hits: &mut Hits) {
+    for ((service, client), held) in unknown(scene) {
+        let Some(ClientId::IpPort { ip, port, .. }) = ClientId::parse(client) else { continue };
+        if !ip.is_empty() && port != 0 {
+            continue;
+        }
+        let from = sender(&held);
+        hits.add(
+            Hit::new(About::service(service).with_address(&from))
+                .grouped(format!("{service} {from}"))
+                .fact("service", service.grouped())
+                .fact("address", &from)
+                .fact("missing", if ip.is_empty() { "ip" } else { "port" })
+                .fact("times", held.times)
+                .event(held.newest)
+                .confidence(Confidence::High)
+                .not("the network: the beats arrive"),
+        );
+    }
+}
+
+fn sender(held: &Unknown<'_>) -> String {
+    let known: Vec<&str> = held.from.iter().copied().filter(|from| !from.is_empty()).collect();
+    if known.is_empty() { "an unknown address".to_owned() } else { known.join(", ") }
+}
+
+fn not_found_ignored(scene: &Scene<'_>, hits: &mut Hits) {
+    for ((service, client), held) in unknown(scene) {
+        let Some(ClientId::IpPort { ip, port, .. }) = ClientId::parse(client) else { continue };
+        if ip.is_empty()
+            || port == 0
+            || !held.light
+            || scene.naming.beater(service, &ip, port, scene.now).is_some()
+            || scene.naming.is_persistent(service, &ip, port)
+            || is_misdirected(scene, client)
+        {
+            continue;
+        }
+        let gone = scene.memory.address(&ip, scene.now.wall, HORIZON_MS).find(|event| {
+            let removed = matches!(event.cause, Cause::InstanceRemoved { .. });
+            removed
+                && event.subject.client.as_deref() == Some(client)
+                && event.subject.service.as_ref() == Some(service)
+        });
+        let uptime = scene.server.uptime_ms();
+        let history = match gone {
+            Some(event) => {
+                let Cause::InstanceRemoved { removal } = &event.cause else { continue };
+                let ago = u64::try_from(scene.now.wall - event.at).unwrap_or(0);
+                format!("it was removed {} ago: {}", duration(ago), nacre_journal::removal(removal))
+            }
+            None if uptime < 600_000 => format!("this server started {} ago and never knew it", duration(uptime)),
+            None => "it was not registered here within the last 15 minutes".to_owned(),
+        };
+        let from = sender(&held);
+        let mut hit = Hit::new(About::service(service).with_client(client).with_address(&ip))
+            .grouped(format!("{service} {client}"))
+            .fact("instance", format!("{ip}:{port}"))
+            .fact("service", service.grouped())
+            .fact("namespace", &service.namespace)
+            .fact("address", &from)
+            .fact("times", held.times)
+            .fact("history", history)
+            .event(held.oldest)
+            .event(held.newest)
+            .confidence(Confidence::High)
+            .not("the network: the beats arrive and are answered")
+            .not("another namespace or group: the address is registered in none for this service name");
+        if let Some(event) = gone {
+            hit = hit.event(event);
+        }
+        hits.add(hit);
+    }
+}
+
+/// Its address is registered in another namespace or group.
+fn is_misdirected(scene: &Scene<'_>, client: &str) -> bool {
+    scene.memory.kind("beatMismatch", scene.now.wall, RECENT_MS).any(|event| {
+        let field =
+            matches!(&event.cause, Cause::BeatMismatch { field, .. } if field == "namespaceId" || field == "groupName");
+        field && event.subject.client.as_deref() == Some(client)
+    })
+}
+
+fn of_persistent(scene: &Scene<'_>, hits: &mut Hits) {
+    let mut told = BTreeSet::new();
+    for event in scene.memory.kind("beatMismatch", scene.now.wall, recent(scene)) {
+        let Cause::BeatMismatch { field, expected, .. } = &event.cause else { continue };
+        let (true, Some(service), Some((ip, port))) =
+            (field == "ephemeral" && expected == "false", &event.subject.service, address(event))
+        else {
+            continue;
+        };
+        if !told.insert((service, ip.clone(), port)) {
+            continue;
+        }
+        hits.add(
+            Hit::new(About::service(service).with_address(&ip).with_client(&format!("{ip}:{port}#false")))
+                .grouped(format!("{service} {ip}"))
+                .fact("instance", format!("{ip}:{port}"))
+                .fact("service", service.grouped())
+                .event(event)
+                .confidence(Confidence::High)
+                .not("a silent client: its beats arrive, and a persistent instance needs none"),
+        );
+    }
+}
+
+// ------------------------------------------------------------------------------------------------------------- refusals
+
+/// The code that a refused registration or beat belongs to.
+pub(super) fn refusal(event: &Event) -> Option<&'static str> {
+    let Cause::Refused { call, code, reason } = &event.cause else { return None };
+    let is_beat = call.contains("/beat");
+    let is_register = call.starts_with("POST") && call.ends_with("/instance")
+        || matches!(&**call, "InstanceRequest" | "BatchInstanceRequest" | "PersistentInstanceRequest");
+    if !is_beat && !is_register {
+        return None;
+    }
+    let says = |text: &str| reason.contains(text);
+    Some(if *code == 410 {
+        "OLD-API-CLOSED"
+    } else if says("is persistent service, can't") || says("is ephemeral service, can't") {
+        "EPHEMERAL-MISMATCH"
+    } else if is_beat && says("beat of persistent instance") {
+        "BEAT-OF-PERSISTENT"
+    } else if says("the limit ") || says("should not exceed") {
+        "REGISTER-OVER-LIMIT"
+    } else if is_beat && says("Nacos deserialize for class") {
+        "BEAT-JSON-BROKEN"
+    } else if is_beat && (says("is required") || says("is not present")) {
+        "BEAT-PARAMETERS-MISSING"
+    } else {
+        "REGISTER-REFUSED"
+    })
+}
+
+/// A refused call, by whom it was made.
+struct Refusal<'a> {
+    event: &'a Event,
+    address: String,
+    agent: String,
+    call: &'a str,
+    code: i32,
+    reason: &'a str,
+    times: usize,
+}
+
+fn refusals<'a>(scene: &'a Scene<'_>, wanted: &str) -> Vec<Refusal<'a>> {
+    let mut found: BTreeMap<(String, Option<&ServiceKey>), Refusal<'_>> = BTreeMap::new();
+    for event in scene.memory.kind("refused", scene.now.wall, recent(scene)) {
+        let Cause::Refused { call, code, reason } = &event.cause else { continue };
+        if refusal(event) != Some(wanted) {
+            continue;
+        }
+        let address = address_of(event.subject.client.as_deref().unwrap_or("")).to_owned();
+        let held = found.entry((address.clone(), event.subject.service.as_ref())).or_insert_with(|| {
+            let source = scene.sightings.get(&address);
+            let agent = source.and_then(|source| source.agents().pop());
+            let agent = agent.map_or_else(|| "an unknown agent".to_owned(), |agent| agent.to_string());
+            Refusal { event, address, agent, call, code: *code, reason, times: 0 }
+        });
+        held.times += 1;
+    }
+    found.into_values().collect()
+}
+
+/// A reason as a person reads it: the message of a JSON answer, without the place in a text that was not understood.
+fn plain(reason: &str) -> String {
+    let json: Option<serde_json::Value> = serde_json::from_str(reason).ok();
+    let message = json.as_ref().and_then(|json| json.get("message")?.as_str()).unwrap_or(reason);
+    message.split("\n at [Source").next().unwrap_or(message).replace('\n', " ").replace(['{', '}'], "")
+}
+
+fn refusal_hit(refusal: &Refusal<'_>) -> Hit {
+    let subject = &refusal.event.subject;
+    let service = subject.service.as_ref();
+    Hit::new(About::of(subject).with_address(&refusal.address))
+        .grouped(service.map_or_else(|| refusal.address.clone(), ToString::to_string))
+        .fact("address", &refusal.address)
+        .fact("agent", &refusal.agent)
+        .fact("call", refusal.call)
+        .fact("status", refusal.code)
+        .fact("reason", plain(refusal.reason))
+        .fact("times", refusal.times)
+        .fact("service", service.map_or_else(|| "(no service)".to_owned(), |service| service.grouped()))
+        .fact("instance", subject.instance.as_deref().unwrap_or("(no instance)"))
+        .event(refusal.event)
+        .confidence(Confidence::High)
+        .not("the network: the call arrives and is answered")
+}
+
+fn ephemeral_mismatch(scene: &Scene<'_>, hits: &mut Hits) {
+    for refusal in refusals(scene, "EPHEMERAL-MISMATCH") {
+        // A beat for a persistent instance that is there harms nobody.
+        if refusal.call.contains("/beat")
+            && let (Some(service), Some((ip, port, _))) =
+                (&refusal.event.subject.service, refusal.event.subject.instance.as_deref().and_then(parts))
+            && scene.naming.is_persistent(service, ip, port)
+        {
+            continue;
+        }
+        let persistent = refusal.reason.contains("is persistent service");
+        let (is, wants) = if persistent { ("persistent", "ephemeral") } else { ("ephemeral", "persistent") };
+        hits.add(refusal_hit(&refusal).fact("is", is).fact("wants", wants));
+    }
+}
+
+/// Of `ip:port:cluster`.
+pub(super) fn parts(identity: &str) -> Option<(&str, i32, &str)> {
+    let (address, cluster) = identity.rsplit_once(':')?;
+    let (ip, port) = address.rsplit_once(':')?;
+    Some((ip, port.parse().ok()?, cluster))
+}
+
+fn json_broken(scene: &Scene<'_>, hits: &mut Hits) {
+    refusals(scene, "BEAT-JSON-BROKEN").iter().for_each(|refusal| hits.add(refusal_hit(refusal)));
+}
+
+fn parameters_missing(scene: &Scene<'_>, hits: &mut Hits) {
+    for refusal in refusals(scene, "BEAT-PARAMETERS-MISSING") {
+        hits.add(refusal_hit(&refusal).grouped(refusal.address.clone()));
+    }
+}
+
+fn old_api_closed(scene: &Scene<'_>, hits: &mut Hits) {
+    for refusal in refusals(scene, "OLD-API-CLOSED") {
+        hits.add(refusal_hit(&refusal).grouped(refusal.address.clone()));
+    }
+}
+
+fn over_limit(scene: &Scene<'_>, hits: &mut Hits) {
+    for refusal in refusals(scene, "REGISTER-OVER-LIMIT") {
+        let property = match refusal.reason {
+            reason if reason.contains("'Metadata'") => "nacos.naming.service.metadata.length",
+            reason => reason.split_whitespace().find(|word| word.starts_with("nacre.limit.")).unwrap_or("(fixed)"),
+        };
+        hits.add(refusal_hit(&refusal).fact("property", property));
+    }
+}
+
+/// Whatever else a registration was refused for, as long as it did not succeed later.
+fn refused(scene: &Scene<'_>, hits: &mut Hits) {
+    for refusal in refusals(scene, "REGISTER-REFUSED") {
+        let subject = &refusal.event.subject;
+        if let (Some(service), Some((ip, port, cluster))) =
+            (&subject.service, subject.instance.as_deref().and_then(parts))
+            && scene.naming.instance(service, ip, port, cluster).is_ok()
+        {
+            continue;
+        }
+        let source = scene.sightings.get(&refusal.address);
+        let other = source.and_then(|source| {
+            let acts = [Act::ServiceQuery, Act::ConfigListen, Act::ConfigRead, Act::Subscribe];
+            acts.into_iter().filter_map(|act| Some((act, source.ago(act, scene.now)?))).min_by_key(|(_, ago)| *ago)
+        });
+        let since = other.map_or_else(
+            || "nothing else is heard from there".to_owned(),
+            |(act, ago)| format!("since then it was only seen {} ({} ago)", act.words(), duration(ago)),
+        );
+        hits.add(refusal_hit(&refusal).fact("since", since));
+    }
+}
+
+// ------------------------------------------------------------------------------------------------ turned away by a switch
+
+/// Addresses that were turned away lately.
+fn turned_away(scene: &Scene<'_>) -> (Vec<String>, u64) {
+    let mut found = Vec::new();
+    let mut times = 0;
+    for source in scene.sightings.all() {
+        if source.ago(Act::Refused, scene.now).is_some_and(|ago| ago <= 60_000) {
+            times += source.count(Act::Refused);
+            let agent = source.agents().pop().map_or_else(String::new, |agent| format!(" ({agent})"));
+            found.push(format!("{}{agent}", source.address));
+        }
+    }
+    found.sort();
+    (found, times)
+}
+
+fn shown(addresses: &[String]) -> String {
+    match addresses.len() {
+        0 => "nobody yet".to_owned(),
+        1..=5 => addresses.join(", "),
+        more => format!("{} and {} more", addresses[..5].join(", "), more - 5),
+    }
+}
+
+fn status_forced(scene: &Scene<'_>, hits: &mut Hits) {
+    let switches = scene.naming.switches();
+    let Some(status) = switches.forced_status().filter(|status| *status != "UP" && !status.is_empty()) else { return };
+    let (addresses, times) = turned_away(scene);
+    let mut hit = Hit::new(About::setting("overriddenServerStatus"))
+        .fact("status", status)
+        .fact("addresses", shown(&addresses))
+        .fact("times", times)
+        .severity(if addresses.is_empty() { Severity::Warning } else { Severity::Critical })
+        .confidence(Confidence::High)
+        .saw(scene.now.wall, format!("the switch overriddenServerStatus is {status}"))
+        .saw(scene.now.wall, format!("turned away within the last minute: {}", shown(&addresses)))
+        .not("the clients and the network: their calls arrive and are answered 503");
+    for event in scene.memory.kind("switchChanged", scene.now.wall, HORIZON_MS).take(1) {
+        hit = hit.event(event);
+    }
+    hits.add(hit);
+}
+
+fn url_limited(scene: &Scene<'_>, hits: &mut Hits) {
+    let switches = scene.naming.switches();
+    if switches.limited_url_map.is_empty() || switches.forced_status().is_some_and(|status| status != "UP") {
+        return;
+    }
+    let limits: Vec<String> = switches.limited_url_map.iter().map(|(url, code)| format!("{url} -> {code}")).collect();
+    let (addresses, times) = turned_away(scene);
+    hits.add(
+        Hit::new(About::setting("limitedUrlMap"))
+            .fact("limits", limits.join(", "))
+            .fact("addresses", shown(&addresses))
+            .fact("times", times)
+            .confidence(Confidence::High)
+            .saw(scene.now.wall, format!("the switch limitedUrlMap holds {}", limits.join(", ")))
+            .saw(scene.now.wall, format!("turned away within the last minute: {}", shown(&addresses)))
+            .not("the clients and the network: their calls arrive"),
+    );
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,486 @@
+//! Silence: an instance that is kept alive by beats has none for longer than its timeout. Whose silence it is shows what
+//! else is heard: other services of the same client, other clients of its address, its subnet, everybody.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
+
+use nacre_journal::duration;
+use nacre_model::{Cause, Event, Instance, ServiceKey, event::Removal};
+use nacre_naming::{Beater, Census, ClientId};
+
+use super::credit;
+use crate::{
+    About, Confidence, Hit, Hits, Rule, Scene,
+    memory::HORIZON_MS,
+    rule,
+    scene::Judged,
+    sightings::{Act, Source},
+};
+
+pub static RULES: [Rule; 9] = [
+    rule!("BEAT-GAP-CLIENT-PAUSED", paused),
+    rule!("BEAT-GAP-EVERYBODY", everybody),
+    rule!("BEAT-GAP-FAIL-WAIT", fail_wait),
+    rule!("BEAT-GAP-HOST", host),
+    rule!("BEAT-GAP-SUBNET", subnet),
+    rule!("BEAT-TASK-DEAD", task_dead),
+    rule!("CLIENT-GONE", gone),
+    rule!("REGISTER-NO-BEATS", never_beat),
+    rule!("REREGISTER-STOPS-BEATS", stopped_by_register),
+];
+
+macro_rules! verdicts {
+    ($($name:ident = $code:literal;)*) => {
+        $(fn $name(scene: &Scene<'_>, hits: &mut Hits) {
+            judged(scene).iter().filter(|(code, _)| *code == $code).for_each(|(_, hit)| hits.add(hit.clone()));
+        })*
+    };
+}
+
+verdicts! {
+    paused = "BEAT-GAP-CLIENT-PAUSED";
+    everybody = "BEAT-GAP-EVERYBODY";
+    fail_wait = "BEAT-GAP-FAIL-WAIT";
+    host = "BEAT-GAP-HOST";
+    subnet = "BEAT-GAP-SUBNET";
+    task_dead = "BEAT-TASK-DEAD";
+    gone = "CLIENT-GONE";
+    never_beat = "REGISTER-NO-BEATS";
+    stopped_by_register = "REREGISTER-STOPS-BEATS";
+}
+
+/// Where a silent instance stands now.
+enum State<'a> {
+    Unhealthy,
+    /// Taken out of the service because of its silence.
+    Removed(&'a Event),
+    /// Beats, or is registered, again.
+    Back(&'a Event),
+}
+
+/// One instance and its silence.
+struct Silence<'a> {
+    /// `instanceUnhealthy`.
+    event: &'a Event,
+    service: &'a ServiceKey,
+    identity: &'a str,
+    ip: Arc<str>,
+    port: i32,
+    state: State<'a>,
+    /// The last beat (or the registration), wall clock.
+    onset: i64,
+    gap_ms: u64,
+    beats: u32,
+    gaps: &'a [u32],
+    instance: Option<Arc<Instance>>,
+    beater: Option<Beater>,
+}
+
+impl Silence<'_> {
+    fn is_back(&self) -> bool {
+        matches!(self.state, State::Back(_))
+    }
+
+    fn interval(&self) -> u64 {
+        let of_instance = self.instance.as_ref().map(|instance| instance.beat_interval_ms());
+        self.beater.as_ref().map(|beater| beater.interval_ms).or(of_instance).unwrap_or(5_000)
+    }
+
+    fn timeout(&self) -> u64 {
+        let of_instance = self.instance.as_ref().map(|instance| instance.beat_timeout_ms());
+        self.beater.as_ref().map(|beater| beater.timeout_ms).or(of_instance).unwrap_or(15_000)
+    }
+
+    /// `5 s, 5 s, 5 s, then 60 s`.
+    fn gap_list(&self) -> String {
+        let known: Vec<String> = self.gaps.iter().map(|gap| seconds(u64::from(*gap))).collect();
+        let (last, so_far) = (seconds(self.gap_ms), if self.is_back() { "" } else { " so far" });
+        if known.is_empty() { format!("{last}{so_far}") } else { format!("{}, then {last}{so_far}", known.join(", ")) }
+    }
+}
+
+/// Gaps are compared, so all are told in seconds: `5 s`, `0.5 s`, `60 s`.
+pub(super) fn seconds(ms: u64) -> String {
+    let tenths = (ms + 50) / 100;
+    if tenths.is_multiple_of(10) { format!("{} s", tenths / 10) } else { format!("{}.{} s", tenths / 10, tenths % 10) }
+}
+
+/// What every silence was judged to be; worked out once a round.
+fn judged(scene: &Scene<'_>) -> Arc<Judged> {
+    let key = (scene.now, scene.memory.last());
+    let mut kept = scene.desk.silences.lock();
+    if let Some((at, judged)) = &*kept
+        && *at == key
+    {
+        return Arc::clone(judged);
+    }
+    let judged = Arc::new(judge(scene));
+    *kept = Some((key, Arc::clone(&judged)));
+    judged
+}
+
+/// Whether the silence of `ip:port` is told by one of these rules: others then keep theirs back.
+pub(super) fn is_told(scene: &Scene<'_>, ip: &str, port: i32) -> bool {
+    let client = format!("{ip}:{port}#true");
+    judged(scene).iter().any(|(_, hit)| hit.about.client.as_deref() == Some(&*client))
+}
+
+fn silences<'a>(scene: &'a Scene<'_>) -> Vec<Silence<'a>> {
+    let mut seen: HashSet<(&ServiceKey, &str)> = HashSet::new();
+    let mut found = Vec::new();
+    for event in scene.memory.kind("instanceUnhealthy", scene.now.wall, HORIZON_MS) {
+        let Cause::InstanceUnhealthy { cause, silent_ms, beats, gaps } = &event.cause else { continue };
+        let (Some(service), Some(identity), Some(client)) =
+            (&event.subject.service, &event.subject.instance, &event.subject.client)
+        else {
+            continue;
+        };
+        let Some(ClientId::IpPort { ip, port, ephemeral: true }) = ClientId::parse(client) else { continue };
+        if cause != "client_beat" || !seen.insert((service, identity)) {
+            continue;
+        }
+        let beater = scene.naming.beater(service, &ip, port, scene.now);
+        let Some(state) = state(scene, event, service, identity, beater.as_ref()) else { continue };
+        let onset = event.at - *silent_ms as i64;
+        let end = if let State::Back(back) = state { back.at } else { scene.now.wall };
+        found.push(Silence {
+            event,
+            service,
+            identity,
+            ip,
+            port,
+            state,
+            onset,
+            gap_ms: u64::try_from(end - onset).unwrap_or(0),
+            beats: *beats,
+            gaps,
+            instance: event.shown.clone(),
+            beater,
+        });
+    }
+    found
+}
+
+/// Where it stands now; `None` when it is over, was meant, or was told long enough.
+fn state<'a>(
+    scene: &'a Scene<'_>,
+    unhealthy: &Event,
+    service: &ServiceKey,
+    identity: &str,
+    beater: Option<&Beater>,
+) -> Option<State<'a>> {
+    let since = scene.now.wall - unhealthy.at;
+    let later = scene.memory.instance(service, identity, scene.now.wall, since);
+    let later: Vec<&Event> = later.take_while(|later| !std::ptr::eq(*later, unhealthy)).collect();
+    let is_new = |event: &&&Event| scene.now.wall - event.at <= scene.told_ms;
+    if beater.is_some_and(|beater| !beater.instance.healthy) {
+        return Some(State::Unhealthy);
+    }
+    if beater.is_some() {
+        // The first sign of life after it turned unhealthy.
+        let back = later.iter().rev().find(|event| {
+            matches!(
+                event.cause,
+                Cause::BeatResumed { .. } | Cause::InstanceHealthy { .. } | Cause::InstanceRegistered { .. }
+            )
+        });
+        return back.filter(is_new).map(|event| State::Back(event));
+    }
+    let removed = later.iter().find(|event| matches!(event.cause, Cause::InstanceRemoved { .. }))?;
+    let by_silence = matches!(
+        removed.cause,
+        Cause::InstanceRemoved { removal: Removal::BeatExpired { .. } | Removal::ClientExpired { .. } }
+    );
+    Some(*removed).filter(|_| by_silence).filter(|event| is_new(&event)).map(State::Removed)
+}
+
+/// Silences that began together, and what they have in common.
+#[derive(Default)]
+struct Wave {
+    members: usize,
+    hosts: HashMap<Arc<str>, HashSet<i32>>,
+    subnets: BTreeMap<String, HashSet<Arc<str>>>,
+}
+
+/// Silences whose beginnings are no further apart than this began together, milliseconds.
+const TOGETHER_MS: i64 = 3_000;
+/// So many addresses at once are no accident of one of them.
+const MANY: usize = 3;
+
+/// The wave of each silence: they are sorted by their beginning.
+fn waves(silences: &[Silence<'_>]) -> Vec<Arc<Wave>> {
+    let mut waves: Vec<Arc<Wave>> = Vec::with_capacity(silences.len());
+    let mut start = 0;
+    for end in 1..=silences.len() {
+        let apart = |a: &Silence<'_>, b: &Silence<'_>| b.onset - a.onset > TOGETHER_MS.max(a.interval() as i64 + 500);
+        if end < silences.len() && !apart(&silences[end - 1], &silences[end]) {
+            continue;
+        }
+        let mut wave = Wave { members: end - start, ..Wave::default() };
+        for silence in &silences[start..end] {
+            wave.hosts.entry(Arc::clone(&silence.ip)).or_default().insert(silence.port);
+            if let Some(subnet) = subnet_of(&silence.ip) {
+                wave.subnets.entry(subnet.to_owned()).or_default().insert(Arc::clone(&silence.ip));
+            }
+        }
+        let wave = Arc::new(wave);
+        waves.resize(end, wave);
+        start = end;
+    }
+    waves
+}
+
+fn subnet_of(ip: &str) -> Option<&str> {
+    let _: std::net::Ipv4Addr = ip.parse().ok()?;
+    ip.rsplit_once('.').map(|(subnet, _)| subnet)
+}
+
+fn judge(scene: &Scene<'_>) -> Judged {
+    let mut silences = silences(scene);
+    if silences.is_empty() {
+        return Vec::new();
+    }
+    let stalls: Vec<i64> =
+        scene.memory.kind("serverStalled", scene.now.wall, HORIZON_MS).map(|event| event.at).collect();
+    let unknown = unknown_beats(scene);
+    silences.retain(|silence| {
+        let own = stalls.iter().any(|at| (silence.onset..=silence.event.at + 1_000).contains(at));
+        !own && !is_explained(scene, silence) && !is_heard(silence, &unknown)
+    });
+    silences.sort_by_key(|silence| silence.onset);
+    let census = scene.census(silences.iter().map(|silence| Arc::clone(&silence.ip)).collect());
+    let waves = waves(&silences);
+    let verdict = |(silence, wave): (&Silence<'_>, &Arc<Wave>)| verdict(scene, silence, wave, &census);
+    silences.iter().zip(&waves).filter_map(verdict).collect()
+}
+
+/// The oldest and the newest beat of clients that beat for what is not registered.
+fn unknown_beats<'a>(scene: &'a Scene<'_>) -> HashMap<(&'a ServiceKey, &'a str), (i64, i64)> {
+    let mut found: HashMap<(&ServiceKey, &str), (i64, i64)> = HashMap::new();
+    for event in scene.memory.kind("beatUnknownInstance", scene.now.wall, HORIZON_MS) {
+        if let (Some(service), Some(client)) = (&event.subject.service, event.subject.client.as_deref()) {
+            found.entry((service, client)).or_insert((event.at, event.at)).0 = event.at;
+        }
+    }
+    found
+}
+
+/// It beats, but its beats find nothing: no silence. One such beat right before it registers again is how clients return.
+fn is_heard(silence: &Silence<'_>, unknown: &HashMap<(&ServiceKey, &str), (i64, i64)>) -> bool {
+    const RETURN_MS: i64 = 1_500;
+    let Some(client) = silence.event.subject.client.as_deref() else { return false };
+    let Some((oldest, newest)) = unknown.get(&(silence.service, client)) else { return false };
+    match silence.state {
+        State::Unhealthy => false,
+        State::Removed(removed) => *newest > removed.at,
+        State::Back(back) => (silence.onset..back.at - RETURN_MS).contains(oldest),
+    }
+}
+
+/// Its timers or a beat that goes elsewhere explain it: told by their own rules.
+fn is_explained(scene: &Scene<'_>, silence: &Silence<'_>) -> bool {
+    let (interval, timeout) = (silence.interval(), silence.timeout());
+    let hurried = silence.gap_ms <= 2 * interval + 500;
+    if timeout < 100 || interval >= timeout || (hurried && timeout < 2 * interval) {
+        return true;
+    }
+    credit::elsewhere(scene, silence.service, &silence.ip, silence.port).is_some()
+        || silence.beater.as_ref().is_some_and(|beater| beater.unchecked)
+}
+
+fn verdict(scene: &Scene<'_>, silence: &Silence<'_>, wave: &Wave, census: &Census) -> Option<(&'static str, Hit)> {
+    let source = scene.sightings.get(&silence.ip);
+    let base = base(scene, silence, source.as_deref());
+    let client = format!("{}:{}", silence.ip, silence.port);
+    if silence.beats == 0 {
+        if silence.is_back() {
+            return None;
+        }
+        return Some(if silence.gaps.is_empty() {
+            ("REGISTER-NO-BEATS", never(scene, silence, base))
+        } else {
+            let hit = base.grouped(client).not("a client that never beats: it did before it registered again");
+            ("REREGISTER-STOPS-BEATS", hit.confidence(Confidence::High))
+        });
+    }
+    if wave.hosts.len() >= MANY && wave.members > census.steady {
+        let hit = base
+            .grouped("all")
+            .fact("silent_count", wave.members)
+            .fact("hosts", wave.hosts.len())
+            .fact("steady", census.steady)
+            .severity(crate::Severity::Critical)
+            .not("single clients: they fell silent within seconds of each other");
+        return Some(("BEAT-GAP-EVERYBODY", hit));
+    }
+    let subnet = subnet_of(&silence.ip);
+    if let Some(subnet) = subnet
+        && let Some(hosts) = wave.subnets.get(subnet).filter(|hosts| hosts.len() >= MANY)
+        && census.steady_in.get(subnet).copied().unwrap_or(0) == 0
+    {
+        let hit = base
+            .grouped(subnet)
+            .fact("subnet", format!("{subnet}.0/24"))
+            .fact("hosts", hosts.len())
+            .fact("steady", census.steady)
+            .not(format!("the server and its own network: {} instances elsewhere beat on", census.steady))
+            .not("single processes: all addresses of the subnet fell silent within seconds of each other");
+        return Some(("BEAT-GAP-SUBNET", hit));
+    }
+    Some(on_host(scene, silence, wave, census, source.as_deref(), base))
+}
+
+/// The address is alone with its silence: the host, the process, or its beats only?
+fn on_host(
+    scene: &Scene<'_>,
+    silence: &Silence<'_>,
+    wave: &Wave,
+    census: &Census,
+    source: Option<&Source>,
+    base: Hit,
+) -> (&'static str, Hit) {
+    let (ip, client) = (&*silence.ip, format!("{}:{}", silence.ip, silence.port));
+    let host = census.hosts.get(ip);
+    let steady = host.map_or(0, |host| host.steady);
+    let neighbours = host.map(|host| host.examples.as_slice()).unwrap_or_default();
+    let elsewhere = census.steady - steady.min(census.steady);
+    let mut base = base;
+    if elsewhere > 0 {
+        base = base
+            .not(format!("this server and the network in general: {elsewhere} instances of other addresses beat on"));
+    }
+    // The very process beats for another service.
+    if let Some((_, service, ago)) = neighbours.iter().find(|(port, _, _)| *port == silence.port)
+        && !silence.is_back()
+    {
+        let other = format!("it still beats for {} (last beat {} ago)", service.grouped(), duration(*ago));
+        let hit = base
+            .grouped(client)
+            .fact("alive", &other)
+            .saw(scene.now.wall - *ago as i64, format!("{ip}:{}: {other}", silence.port))
+            .not("the process, its host and the network: other beats of the same ip and port arrive");
+        return ("BEAT-TASK-DEAD", hit.confidence(Confidence::High));
+    }
+    let fail_wait = base.facts.get("agent").is_some_and(|agent| is_cpp(agent));
+    if fail_wait && silence.is_back() && (15_000..=30_000).contains(&silence.gap_ms) {
+        return ("BEAT-GAP-FAIL-WAIT", base.grouped(client));
+    }
+    if steady > 0 {
+        let named: Vec<String> = neighbours
+            .iter()
+            .take(3)
+            .map(|(port, service, ago)| format!("{ip}:{port} of {} ({} ago)", service.grouped(), duration(*ago)))
+            .collect();
+        let hit = base
+            .grouped(client)
+            .fact("witness", format!("{} on the same address kept beating", named.join(", ")))
+            .saw(scene.now.wall, format!("beats of the same address go on: {}", named.join(", ")))
+            .not(format!("the host and its network: {steady} other instance(s) of {ip} beat on"));
+        if matches!(silence.state, State::Removed(_)) {
+            let hit = hit.fact("last", format!("other processes of {ip} beat on"));
+            return ("CLIENT-GONE", hit);
+        }
+        return ("BEAT-GAP-CLIENT-PAUSED", hit.confidence(Confidence::High));
+    }
+    if let Some((act, ago)) = source.and_then(|source| other_traffic(scene, source, silence)) {
+        let alive = format!("it was seen {} {} ago", act.words(), duration(ago));
+        let hit = base
+            .grouped(client)
+            .fact("alive", &alive)
+            .saw(scene.now.wall - ago as i64, format!("{ip} was seen {}, after the last beat", act.words()))
+            .not("the host and the network: other requests of the address arrive");
+        return ("BEAT-TASK-DEAD", hit);
+    }
+    let together = wave.hosts.get(ip).map_or(0, HashSet::len);
+    if together >= 2 {
+        let hit = base
+            .grouped(ip)
+            .fact("clients", together)
+            .not(format!("a single process: {together} clients of {ip} fell silent within seconds of each other"));
+        return ("BEAT-GAP-HOST", hit);
+    }
+    if silence.is_back() {
+        let hit = base.grouped(client).fact("witness", "nothing else beats from that address to compare with");
+        return ("BEAT-GAP-CLIENT-PAUSED", hit);
+    }
+    let last = source.and_then(|source| source.last(scene.now)).map_or_else(
+        || format!("nothing else was ever seen from {ip}"),
+        |(act, ago)| format!("{ip} was last seen {} {} ago", act.words(), duration(ago)),
+    );
+    ("CLIENT-GONE", base.grouped(client).fact("last", last))
+}
+
+/// What the address does besides beating, if it was seen after the last beat.
+fn other_traffic(scene: &Scene<'_>, source: &Source, silence: &Silence<'_>) -> Option<(Act, u64)> {
+    if silence.is_back() {
+        return None;
+    }
+    let acts = [Act::ConfigListen, Act::ConfigRead, Act::ServiceQuery, Act::Subscribe, Act::Login, Act::ConfigPublish];
+    let seen = acts.into_iter().filter_map(|act| Some((act, source.ago(act, scene.now)?)));
+    let (act, ago) = seen.min_by_key(|(_, ago)| *ago)?;
+    // A long poll is held for half a minute: one that began before the silence says nothing.
+    (ago + silence.interval() + 500 < silence.gap_ms).then_some((act, ago))
+}
+
+fn is_cpp(agent: &str) -> bool {
+    agent.starts_with("Nacos-C-Client") || agent.starts_with("Nacos-CPP-Client")
+}
+
+fn never(scene: &Scene<'_>, silence: &Silence<'_>, base: Hit) -> Hit {
+    let by = scene.sightings.callers.last(&silence.ip, silence.port, Act::Register);
+    let agent = by.as_ref().map(|by| by.agent.to_string()).or_else(|| base.facts.get("agent").cloned());
+    let agent = agent.unwrap_or_default();
+    let kind = match &*agent {
+        agent if agent.starts_with("Nacos-Python") => {
+            "the Python SDK beats only when add_naming_instance is given heartbeat_interval"
+        }
+        agent if is_cpp(agent) => "the C++ SDK stops beating when its NamingService object is destroyed",
+        agent if agent.starts_with("Nacos-") => "an SDK, whose beat task never started or was shut down at once",
+        agent if agent.starts_with("Mozilla") => "a browser, which does not beat",
+        _ => "no SDK: a script or tool, which does not beat by itself",
+    };
+    let who = by.as_ref().map_or_else(|| silence.ip.to_string(), |by| by.address.to_string());
+    let shown = if agent.is_empty() { "an unknown agent" } else { &*agent };
+    let mut hit = base.grouped(silence.service.to_string()).fact("who", &who).fact("agent", shown).fact("kind", kind);
+    if let Some(by) = by {
+        hit = hit.saw(by.at, format!("registered by a call from {} ({shown})", by.address));
+    }
+    hit.not("lost beats: none ever arrived for it, under this or any other service name").confidence(Confidence::High)
+}
+
+/// What all verdicts say: the instance, its silence, its timers.
+fn base(scene: &Scene<'_>, silence: &Silence<'_>, source: Option<&Source>) -> Hit {
+    let agents = source.map(Source::agents).unwrap_or_default();
+    let sdk = agents.iter().rev().find(|agent| agent.starts_with("Nacos-")).or(agents.last());
+    let client = format!("{}:{}#true", silence.ip, silence.port);
+    let now = match &silence.state {
+        State::Unhealthy => "unhealthy".to_owned(),
+        State::Removed(_) => "removed".to_owned(),
+        State::Back(_) => "back".to_owned(),
+    };
+    let about = About::service(silence.service).with_instance(silence.identity).with_client(&client);
+    let mut hit = Hit::new(about.with_address(&silence.ip))
+        .fact("instance", format!("{}:{}", silence.ip, silence.port))
+        .fact("address", &silence.ip)
+        .fact("service", silence.service.grouped())
+        .fact("namespace", &silence.service.namespace)
+        .fact("silence", seconds(silence.gap_ms))
+        .fact("gaps", silence.gap_list())
+        .fact("interval", duration(silence.interval()))
+        .fact("timeout", duration(silence.timeout()))
+        .fact("state", now)
+        .fact("agent", sdk.map_or("unknown", |agent| agent))
+        .saw(silence.onset, if silence.beats == 0 { "the registration" } else { "the last beat before the silence" })
+        .event(silence.event)
+        .saw(scene.now.wall, format!("gaps between its beats: {}", silence.gap_list()))
+        .not("this server: it did not stall meanwhile");
+    if let State::Removed(event) | State::Back(event) = silence.state {
+        hit = hit.event(event);
+    }
+    hit
+}
+
+#[cfg(test)]
+mod tests;
