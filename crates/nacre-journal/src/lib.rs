@@ -1,11 +1,12 @@
 //! The flight recorder: what happened, to whom and why, bounded by bytes and age, always on.
 //!
-//! What lives here: [`Journal`] (record, query, live [`Tail`], counters per kind), the English sentence of every cause
-//! ([`describe()`]), the JSON form of the events API ([`Record::json`]) and [`Journal::why`], the story of one instance.
+//! What lives here: [`Journal`] (record, query, live [`Tail`], counters per kind), its segments on disk ([`disk`]) and
+//! questions over both ([`Journal::search`]), the English sentence of every cause ([`describe()`]), the JSON form of the
+//! events API ([`Record::json`]), [`Journal::why`], the story of one instance, and [`Journal::timeline`], the past of a service.
 //!
-//! What does not: rules about what is wrong, sinks (logs, files, metrics read from here), runtimes.
+//! What does not: rules about what is wrong, sinks (logs and metrics read from here), runtimes and threads.
 //!
-//! Read first: [`Journal`], [`Filter`], [`describe::describe`].
+//! Read first: [`Journal`], [`Filter`], [`disk`], [`Timeline`].
 
 pub mod describe;
 pub mod disk;

@@ -61,9 +61,9 @@ impl Client {
         Ok(events)
     }
 
-    /// When the journal begins with the start of the server: that time. A journal that has forgotten its start has none.
-    pub async fn server_started(&self) -> Outcome<Option<i64>> {
-        let params = Params::default().with("kind", "serverStarted").with("limit", "1");
+    /// The time of the oldest event that the journal remembers.
+    pub async fn journal_begins(&self) -> Outcome<Option<i64>> {
+        let params = Params::default().with("order", "asc").with("limit", "1");
         let found = data(&self.send(Request::get("/v3/admin/diagnosis/events", params)).await?)?;
         Ok(found["events"][0]["at"].as_i64())
     }

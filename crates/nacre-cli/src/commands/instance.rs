@@ -336,9 +336,9 @@ async fn why(Session { client, screen }: &Session, question: &Question) -> Outco
         return screen.value(&Value::from(raw));
     }
     let Some(newest) = events.first() else {
-        let memory = match client.server_started().await {
-            Ok(Some(at)) => format!("it begins when the server started, {}", time::stamp(at)),
-            _ => "it remembers a bounded time; see nacre.journal.memory".to_owned(),
+        let memory = match client.journal_begins().await {
+            Ok(Some(at)) => format!("it begins at {}", time::stamp(at)),
+            _ => "it remembers a bounded time; see nacre.journal.disk.age".to_owned(),
         };
         return Err(CliError::NotFound(format!(
             "the journal of {} knows nothing about {} ({memory})",

@@ -177,7 +177,7 @@ fn filter(params: &Params) -> Result<Filter, Refusal> {
         text: text("text"),
         before: seq("before")?,
         after: seq("after")?,
-        oldest_first: false,
+        oldest_first: params.get("order").is_some_and(|order| order.eq_ignore_ascii_case("asc")),
         limit: usize::try_from(limit).unwrap_or(1),
     };
     // A config may be given whole, as listener queries show it: dataId+group+namespace.
