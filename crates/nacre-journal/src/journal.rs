@@ -243,6 +243,13 @@ impl Journal {
         self.ring.lock().copy_block(&mut low, &mut high, true, block);
     }
 
+    /// The first number behind `after` that is still in memory.
+    pub(crate) fn first_after(&self, after: u64) -> Option<u64> {
+        let ring = self.ring.lock();
+        let first = ring.records.front()?.record.seq.max(after.saturating_add(1));
+        (first < ring.next).then_some(first)
+    }
+
     /// A record by its number, while it is kept in memory.
     pub fn get(&self, seq: u64) -> Option<Arc<Record>> {
         let ring = self.ring.lock();

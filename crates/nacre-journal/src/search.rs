@@ -74,10 +74,15 @@ impl Journal {
         work: &mut Work,
         mut visit: impl FnMut(Arc<Record>) -> bool,
     ) -> Option<u64> {
-        let saved = self.disk.as_ref().map_or(0, |disk| disk.saved());
-        if let Some(disk) = &self.disk {
+        let mut saved = filter.after.unwrap_or(0);
+        // While it is read, more is saved, and memory may forget what was not saved a moment ago.
+        while let Some(disk) = &self.disk
+            && self.first_after(saved).is_none_or(|first| first > saved + 1)
+            && disk.saved() > saved
+        {
+            let after = std::mem::replace(&mut saved, disk.saved());
             let upto = filter.before.unwrap_or(u64::MAX).min(saved.saturating_add(1));
-            let wanted = Wanted { before: Some(upto), oldest_first: true, ..wanted(filter) };
+            let wanted = Wanted { after, before: Some(upto), oldest_first: true, ..wanted(filter) };
             let mut ended = None;
             let reached = disk.walk(&wanted, work, |entry| {
                 if let Entry::Event(record) = entry
@@ -95,7 +100,7 @@ impl Journal {
             }
         }
         let mut ended = None;
-        self.scan(true, Some(filter.after.unwrap_or(0).max(saved)), filter.before, |record| {
+        self.scan(true, Some(saved), filter.before, |record| {
             if filter.matches(&record.event) && !visit(record.clone()) {
                 ended = Some(record.seq);
             }

@@ -294,6 +294,28 @@ fn a_disk_that_takes_nothing_costs_the_oldest_unsaved_events_and_they_are_counte
 }
 
 #[test]
+fn a_disk_that_is_nearly_full_is_left_to_others() {
+    let home = TempDir::new().unwrap();
+    let own = DiskOptions { segment_bytes: 64 * 1024, spare_bytes: 0, ..options(home.path()) };
+    let journal = Journal::new(small_ring()).on_disk(own.clone());
+    fill(&journal, 0, 3_000);
+    assert!(journal.disk().unwrap().counts().segments > 2);
+    journal.close(at(5_000));
+    // As if nearly all of it were used.
+    let journal = open(&DiskOptions { spare_bytes: u64::MAX, spare_part: 1, ..own.clone() });
+    journal.record(orders(1));
+    journal.keep(at(10_000));
+    let counts = journal.disk().unwrap().counts();
+    assert!(counts.failing && counts.segments == 1, "{counts:?}");
+    assert_eq!(kinds(&journal), ["journalDiskFailed"]);
+    drop(journal);
+    let journal = open(&own);
+    let last = journal.record(orders(2));
+    journal.keep(at(20_000));
+    assert_eq!(seqs(&journal, &all()).last(), Some(&last), "and when there is room it goes on");
+}
+
+#[test]
 fn failure_is_told_once_until_it_is_over() {
     let home = TempDir::new().unwrap();
     let options = options(home.path());

@@ -46,15 +46,22 @@ pub struct DiskOptions {
     pub age_ms: i64,
     /// A segment is finished at this size.
     pub segment_bytes: u64,
+    /// So much of the filesystem is left to others, or one of so many parts of it if that is less: the journal must not
+    /// be what stops durable writes.
+    pub spare_bytes: u64,
+    pub spare_part: u64,
 }
 
 impl DiskOptions {
     pub fn new(dir: impl Into<PathBuf>) -> Self {
+        const MIB: u64 = 1024 * 1024;
         Self {
             dir: dir.into(),
             bytes: nacre_model::limits::JOURNAL_DISK_BYTES,
             age_ms: 7 * 24 * 3600 * 1000,
-            segment_bytes: 16 * 1024 * 1024,
+            segment_bytes: 16 * MIB,
+            spare_bytes: 128 * MIB,
+            spare_part: 20,
         }
     }
 

@@ -209,6 +209,9 @@ impl Disk {
         }
         self.promise(writer, given)?;
         let mut block = Vec::new();
+        if writer.cursor < given {
+            self.leave_room(writer, now)?;
+        }
         loop {
             journal.copy_after(writer.cursor, &mut block);
             let Some(first) = block.first() else { break };
@@ -358,31 +361,62 @@ impl Disk {
 
     /// Removes the oldest segments while there is too much, or while they are too old. The newest stays.
     fn retain(&self, now: Now) {
-        let DiskOptions { dir, bytes, age_ms, .. } = &self.options;
+        let DiskOptions { bytes, age_ms, .. } = &self.options;
         let horizon = now.wall.saturating_sub(*age_ms);
         loop {
-            let oldest = {
-                let mut shelf = self.shelf.write();
-                let Some(oldest) = shelf.segments.first() else { return };
-                // Room for the segment that is being written.
-                let too_much = shelf.bytes + self.options.segment() > *bytes;
-                let too_old = oldest.meta.whole.to < horizon;
-                if shelf.segments.len() < 2 || !(too_much || too_old) {
-                    return;
-                }
-                let oldest = shelf.segments.remove(0);
-                shelf.bytes -= oldest.meta.bytes + oldest.index;
-                oldest
-            };
-            self.counters.removed.fetch_add(1, Relaxed);
-            for path in [dir.join(&oldest.meta.name), segment::index_path(dir, &oldest.meta.name)] {
-                if let Err(error) = fs::remove_file(&path)
-                    && error.kind() != io::ErrorKind::NotFound
-                {
-                    self.note(Cause::JournalDiskFailed { reason: format!("{} stays: {error}", path.display()) });
-                }
+            // Room for the segment that is being written.
+            let unwanted =
+                |used: u64, oldest: &Meta| used + self.options.segment() > *bytes || oldest.whole.to < horizon;
+            if !self.remove_oldest(unwanted) {
+                return;
             }
         }
+    }
+
+    /// Others need the disk more: the oldest segments go while too little of it is free, and then writing pauses.
+    fn leave_room(&self, writer: &mut Writer, now: Now) -> io::Result<()> {
+        loop {
+            let Ok(disk) = rustix::fs::statvfs(&self.options.dir) else { return Ok(()) };
+            let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+            let spare = self
+                .options
+                .spare_bytes
+                .min(disk.f_blocks.saturating_mul(disk.f_frsize) / self.options.spare_part.max(1));
+            if free >= spare {
+                return Ok(());
+            }
+            if !self.remove_oldest(|_, _| true) {
+                writer.retry_at = now.mono + RETRY_MS;
+                let free = free >> 20;
+                return Err(io::Error::other(format!(
+                    "only {free} MiB of the disk are free and left to durable writes"
+                )));
+            }
+        }
+    }
+
+    /// Removes the oldest segment if it is unwanted and not the newest.
+    fn remove_oldest(&self, unwanted: impl Fn(u64, &Meta) -> bool) -> bool {
+        let dir = &self.options.dir;
+        let oldest = {
+            let mut shelf = self.shelf.write();
+            let Some(oldest) = shelf.segments.first() else { return false };
+            if shelf.segments.len() < 2 || !unwanted(shelf.bytes, &oldest.meta) {
+                return false;
+            }
+            let oldest = shelf.segments.remove(0);
+            shelf.bytes -= oldest.meta.bytes + oldest.index;
+            oldest
+        };
+        self.counters.removed.fetch_add(1, Relaxed);
+        for path in [dir.join(&oldest.meta.name), segment::index_path(dir, &oldest.meta.name)] {
+            if let Err(error) = fs::remove_file(&path)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                self.note(Cause::JournalDiskFailed { reason: format!("{} stays: {error}", path.display()) });
+            }
+        }
+        true
     }
 
     /// Promises numbers to be left out by the next process if this one ends without a word.
