@@ -1,5 +1,7 @@
 //! Lists of the past equal what consumers saw, whatever happened in between: the registry itself is the model.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use nacre_journal::{DiskOptions, Journal, Limits, Listed, Span, Timeline, Work};
