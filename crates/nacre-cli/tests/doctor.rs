@@ -163,3 +163,38 @@ fn top_writes_one_screen_where_there_is_no_terminal() {
     assert_eq!((code, &report["services"][0]["serviceName"], &report["ready"]), (0, &"orders".into(), &true.into()));
     assert_eq!(run(&["-s", "127.0.0.1:1", "top", "--once"]).0, 1);
 }
+
+/// Codes in double quotes in the program's sources, below this directory.
+fn codes_of_sources(below: &str, out: &mut std::collections::BTreeSet<String>) {
+    for entry in std::fs::read_dir(below).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            codes_of_sources(path.to_str().unwrap(), out);
+            continue;
+        }
+        let source = std::fs::read_to_string(path).unwrap();
+        // What tests make up is no code.
+        let source = source.split("#[cfg(test)]").next().unwrap();
+        out.extend(source.split('"').filter(|text| is_code(text)).map(str::to_owned));
+    }
+}
+
+fn is_code(text: &str) -> bool {
+    let words: Vec<&str> = text.split('-').collect();
+    words.len() > 1
+        && words
+            .iter()
+            .all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()))
+}
+
+#[test]
+fn the_page_has_every_code_and_no_other() {
+    let here = env!("CARGO_MANIFEST_DIR");
+    let mut codes = std::collections::BTreeSet::new();
+    codes_of_sources(&format!("{here}/src/commands/doctor/client"), &mut codes);
+    codes_of_sources(&format!("{here}/src/commands/doctor/foreign"), &mut codes);
+    assert!(codes.len() > 60, "{codes:?}");
+    let page = std::fs::read_to_string(format!("{here}/../../docs/doctor.md")).unwrap();
+    let told = page.split('`').filter(|text| is_code(text)).map(str::to_owned).collect();
+    assert_eq!(codes, told);
+}

@@ -104,11 +104,7 @@ fn the_screen_of_80_by_24_has_everything_of_a_glance() {
     assert_eq!(lines[5].trim_start(), "1 services   2 instances   3 findings   4 gaps   5 limits");
     assert!(lines[6].starts_with("  SERVICE") && lines[6].contains("HEALTHYv"), "{lines:#?}");
     // The sickest first; what colours say is in front.
-    let names: Vec<&str> = lines[7..11]
-        .iter()
-        .map(|line| line.split_whitespace().collect::<Vec<_>>())
-        .map(|w| if w[0].len() < 3 { w[1] } else { w[0] })
-        .collect();
+    let names: Vec<&str> = lines[7..11].iter().filter_map(|line| line[2..].split_whitespace().next()).collect();
     assert_eq!(names, ["orders", "dead", "empty", "well"], "{lines:#?}");
     assert!(lines[7].starts_with(">!orders") && lines[8].starts_with(" Xdead"), "{lines:#?}");
     assert!(lines[23].starts_with("q quit"), "{lines:#?}");

@@ -254,9 +254,8 @@ impl Walk<'_> {
         const ID: &str = "clean-up";
         let client = self.client();
         let mut lanes = vec![http];
-        if let Some((conversation, lane)) = grpc {
-            // What a connection registered goes with it.
-            drop(conversation);
+        if let Some((mut conversation, lane)) = grpc {
+            trial::leave(&mut conversation, &client.namespace, lane).await;
             lanes.push(lane);
         }
         let failed = self.leftovers.remove(client).await;

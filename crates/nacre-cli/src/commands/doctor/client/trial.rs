@@ -3,7 +3,7 @@
 
 use std::{cell::RefCell, collections::BTreeMap, net::IpAddr, rc::Rc, time::Duration};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{
     net::TcpListener,
     time::{Instant, MissedTickBehavior, interval, sleep},
@@ -134,16 +134,8 @@ pub async fn stay(
 ) -> Kept {
     let mut kept = Kept::default();
     let begun = Instant::now();
-    let namespace = if namespace.is_empty() { "public" } else { namespace };
-    let request = json!({
-        "headers": {}, "namespace": namespace, "serviceName": lane.service, "groupName": GROUP, "type": "registerInstance",
-        "instance": {"ip": lane.what.ip, "port": lane.what.port, "weight": 1.0, "healthy": true, "enabled": true, "ephemeral": true,
-            "clusterName": "DEFAULT", "metadata": lane.what.metadata, "instanceHeartBeatInterval": 5000,
-            "instanceHeartBeatTimeOut": 15000, "ipDeleteTimeout": 30000},
-        "module": "naming",
-    });
     leftovers.add(lane);
-    match conversation.link.call("InstanceRequest", &request).await {
+    match conversation.link.call("InstanceRequest", &request(namespace, lane, "registerInstance")).await {
         Ok(answer) if answer["resultCode"] == 200 => {}
         Ok(answer) => {
             kept.refused = Some(refusal(&answer));
@@ -174,6 +166,23 @@ pub async fn stay(
         }
     }
     kept
+}
+
+/// Deregisters over gRPC, as a client does that stops in order.
+pub async fn leave(conversation: &mut Conversation, namespace: &str, lane: &Lane) {
+    // The end of the connection takes what this does not.
+    let _ = conversation.link.call("InstanceRequest", &request(namespace, lane, "deregisterInstance")).await;
+}
+
+fn request(namespace: &str, lane: &Lane, kind: &str) -> Value {
+    let namespace = if namespace.is_empty() { "public" } else { namespace };
+    json!({
+        "headers": {}, "namespace": namespace, "serviceName": lane.service, "groupName": GROUP, "type": kind,
+        "instance": {"ip": lane.what.ip, "port": lane.what.port, "weight": 1.0, "healthy": true, "enabled": true, "ephemeral": true,
+            "clusterName": "DEFAULT", "metadata": lane.what.metadata, "instanceHeartBeatInterval": 5000,
+            "instanceHeartBeatTimeOut": 15000, "ipDeleteTimeout": 30000},
+        "module": "naming",
+    })
 }
 
 /// How the list showed an instance over time.
