@@ -92,12 +92,14 @@ pub fn sentence(cause: &Cause) -> Sentence {
         C::BeatResumed { gap_ms } => {
             Sentence::new("beats resumed", format!("after a silence of {}", duration(*gap_ms)))
         }
-        C::BeatUnknownInstance { light: true, .. } => Sentence::new(
-            "beat of an unknown instance",
-            "a light beat carries no instance, the client was told to register again",
-        ),
-        C::BeatUnknownInstance { light: false, .. } => {
-            Sentence::new("beat of an unknown instance", "registered again from the full beat")
+        C::BeatUnknownInstance { light, from } => {
+            let done = if *light {
+                "a light beat carries no instance, the client was told to register again"
+            } else {
+                "registered again from the full beat"
+            };
+            let sender = if from.is_empty() { String::new() } else { format!("sent by {from}; ") };
+            Sentence::new("beat of an unknown instance", format!("{sender}{done}"))
         }
         C::BeatMismatch { field, expected, got } => {
             Sentence::new("beat does not match the instance", format!("{field} is {expected:?}, the beat says {got:?}"))
