@@ -71,8 +71,12 @@ impl Apply<'_> {
 
     /// Puts the new state of a key into the index (an empty item takes it out) and tells whether it came or went.
     fn replace(&mut self, item: ConfigItem) -> Existence {
-        self.ledger.index(&item);
         let items = self.configs.items.pin();
+        let before = items.get(&item.key).map(|item| item.grays.is_empty());
+        // A new version of what is known moves in no index.
+        if item.is_empty() || before != Some(item.grays.is_empty()) {
+            self.ledger.index(&item);
+        }
         if item.is_empty() {
             return match items.remove(&item.key) {
                 Some(_) => Existence::Vanished,

@@ -1,11 +1,16 @@
 //! The rules, one file a family. To add one: a page `docs/findings/CODE.md`, a row in its family, a function, a test.
 
 mod beats;
+mod configs;
 mod connections;
+mod consumers;
 mod credit;
 mod disk;
 mod gaps;
+mod identity;
 mod limits;
+mod namespaces;
+mod operator;
 mod server;
 mod settings;
 mod transport;
@@ -14,13 +19,18 @@ use crate::Rule;
 
 /// Every rule.
 pub fn all() -> impl Iterator<Item = &'static Rule> {
-    let families: [&'static [Rule]; 9] = [
+    let families: [&'static [Rule]; 14] = [
         &beats::RULES,
+        &configs::RULES,
         &connections::RULES,
+        &consumers::RULES,
         &credit::RULES,
         &disk::RULES,
         &gaps::RULES,
+        &identity::RULES,
         &limits::RULES,
+        &namespaces::RULES,
+        &operator::RULES,
         &server::RULES,
         &settings::RULES,
         &transport::RULES,

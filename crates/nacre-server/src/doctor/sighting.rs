@@ -9,7 +9,7 @@ use nacre_doctor::{
     callers::Caller,
     sightings::{Act, Ended, How, Source},
 };
-use nacre_model::{Now, ServiceKey, event::Disconnect};
+use nacre_model::{ConfigKey, Now, ServiceKey, event::Disconnect};
 
 use crate::{
     app::App,
@@ -38,6 +38,22 @@ pub fn http(app: &App, row: &Row, ctx: &Ctx) {
         let caller = Caller { act, address: ctx.client_address(), agent, at: now.wall };
         app.doctor.sightings.callers.note(ip, port, caller);
     }
+    blank_namespace(app, row, ctx, now);
+}
+
+/// A namespace with a blank at an end never is the one that was meant, and the call is refused before its handler sees it.
+fn blank_namespace(app: &App, row: &Row, ctx: &Ctx, now: Now) {
+    let Some(given) = ctx.params.non_blank("tenant").or_else(|| ctx.params.non_blank("namespaceId")) else { return };
+    if given.trim() == given || given.len() > 128 || !matches!(row.module, "naming" | "config") {
+        return;
+    }
+    let about = crate::http::naming::refused::about(ctx);
+    let sought = match (about.config, about.service) {
+        (Some(key), _) => Sought::Config(ConfigKey { namespace: given.into(), ..key }),
+        (None, Some(key)) => Sought::Service(ServiceKey { namespace: given.into(), ..key }, "".into()),
+        (None, None) => return,
+    };
+    app.doctor.sightings.asked.note(sought, ctx.client_address(), ctx.agent(), false, now);
 }
 
 /// Who edits an instance's operator record, and who registers an instance from elsewhere.

@@ -70,7 +70,7 @@ pub(super) async fn publish(
         schema: params.get("schema"),
     };
     check::advance(&advance)?;
-    note_strays(app, ctx, &key, names);
+    let published_key = key.clone();
     let publish = Publish {
         content: content.into(),
         cas_md5: ctx.header("casmd5").filter(|md5| !md5.trim().is_empty()).map(str::to_owned),
@@ -84,7 +84,10 @@ pub(super) async fn publish(
     .with_tags_param(params.get(names.tags));
     app.metrics.config.published.add(app.clock.now().wall);
     match app.write_config(ConfigCommand::Publish(Box::new(publish))).await? {
-        ConfigReply::Published(published) => Ok(published),
+        ConfigReply::Published(published) => {
+            note_strays(app, ctx, &published_key, names);
+            Ok(published)
+        }
         other => Err(unexpected(&other)),
     }
 }

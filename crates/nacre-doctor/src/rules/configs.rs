@@ -1,0 +1,625 @@
+//! Configs: versions that reach nobody, listeners that stay behind, contents that are not what they seem.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nacre_config::Asker;
+use nacre_model::{Cause, ConfigKey, Event};
+
+use super::{identity::LOOKED_AT, identity::remembered, namespaces::is_misnamed};
+use crate::{
+    About, Confidence, Hit, Hits, Rule, Scene, Severity,
+    asked::{Question, Sought},
+    memory::HORIZON_MS,
+    rule,
+};
+
+pub static RULES: [Rule; 14] = [
+    rule!("CONFIG-CAS-CONFLICTS", cas_conflicts),
+    rule!("CONFIG-CIPHER-PLAIN", cipher_plain),
+    rule!("CONFIG-DOUBLE-ROWS", double_rows),
+    rule!("CONFIG-MD5-ROWS", wrong_md5_rows),
+    rule!("CONFIG-NAME-DIFFERS", name_differs),
+    rule!("CONFIG-NOT-URLENCODED", not_urlencoded),
+    rule!("CONFIG-OVERWRITTEN-IN-TURNS", overwritten),
+    rule!("CONFIG-REFUSED", refused),
+    rule!("CONFIG-UNPARSEABLE", unparseable),
+    rule!("CONFIG-WRONG-GROUP", wrong_group),
+    rule!("CONFIG-WRONG-NAMESPACE", wrong_namespace),
+    rule!("GRAY-MATCHES-NOBODY", gray_matches_nobody),
+    rule!("LISTENER-NOT-UPDATED", not_updated),
+    rule!("LISTENER-STALE-MD5", stale_md5),
+];
+
+/// Listeners of one key that are looked at.
+const LISTENERS: usize = 1_000;
+/// Addresses that are named.
+const NAMED: usize = 10;
+
+/// Facts that every page about a config may name.
+fn about(key: &ConfigKey) -> Hit {
+    Hit::new(About::config(key))
+        .fact("data_id", &key.data_id)
+        .fact("group", &key.group)
+        .fact("namespace", &key.namespace)
+}
+
+fn gray_matches_nobody(scene: &Scene<'_>, hits: &mut Hits) {
+    for key in scene.configs.gray_keys(LOOKED_AT) {
+        let Some(item) = scene.configs.get(&key) else { continue };
+        let listeners = scene.server.listeners(&key, LISTENERS);
+        if listeners.is_empty() {
+            continue;
+        }
+        // Tags travel with the listener's request, which is not shown here; addresses are.
+        for gray in item.grays.iter().filter(|gray| gray.rule.is_beta()) {
+            if listeners.iter().any(|listener| gray.rule.matches(&Asker::ip(&listener.ip))) {
+                continue;
+            }
+            let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+            for listener in &listeners {
+                let how = if listener.connection.is_some() { "gRPC" } else { "long poll" };
+                *seen.entry(format!("{} ({how})", listener.ip)).or_default() += 1;
+            }
+            let named: Vec<String> = seen.keys().take(NAMED).cloned().collect();
+            let ips: BTreeSet<&str> = listeners.iter().map(|listener| &*listener.ip).collect();
+            let ips: Vec<&str> = ips.into_iter().take(NAMED).collect();
+            let mut hit = about(&key)
+                .grouped(format!("{key} {}", gray.name))
+                .fact("rule", gray.rule.expr())
+                .fact("gray", &gray.name)
+                .fact("count", listeners.len())
+                .fact("seen", named.join(", "))
+                .fact("ips", ips.join(","))
+                .confidence(Confidence::High)
+                .saw(gray.modified, format!("{} was published for {}", gray.name, gray.rule.expr()))
+                .not("a config that nobody listens to: it has listeners, and none has an address of the rule");
+            for (listener, times) in seen.iter().take(NAMED) {
+                hit = hit.saw(scene.now.wall, format!("listener {listener}, {times} times, gets the formal version"));
+            }
+            hits.add(hit);
+        }
+    }
+}
+
+fn stale_md5(scene: &Scene<'_>, hits: &mut Hits) {
+    let mut seen = BTreeSet::new();
+    for event in scene.told("listenerStale") {
+        let (Cause::ListenerStale { md5 }, Some(key)) = (&event.cause, &event.subject.config) else { continue };
+        let client = event.subject.client.as_deref().unwrap_or("unknown");
+        if !seen.insert((key, client)) {
+            continue;
+        }
+        let lookup = scene.configs.query(key, &Asker::ip(client));
+        let current = match lookup.md5() {
+            "" => "none: there is no such config".to_owned(),
+            current => current.to_owned(),
+        };
+        // What stands for "nothing": the md5 of the empty text, which no config can have.
+        const EMPTY: &str = "d41d8cd98f00b204e9800998ecf8427e";
+        let hint = if md5 == EMPTY {
+            "the md5 of the empty text; a config that is absent has no md5"
+        } else {
+            "an old version"
+        };
+        hits.add(
+            about(key)
+                .grouped(client)
+                .fact("address", client)
+                .fact("agent", super::identity::agent_at(scene, client))
+                .fact("held", if md5.is_empty() { "no md5" } else { md5 })
+                .fact("current", &current)
+                .fact("hint", hint)
+                .confidence(Confidence::High)
+                .event(event)
+                .saw(
+                    event.at,
+                    format!("{client} asked five times or more with {md5} ({hint}); the server has {current}"),
+                )
+                .not("a config that changes all the time: the server's md5 was the same each time"),
+        );
+    }
+}
+
+/// A listener has this long to ask with the new md5.
+const TO_FOLLOW_MS: i64 = 6_000;
+/// Changes older than this are not looked into: a client that hangs was told before.
+const FOLLOWED_MS: i64 = 300_000;
+
+fn not_updated(scene: &Scene<'_>, hits: &mut Hits) {
+    let mut seen = BTreeSet::new();
+    for event in scene.memory.kind("configPublished", scene.now.wall, FOLLOWED_MS) {
+        let (Cause::ConfigPublished { gray, .. }, Some(key)) = (&event.cause, &event.subject.config) else { continue };
+        if seen.len() == LOOKED_AT || !seen.insert(key) || !gray.is_empty() || scene.now.wall - event.at < TO_FOLLOW_MS
+        {
+            continue;
+        }
+        let Some(item) = scene.configs.get(key).filter(|item| item.grays.iter().all(|gray| gray.rule.is_beta())) else {
+            continue;
+        };
+        let mut behind: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for listener in scene.server.listeners(key, LISTENERS) {
+            let current = item.select(&Asker::ip(&listener.ip));
+            // A long poll that is behind is answered at once, and told by another rule if it insists.
+            if let Some(connection) = listener.connection
+                && listener.md5 != current.md5()
+            {
+                behind.entry(listener.ip).or_default().push(format!("{connection} still says md5 {}", listener.md5));
+            }
+        }
+        if behind.is_empty() {
+            continue;
+        }
+        let seconds = (scene.now.wall - event.at) / 1_000;
+        let named: Vec<String> = behind.keys().take(NAMED).cloned().collect();
+        let current = item.formal.as_ref().map_or("none", |formal| &formal.md5);
+        let mut hit = about(key)
+            .fact("count", behind.len())
+            .fact("addresses", named.join(", "))
+            .fact("seconds", seconds)
+            .fact("current", current)
+            .event(event)
+            .not("the publish: it is visible, and other readers get it");
+        for text in behind.values().flatten().take(NAMED) {
+            hit = hit.saw(scene.now.wall, text.clone());
+        }
+        hits.add(hit);
+    }
+}
+
+/// Publishes of a key, newest first.
+fn publishes<'a>(scene: &'a Scene<'_>) -> BTreeMap<&'a ConfigKey, Vec<(&'a Event, &'a str, &'a str)>> {
+    let mut of: BTreeMap<&ConfigKey, Vec<_>> = BTreeMap::new();
+    for event in scene.memory.kind("configPublished", scene.now.wall, HORIZON_MS) {
+        let (Cause::ConfigPublished { md5, from, gray, .. }, Some(key)) = (&event.cause, &event.subject.config) else {
+            continue;
+        };
+        if gray.is_empty() && !from.is_empty() {
+            of.entry(key).or_default().push((event, md5.as_str(), from.as_str()));
+        }
+    }
+    of
+}
+
+fn overwritten(scene: &Scene<'_>, hits: &mut Hits) {
+    for (key, list) in publishes(scene) {
+        let [(newest, md5, from), (_, other_md5, other_from), (_, md5_before, from_before), ..] = list[..] else {
+            continue;
+        };
+        // A, B, A: the first put back what the second had replaced.
+        let turns = md5 == md5_before && from == from_before && md5 != other_md5 && from != other_from;
+        if !turns || scene.now.wall - newest.at > scene.told_ms.max(60_000) {
+            continue;
+        }
+        let times = list.iter().take_while(|(_, _, who)| *who == from || *who == other_from).count();
+        let minutes = (newest.at - list[times - 1].0.at) / 60_000 + 1;
+        let mut hit = about(key)
+            .fact("one", from)
+            .fact("other", other_from)
+            .fact("times", times)
+            .fact("minutes", minutes)
+            .confidence(Confidence::High)
+            .not("one publisher that corrects itself: the same content came back from the same address in between");
+        for (event, md5, from) in list.iter().take(5) {
+            hit = hit.saw(event.at, format!("{from} published md5 {md5}"));
+        }
+        hits.add(hit);
+    }
+}
+
+/// So many conflicts of one key are no accident.
+const CONFLICTS: usize = 3;
+
+fn cas_conflicts(scene: &Scene<'_>, hits: &mut Hits) {
+    let mut of: BTreeMap<&ConfigKey, Vec<&Event>> = BTreeMap::new();
+    for event in scene.told("casConflict") {
+        if let Some(key) = &event.subject.config {
+            of.entry(key).or_default().push(event);
+        }
+    }
+    for (key, events) in of.into_iter().filter(|(_, events)| events.len() >= CONFLICTS) {
+        let Cause::CasConflict { expected, actual } = &events[0].cause else { continue };
+        let who: BTreeSet<&str> = events.iter().filter_map(|event| event.subject.client.as_deref()).collect();
+        let who = who.into_iter().take(NAMED).collect::<Vec<_>>().join(", ");
+        let mut hit = about(key)
+            .fact("times", events.len())
+            .fact("addresses", if who.is_empty() { "an unknown address" } else { &who })
+            .fact("expected", expected)
+            .fact("actual", actual)
+            .confidence(Confidence::High)
+            .not("a lost publish: each was answered with the conflict");
+        for event in events.into_iter().take(6) {
+            hit = hit.event(event);
+        }
+        hits.add(hit);
+    }
+}
+
+/// Publishes that were done and looked wrong, as long as nobody published the key again.
+fn suspicious<'a>(scene: &'a Scene<'_>, words: &'a str) -> Vec<(&'a Event, &'a ConfigKey, &'a str)> {
+    let mut seen = BTreeSet::new();
+    let mut found = Vec::new();
+    for event in remembered(scene, "suspicious") {
+        let (Cause::Suspicious { call, reason }, Some(key)) = (&event.cause, &event.subject.config) else { continue };
+        if call != "publish" || !reason.contains(words) || found.len() == LOOKED_AT || !seen.insert(key) {
+            continue;
+        }
+        let current = scene.configs.get(key).and_then(|item| item.formal.clone());
+        // The remark is made when the publish is done.
+        if current.is_some_and(|formal| formal.modified <= event.at) {
+            found.push((event, key, reason.as_str()));
+        }
+    }
+    found
+}
+
+fn unparseable(scene: &Scene<'_>, hits: &mut Hits) {
+    for (event, key, reason) in suspicious(scene, "not parseable as ") {
+        let from = event.subject.client.as_deref().unwrap_or("unknown");
+        hits.add(
+            about(key)
+                .fact("what", reason)
+                .fact("from", from)
+                .confidence(Confidence::High)
+                .event(event)
+                .not("the transport: the bytes are stored as they came, their md5 is the publisher's"),
+        );
+    }
+}
+
+fn not_urlencoded(scene: &Scene<'_>, hits: &mut Hits) {
+    for (event, key, reason) in suspicious(scene, "content probably not url-encoded") {
+        let names = reason.strip_prefix("unknown parameters ").and_then(|rest| rest.split(": content").next());
+        let from = event.subject.client.as_deref().unwrap_or("unknown");
+        hits.add(
+            about(key)
+                .fact("names", names.unwrap_or(reason))
+                .fact("from", from)
+                .fact("agent", super::identity::agent_at(scene, from))
+                .confidence(Confidence::High)
+                .event(event)
+                .not("the server's reading: a form ends a value at each `&`, and `+` and `%` have their meaning there"),
+        );
+    }
+}
+
+/// Remarks of the last reading of the database.
+fn remarks<'a>(scene: &'a Scene<'_>, words: &'a str) -> Vec<(&'a Event, &'a str)> {
+    // What a reading before the newest one remarked is mended or repeated by now, and what an earlier run did, too.
+    let start = scene.now.wall - i64::try_from(scene.server.uptime_ms()).unwrap_or(i64::MAX) - 5_000;
+    let reloaded = remembered(scene, "configsReloaded").next().map_or(start, |event| event.at);
+    let of = |event: &'a Event| match &event.cause {
+        Cause::Suspicious { call, reason } if call == "read the database" && reason.contains(words) => {
+            Some((event, reason.as_str()))
+        }
+        _ => None,
+    };
+    remembered(scene, "suspicious").take_while(|event| event.at >= start.max(reloaded)).filter_map(of).collect()
+}
+
+/// The key of a remark: what stands between `config ` and the colon or `has`.
+fn key_in(remark: &str) -> &str {
+    let rest = remark.strip_prefix("config ").unwrap_or(remark);
+    rest.split(" has two rows").next().and_then(|rest| rest.split(": the md5 column").next()).unwrap_or(rest)
+}
+
+fn told_remarks(remarks: &[(&Event, &str)]) -> Hit {
+    let keys: Vec<&str> = remarks.iter().take(NAMED).map(|(_, remark)| key_in(remark)).collect();
+    let mut hit = Hit::new(About::setting("database"))
+        .fact("count", remarks.len())
+        .fact("keys", keys.join("; "))
+        .confidence(Confidence::High);
+    for (event, remark) in remarks.iter().take(NAMED) {
+        hit = hit.saw(event.at, *remark);
+    }
+    hit
+}
+
+fn double_rows(scene: &Scene<'_>, hits: &mut Hits) {
+    let remarks = remarks(scene, " has two rows");
+    if !remarks.is_empty() {
+        hits.add(told_remarks(&remarks).not("lost content: both rows are kept, one is served"));
+    }
+}
+
+fn wrong_md5_rows(scene: &Scene<'_>, hits: &mut Hits) {
+    let remarks = remarks(scene, "the md5 column holds");
+    if !remarks.is_empty() {
+        hits.add(told_remarks(&remarks).not("damage of the file: the pages' own sums are right"));
+    }
+}
+
+fn cipher_plain(scene: &Scene<'_>, hits: &mut Hits) {
+    for (key, list) in publishes(scene) {
+        let Some((event, _, from)) = list.first() else { continue };
+        if !key.data_id.starts_with("cipher-") {
+            continue;
+        }
+        let formal = scene.configs.get(key).and_then(|item| item.formal.clone());
+        if formal.is_none_or(|formal| !formal.encrypted_data_key.is_empty()) {
+            continue;
+        }
+        hits.add(
+            about(key)
+                .fact("from", from)
+                .fact("agent", super::identity::agent_at(scene, from))
+                .event(event)
+                .saw(event.at, format!("{from} published {key} without an encryptedDataKey"))
+                .not("a client with the plugin: it sends the key it encrypted with"),
+        );
+    }
+}
+
+fn refused(scene: &Scene<'_>, hits: &mut Hits) {
+    let mut of: BTreeMap<(&ConfigKey, &str), Vec<&Event>> = BTreeMap::new();
+    for event in scene.told("refused") {
+        let (Cause::Refused { reason, .. }, Some(key)) = (&event.cause, &event.subject.config) else { continue };
+        let limit = ["invalid content, over", "limit exceeded", "reach quota", "over limit"];
+        if limit.iter().any(|words| reason.contains(words)) {
+            of.entry((key, reason)).or_default().push(event);
+        }
+    }
+    for ((key, reason), events) in of {
+        let property = if reason.contains("invalid content, over") {
+            "maxContent"
+        } else {
+            "the capacity of its group or namespace"
+        };
+        let who: BTreeSet<&str> = events.iter().filter_map(|event| event.subject.client.as_deref()).collect();
+        let who = who.into_iter().map(crate::memory::address_of).take(NAMED).collect::<Vec<_>>().join(", ");
+        let mut hit = about(key)
+            .grouped(format!("{key} {reason}"))
+            .fact("reason", reason.trim())
+            .fact("property", property)
+            .fact("times", events.len())
+            .fact("addresses", if who.is_empty() { "an unknown address" } else { &who })
+            .confidence(Confidence::High)
+            .not("the database: the publish was refused before it was written");
+        for event in events.into_iter().take(5) {
+            hit = hit.event(event);
+        }
+        hits.add(hit);
+    }
+}
+
+/// A read is looked into when it is this old: its publisher may be on its way.
+const PATIENCE_MS: i64 = 2_000;
+
+/// Reads of configs that are not there, each with the nearest that is.
+fn missed(scene: &Scene<'_>) -> Vec<(Question, ConfigKey, ConfigKey)> {
+    let mut found = Vec::new();
+    for question in scene.sightings.asked.recent(scene.now.wall, scene.told_ms) {
+        let Sought::Config(key) = &question.sought else { continue };
+        let there = |key: &ConfigKey| scene.configs.get(key).is_some_and(|item| item.formal.is_some());
+        if scene.now.wall - question.first < PATIENCE_MS || there(key) || is_misnamed(scene, &key.namespace) {
+            continue;
+        }
+        let others = scene.configs.alike(&key.data_id, 50);
+        let home = |other: &&ConfigKey| other.namespace == key.namespace;
+        let exact = |other: &&ConfigKey| other.group == key.group && other.data_id == key.data_id;
+        let same_name = |other: &&ConfigKey| other.data_id == key.data_id;
+        let others: Vec<&ConfigKey> = others.iter().filter(|other| *other != key && there(other)).collect();
+        let near = others
+            .iter()
+            .copied()
+            .find(|other| home(other) && same_name(other))
+            .or_else(|| others.iter().copied().find(home))
+            .or_else(|| others.iter().copied().find(exact));
+        if let Some(near) = near {
+            found.push((question.clone(), key.clone(), near.clone()));
+        }
+        if found.len() == LOOKED_AT {
+            break;
+        }
+    }
+    found
+}
+
+fn told_miss(question: &Question, key: &ConfigKey, near: &ConfigKey) -> Hit {
+    let agent = if question.agent.is_empty() { "no agent named" } else { &question.agent };
+    about(key)
+        .fact("address", question.address)
+        .fact("agent", agent)
+        .fact("times", question.count)
+        .fact("right_id", format!("`{}`", near.data_id))
+        .fact("right_group", &near.group)
+        .fact("right_namespace", &near.namespace)
+        .saw(
+            question.last,
+            format!("{} ({agent}) read {key}, {} times: it does not exist", question.address, question.count),
+        )
+        .saw(question.last, format!("{near} exists"))
+        .not("a config that was deleted under its reader: nothing of that name is there, and its near match is")
+}
+
+/// A data id that so many groups have is a common name, such as `application.yml`: nobody's mistake.
+const COMMON: usize = 3;
+
+fn wrong_group(scene: &Scene<'_>, hits: &mut Hits) {
+    for (question, key, near) in missed(scene) {
+        if key.namespace != near.namespace || key.data_id != near.data_id {
+            continue;
+        }
+        let groups = scene.configs.alike(&key.data_id, 50).iter().filter(|k| k.data_id == key.data_id).count();
+        let severity = if groups >= COMMON { Severity::Info } else { Severity::Warning };
+        hits.add(told_miss(&question, &key, &near).severity(severity));
+    }
+}
+
+fn name_differs(scene: &Scene<'_>, hits: &mut Hits) {
+    for (question, key, near) in missed(scene) {
+        if key.namespace == near.namespace && key.data_id != near.data_id {
+            hits.add(told_miss(&question, &key, &near));
+        }
+    }
+}
+
+fn wrong_namespace(scene: &Scene<'_>, hits: &mut Hits) {
+    for (question, key, near) in missed(scene) {
+        if key.namespace != near.namespace {
+            // An optional config of another environment is an ordinary thing.
+            let known = scene.configs.namespace_exists(&key.namespace);
+            let severity = if known { Severity::Info } else { Severity::Warning };
+            hits.add(told_miss(&question, &key, &near).severity(severity));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nacre_config::{ConfigCommand, GrayTarget, Publish, Source};
+    use nacre_model::Subject;
+
+    use super::*;
+    use crate::{scene::ListenerFacts, testing::Stage};
+
+    fn publish(stage: &mut Stage, key: &ConfigKey, content: &str, from: &str, gray: Option<&str>) {
+        let publish = Publish {
+            gray: gray.map(|ips| GrayTarget::Beta { ips: ips.to_owned() }),
+            source: Source { user: None, ip: from.into() },
+            ..Publish::new(key.clone(), content)
+        };
+        let outcome = stage.configs.apply(ConfigCommand::Publish(Box::new(publish)), stage.now);
+        outcome.effects.events.into_iter().for_each(|event| {
+            stage.record(event);
+        });
+    }
+
+    fn key() -> ConfigKey {
+        ConfigKey::new("", "g", "app.yml")
+    }
+
+    fn listener(stage: &mut Stage, ip: &str, md5: &str, connection: Option<&str>) {
+        let facts = ListenerFacts { ip: ip.into(), md5: md5.into(), connection: connection.map(str::to_owned) };
+        stage.server.holding.push((key(), facts));
+    }
+
+    #[test]
+    fn a_beta_for_nobody_lists_who_listens_and_clears_when_it_is_corrected() {
+        let mut stage = Stage::default();
+        publish(&mut stage, &key(), "v1", "10.0.0.1", None);
+        let md5 = stage.configs.get(&key()).and_then(|i| i.formal.clone()).expect("there").md5.to_string();
+        publish(&mut stage, &key(), "v2", "10.0.0.1", Some("10.9.9.9"));
+        assert!(stage.codes().is_empty(), "nobody listens");
+        listener(&mut stage, "127.0.0.1", &md5, Some("1_127.0.0.1_5"));
+        listener(&mut stage, "192.0.2.77", &md5, None);
+        let finding = stage.only();
+        assert_eq!(finding.code, "GRAY-MATCHES-NOBODY");
+        for word in ["none of 2 listeners", "127.0.0.1 (gRPC)", "192.0.2.77 (long poll)", "10.9.9.9"] {
+            assert!(finding.cause.contains(word), "{word}: {}", finding.cause);
+        }
+        publish(&mut stage, &key(), "v2", "10.0.0.1", Some("10.9.9.9, 127.0.0.1"));
+        stage.wait(5_000);
+        assert!(stage.codes().is_empty());
+    }
+
+    #[test]
+    fn a_listener_that_does_not_follow_is_told_after_a_while() {
+        let mut stage = Stage::default();
+        publish(&mut stage, &key(), "v1", "10.0.0.1", None);
+        listener(&mut stage, "10.0.0.5", "old", Some("1_10.0.0.5_5"));
+        listener(&mut stage, "10.0.0.6", "old", None);
+        assert!(stage.codes().is_empty(), "it was told just now");
+        let finding = stage.wait(8_000).only();
+        assert_eq!(finding.code, "LISTENER-NOT-UPDATED");
+        assert!(finding.cause.contains("10.0.0.5") && !finding.cause.contains("10.0.0.6"), "{}", finding.cause);
+    }
+
+    #[test]
+    fn two_publishers_that_undo_each_other_are_named() {
+        let mut stage = Stage::default();
+        for (content, from) in [("a", "10.0.0.1"), ("b", "10.0.0.2"), ("c", "10.0.0.1")] {
+            publish(&mut stage, &key(), content, from, None);
+        }
+        assert!(stage.codes().is_empty(), "new contents each time");
+        publish(&mut stage, &key(), "b", "10.0.0.2", None);
+        publish(&mut stage, &key(), "c", "10.0.0.1", None);
+        let finding = stage.only();
+        assert_eq!(finding.code, "CONFIG-OVERWRITTEN-IN-TURNS");
+        assert!(finding.cause.contains("10.0.0.1") && finding.cause.contains("10.0.0.2"), "{}", finding.cause);
+    }
+
+    #[test]
+    fn what_was_published_and_looks_wrong_is_told_until_it_is_published_again() {
+        for (reason, code) in [
+            ("not parseable as json: EOF at line 1", "CONFIG-UNPARSEABLE"),
+            ("unknown parameters b, c=3: content probably not url-encoded", "CONFIG-NOT-URLENCODED"),
+        ] {
+            let mut stage = Stage::default();
+            publish(&mut stage, &key(), "{", "10.0.0.1", None);
+            let about = Subject::config(&key()).with_client("10.0.0.1");
+            stage.event(about, Cause::Suspicious { call: "publish".into(), reason: reason.into() });
+            let finding = stage.only();
+            assert_eq!(finding.code, code);
+            assert!(finding.cause.contains("10.0.0.1"), "{}", finding.cause);
+            stage.wait(10_000);
+            publish(&mut stage, &key(), "{}", "10.0.0.1", None);
+            assert!(stage.codes().is_empty() || stage.wait(5_000).codes().is_empty());
+        }
+    }
+
+    #[test]
+    fn remarks_of_the_database_are_one_finding_a_kind_until_it_is_read_again() {
+        let mut stage = Stage::default();
+        let remark = |text: &str| Cause::Suspicious { call: "read the database".into(), reason: text.into() };
+        let double = "config K of group g has two rows: tenant_id 'public' (md5 1, modified x) is served, the one \
+                      with blank tenant_id (md5 2, modified y) is kept and not served";
+        stage.event(Subject::default(), remark(double));
+        let finding = stage.only();
+        assert_eq!(finding.code, "CONFIG-DOUBLE-ROWS");
+        assert!(finding.cause.contains("K of group g"), "{}", finding.cause);
+        stage.wait(60_000);
+        assert_eq!(stage.codes(), ["CONFIG-DOUBLE-ROWS"], "it holds");
+        stage.event(Subject::default(), Cause::ConfigsReloaded { changed: 0 });
+        let text = "config public/g/K2: the md5 column holds 'a', its content has b, which is served";
+        stage.event(Subject::default(), remark(text));
+        stage.wait(5_000);
+        let finding = stage.only();
+        assert_eq!(finding.code, "CONFIG-MD5-ROWS");
+        assert!(finding.cause.contains("public/g/K2"), "{}", finding.cause);
+    }
+
+    #[test]
+    fn readers_of_the_wrong_place_are_told_the_right_one() {
+        for (asked, code) in [
+            (ConfigKey::new("", "h", "app.yml"), "CONFIG-WRONG-GROUP"),
+            (ConfigKey::new("", "g", "App.yml"), "CONFIG-NAME-DIFFERS"),
+            (ConfigKey::new("dev", "g", "app.yml"), "CONFIG-WRONG-NAMESPACE"),
+        ] {
+            let mut stage = Stage::default();
+            publish(&mut stage, &key(), "v", "", None);
+            stage.sightings.asked.note(Sought::Config(asked), [192, 0, 2, 7].into(), "x", false, stage.now);
+            stage.sightings.asked.note(
+                Sought::Config(ConfigKey::new("", "g", "other")),
+                [192, 0, 2, 7].into(),
+                "x",
+                false,
+                stage.now,
+            );
+            let finding = stage.wait(3_000).only();
+            assert_eq!(finding.code, code);
+            assert!(finding.cause.contains("192.0.2.7"), "{}", finding.cause);
+        }
+    }
+
+    #[test]
+    fn conflicts_refusals_and_plain_ciphers_are_collected() {
+        let mut stage = Stage::default();
+        let about = Subject::config(&key()).with_client("10.0.0.1");
+        for _ in 0..3 {
+            stage.event(about.clone(), Cause::CasConflict { expected: "a".into(), actual: "b".into() });
+        }
+        assert_eq!(stage.only().code, "CONFIG-CAS-CONFLICTS");
+        let mut stage = Stage::default();
+        let reason = "invalid content, over 10485760".to_owned();
+        stage.event(about.clone(), Cause::Refused { call: "POST /v1/cs/configs".into(), code: 400, reason });
+        let finding = stage.only();
+        assert!(finding.code == "CONFIG-REFUSED" && finding.cause.contains("maxContent"), "{}", finding.cause);
+        let mut stage = Stage::default();
+        publish(&mut stage, &ConfigKey::new("", "g", "cipher-aes-app.yml"), "plain", "10.0.0.1", None);
+        assert_eq!(stage.only().code, "CONFIG-CIPHER-PLAIN");
+        let mut stage = Stage::default();
+        stage.event(about, Cause::ListenerStale { md5: "d41d8cd98f00b204e9800998ecf8427e".into() });
+        let finding = stage.only();
+        assert!(finding.code == "LISTENER-STALE-MD5" && finding.cause.contains("empty text"), "{}", finding.cause);
+    }
+}

@@ -1,0 +1,200 @@
+//! Namespaces that nobody created: a display name where the id is needed, or an id that is nearly right.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nacre_config::NamespaceEntry;
+use nacre_model::{ConfigKey, ServiceKey};
+
+use super::identity::{LOOKED_AT, remembered};
+use crate::{About, Confidence, Hit, Hits, Rule, Scene, asked::Sought, rule};
+
+pub static RULES: [Rule; 2] = [rule!("NAMESPACE-IS-NAME", is_name), rule!("NAMESPACE-NEARLY-RIGHT", nearly_right)];
+
+/// What was meant by an unknown namespace.
+enum Meant {
+    Name(NamespaceEntry),
+    Near(NamespaceEntry),
+}
+
+/// Nobody created it. With a blank at an end it is refused or taken for the one without, whichever call it is.
+fn is_unknown(scene: &Scene<'_>, given: &str) -> bool {
+    (given.trim() != given && !given.trim().is_empty()) || !scene.configs.namespace_exists(given)
+}
+
+/// An unknown namespace that is somebody's name, or nearly an id or a name.
+fn meant(scene: &Scene<'_>, given: &str) -> Option<Meant> {
+    if !is_unknown(scene, given) {
+        return None;
+    }
+    let all = scene.configs.namespaces();
+    if let Some(named) = all.iter().find(|entry| !entry.is_default && *entry.name == *given) {
+        return Some(Meant::Name(named.clone()));
+    }
+    let folded = given.trim().to_lowercase();
+    let near = |text: &str| text.trim().to_lowercase() == folded;
+    let found = all.into_iter().find(|entry| near(&entry.id) || (!entry.is_default && near(&entry.name)));
+    found.map(Meant::Near)
+}
+
+/// Another family's rule need not look into it.
+pub(super) fn is_misnamed(scene: &Scene<'_>, given: &str) -> bool {
+    meant(scene, given).is_some()
+}
+
+/// Who uses a namespace, and for what.
+#[derive(Default)]
+struct Uses {
+    texts: Vec<(i64, String)>,
+    addresses: BTreeSet<String>,
+    configs: BTreeSet<ConfigKey>,
+    services: BTreeSet<ServiceKey>,
+}
+
+/// Unknown namespaces that were used, with whoever did.
+fn used(scene: &Scene<'_>) -> BTreeMap<String, Uses> {
+    let mut all: BTreeMap<String, Uses> = BTreeMap::new();
+    let unknown = |namespace: &str| is_unknown(scene, namespace);
+    for question in scene.sightings.asked.recent(scene.now.wall, scene.told_ms) {
+        if all.len() > LOOKED_AT || !unknown(question.sought.namespace()) {
+            continue;
+        }
+        let uses = all.entry(question.sought.namespace().to_owned()).or_default();
+        let agent = if question.agent.is_empty() { "no agent named" } else { &question.agent };
+        let what = match &question.sought {
+            Sought::Config(key) => {
+                uses.configs.insert(key.clone());
+                format!("config {} of group {}", key.data_id, key.group)
+            }
+            Sought::Service(key, _) => {
+                uses.services.insert(key.clone());
+                format!("service {}", key.grouped())
+            }
+        };
+        let text = format!("{} ({agent}) asked for {what} there, {} times", question.address, question.count);
+        uses.texts.push((question.last, text));
+        uses.addresses.insert(question.address.to_string());
+    }
+    for event in remembered(scene, "instanceRegistered") {
+        let Some(key) = event.subject.service.as_ref().filter(|key| unknown(&key.namespace)) else { continue };
+        if all.len() > LOOKED_AT || scene.naming.snapshot(key).is_none_or(|s| s.instances.is_empty()) {
+            continue;
+        }
+        let uses = all.entry(key.namespace.to_string()).or_default();
+        if uses.services.insert(key.clone()) {
+            let who = event.subject.instance.as_deref().unwrap_or("somebody");
+            uses.texts.push((event.at, format!("{who} is registered there for {}", key.grouped())));
+            uses.addresses.insert(crate::asked::ip_of(who).to_owned());
+        }
+    }
+    for event in remembered(scene, "configPublished") {
+        let Some(key) = event.subject.config.as_ref().filter(|key| unknown(&key.namespace)) else { continue };
+        if all.len() > LOOKED_AT || scene.configs.get(key).is_none() {
+            continue;
+        }
+        let uses = all.entry(key.namespace.to_string()).or_default();
+        if uses.configs.insert(key.clone()) {
+            let who = event.subject.client.as_deref().unwrap_or("somebody");
+            uses.texts.push((event.at, format!("{who} published config {} of group {} there", key.data_id, key.group)));
+            uses.addresses.insert(who.to_owned());
+        }
+    }
+    all
+}
+
+fn told(scene: &Scene<'_>, given: &str, uses: &Uses, entry: &NamespaceEntry) -> Hit {
+    let mut held = Vec::new();
+    for key in &uses.configs {
+        let there = ConfigKey::new(&entry.id, &key.group, &key.data_id);
+        if scene.configs.get(&there).is_some_and(|item| item.formal.is_some()) {
+            held.push(format!("config {} of group {}", key.data_id, key.group));
+        }
+    }
+    for key in &uses.services {
+        if scene.naming.service_exists(&ServiceKey::new(&entry.id, &key.group, &key.name)) {
+            held.push(format!("service {}", key.grouped()));
+        }
+    }
+    held.truncate(5);
+    let held = match held.is_empty() {
+        true => "nothing of what was asked for".to_owned(),
+        false => held.join(", "),
+    };
+    let addresses = uses.addresses.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
+    let mut hit = Hit::new(About { namespace_id: Some(given.to_owned()), ..About::default() })
+        .fact("given", format!("`{given}`"))
+        .fact("id", &entry.id)
+        .fact("name", format!("`{}`", entry.name))
+        .fact("held", held)
+        .fact("addresses", addresses)
+        .confidence(Confidence::High)
+        .not(format!("a namespace that is merely empty: nobody created one with the id `{given}`"));
+    for (at, text) in uses.texts.iter().take(8) {
+        hit = hit.saw(*at, text.clone());
+    }
+    hit
+}
+
+fn is_name(scene: &Scene<'_>, hits: &mut Hits) {
+    for (given, uses) in used(scene) {
+        if let Some(Meant::Name(entry)) = meant(scene, &given) {
+            hits.add(told(scene, &given, &uses, &entry));
+        }
+    }
+}
+
+fn nearly_right(scene: &Scene<'_>, hits: &mut Hits) {
+    for (given, uses) in used(scene) {
+        if let Some(Meant::Near(entry)) = meant(scene, &given) {
+            hits.add(told(scene, &given, &uses, &entry));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nacre_config::{ConfigCommand, NamespaceForm, Publish};
+
+    use super::*;
+    use crate::testing::Stage;
+
+    fn stage() -> Stage {
+        let stage = Stage::default();
+        let form = NamespaceForm { id: "5f0c-1".into(), name: "test".into(), desc: None };
+        stage.configs.apply(ConfigCommand::CreateNamespace(form), stage.now);
+        let publish = Publish::new(ConfigKey::new("5f0c-1", "g", "K"), "v");
+        stage.configs.apply(ConfigCommand::Publish(Box::new(publish)), stage.now);
+        stage
+    }
+
+    #[test]
+    fn a_name_in_the_place_of_an_id_is_told_with_id_key_and_asker() {
+        for (given, code) in [
+            ("test", "NAMESPACE-IS-NAME"),
+            ("TEST", "NAMESPACE-NEARLY-RIGHT"),
+            ("test ", "NAMESPACE-NEARLY-RIGHT"),
+            ("5F0C-1", "NAMESPACE-NEARLY-RIGHT"),
+            ("5f0c-1 ", "NAMESPACE-NEARLY-RIGHT"),
+        ] {
+            let mut stage = stage();
+            let sought = Sought::Config(ConfigKey { namespace: given.into(), group: "g".into(), data_id: "K".into() });
+            stage.sightings.asked.note(sought, [192, 0, 2, 7].into(), "Nacos-Java-Client:v1.4.8", false, stage.now);
+            stage.wait(3_000);
+            let finding = stage.only();
+            assert_eq!(finding.code, code, "{given}");
+            for word in ["5f0c-1", "K", "192.0.2.7", "`test`"] {
+                assert!(finding.cause.contains(word), "{word}: {}", finding.cause);
+            }
+        }
+    }
+
+    #[test]
+    fn the_right_id_and_a_foreign_word_are_not_told() {
+        let mut stage = stage();
+        for given in ["5f0c-1", "elsewhere", ""] {
+            let sought = Sought::Config(ConfigKey::new(given, "g", "missing"));
+            stage.sightings.asked.note(sought, [192, 0, 2, 7].into(), "x", false, stage.now);
+        }
+        stage.wait(3_000);
+        assert!(stage.codes().is_empty());
+    }
+}
