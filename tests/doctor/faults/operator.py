@@ -3,7 +3,7 @@
 import json
 import socket
 
-from clients import Grpc
+from clients import Again, Grpc
 from stand import case
 
 from .identity import SHORT, hosts
@@ -127,8 +127,10 @@ def udp_is_not_acknowledged(stand):
         deaf.bind(("127.0.0.93", 0))
         port = deaf.getsockname()[1]
         stand.register("f07-svc", "192.0.2.107", 80)
-        stand.nacos("GET", "/v1/ns/instance/list", "127.0.0.93", "Nacos-Java-Client:v1.4.8", serviceName="f07-svc",
-                    clientIP="127.0.0.93", udpPort=port)
+        stand.beats("f07-svc", "192.0.2.107", 80)
+        Again(stand, lambda: stand.nacos("GET", "/v1/ns/instance/list", "127.0.0.93", "Nacos-Java-Client:v1.4.8",
+                                         serviceName="f07-svc", clientIP="127.0.0.93", udpPort=port), every=2)
+        stand.server.wait_event("subscribed")
         stand.register("f07-svc", "192.0.2.108", 80)
         stand.server.wait_event("pushGaveUp", within=60)
         stand.visible()
