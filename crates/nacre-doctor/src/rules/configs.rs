@@ -174,7 +174,7 @@ fn publishes<'a>(scene: &'a Scene<'_>) -> BTreeMap<&'a ConfigKey, Vec<(&'a Event
             continue;
         };
         if gray.is_empty() && !from.is_empty() {
-            of.entry(key).or_default().push((event, md5.as_str(), from.as_str()));
+            of.entry(key).or_default().push((event, &**md5, &**from));
         }
     }
     of
