@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 
-from clients import Again, Grpc
+from callers import Again, Grpc
 from stand import case
 
 KEY = {"dataId": "K", "group": "G"}

@@ -1,6 +1,6 @@
 """Who looks where nothing is, and what the parameter check refuses."""
 
-from clients import Again, Grpc
+from callers import Again, Grpc
 from stand import case
 
 AGENT = "Nacos-Java-Client:v1.4.8"

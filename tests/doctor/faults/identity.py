@@ -2,7 +2,7 @@
 
 import json
 
-from clients import Grpc
+from callers import Grpc
 from stand import case
 
 FAST = {"preserved.heart.beat.interval": "1000", "preserved.heart.beat.timeout": "60000",

@@ -3,7 +3,7 @@
 import json
 import socket
 
-from clients import Again, Grpc
+from callers import Again, Grpc
 from stand import case
 
 from .identity import SHORT, hosts
