@@ -118,10 +118,8 @@ pub fn check(info: &ParamInfo<'_>, metadata_length: usize) -> Result<(), String>
             Err(_) => return Err("Param 'port' is illegal, the value should be between 0 and 65535.".into()),
         }
     }
-    if let Some(metadata) = info.metadata {
-        if metadata_size(metadata) > metadata_length {
-            return Err(too_long("Metadata", metadata_length));
-        }
+    if info.metadata.is_some_and(|metadata| metadata_size(metadata) > metadata_length) {
+        return Err(too_long("Metadata", metadata_length));
     }
     rule("mcpName", info.mcp_name, 64, name)
 }
