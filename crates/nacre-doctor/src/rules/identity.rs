@@ -259,7 +259,7 @@ fn changing_port(scene: &Scene<'_>, hits: &mut Hits) {
     }
     for ((service, ip), instances) in hosts.into_iter().filter(|(_, i)| i.len() >= PORTS).take(LOOKED_AT) {
         let mut left = Vec::new();
-        for (identity, _) in &instances {
+        for identity in instances.keys() {
             let newest = scene.memory.instance(service, identity, scene.now.wall, HORIZON_MS).next();
             let lapsed = newest.filter(|event| {
                 matches!(

@@ -189,7 +189,7 @@ fn registered_unhealthy(scene: &Scene<'_>, hits: &mut Hits) {
 }
 
 /// Services whose dead are shown as healthy: with the threshold, and how many are.
-fn masked<'a>(scene: &'a Scene<'_>, zero: bool) -> Vec<Hit> {
+fn masked(scene: &Scene<'_>, zero: bool) -> Vec<Hit> {
     let mut seen = BTreeSet::new();
     let mut found = Vec::new();
     for event in remembered(scene, "protectionReached") {
