@@ -309,13 +309,13 @@ mod tests {
         let mut stage = Stage::default();
         assert!(stage.codes().is_empty());
         for (entry, code) in [("pushEnabled", "PUSH-DISABLED"), ("check", "EXPIRY-DISABLED")] {
-            stage.naming.set_switch_local(entry, "false", stage.now).expect("a switch");
+            let _ = stage.naming.set_switch_local(entry, "false", stage.now).expect("a switch");
             assert_eq!(stage.only().code, code);
-            stage.naming.set_switch_local(entry, "true", stage.now).expect("a switch");
+            let _ = stage.naming.set_switch_local(entry, "true", stage.now).expect("a switch");
             stage.wait(5_000);
             assert!(stage.codes().is_empty());
         }
-        stage.naming.set_switch_local("lightBeatEnabled", "false", stage.now).expect("a switch");
+        let _ = stage.naming.set_switch_local("lightBeatEnabled", "false", stage.now).expect("a switch");
         assert_eq!(stage.only().severity, Severity::Info);
     }
 

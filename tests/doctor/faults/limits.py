@@ -1,0 +1,105 @@
+"""Limits that are reached."""
+
+import resource
+import socket
+import time
+
+from clients import Client, Loop
+from stand import case
+
+
+@case("LIMIT-OPEN-FILES", "D08", "C09", what="a process with 256 file handles and a thousand connections (C087)")
+def out_of_file_handles(stand):
+    stand.start(preexec=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256)))
+    held = []
+    stand.at_end(lambda: [one.close() for one in held])
+    for _ in range(400):
+        try:
+            one = socket.create_connection(("127.0.0.1", stand.port), 2)
+            one.sendall(b"GET /nacos/v1/ns/operator/switches HTTP/1.1\r\nHost: x\r\n")  # has spoken, and goes on speaking
+            held.append(one)
+        except OSError:
+            break
+    time.sleep(0.5)
+    # Room for those who ask.
+    for one in held[:40]:
+        one.close()
+    stand.visible()
+    stand.finding(mentions=["file limit 256", "LimitNOFILE"])
+    stand.alone()
+    for one in held:
+        one.close()
+    stand.clears()
+
+
+@case("LIMIT-CONNECTIONS", "C09", "D08", what="more gRPC clients than nacre.limit.connections")
+def too_many_connections(stand):
+    stand.start("nacre.limit.connections=16")
+    loop = Loop(stand)
+    clients = []
+    for number in range(15):
+        try:
+            clients.append(Client(stand, loop, source=f"127.0.1.{number + 1}"))
+        except Exception:  # noqa: BLE001: the limit itself
+            break
+    stand.visible()
+    for _ in range(3):
+        try:
+            socket.create_connection(("127.0.0.1", stand.grpc_port), 2).close()
+        except OSError:
+            pass
+    stand.finding(mentions=["nacre.limit.connections", "16"])
+    stand.alone()
+    for client in clients[4:]:
+        client.close()
+    stand.clears()
+
+
+@case("LIMIT-REACHED", "D08", what="a client that listens to more configs than it may")
+def too_many_listened_keys(stand):
+    stand.start("nacre.limit.listened-keys=3")
+    client = Client(stand, Loop(stand), source="127.0.0.71", module="config")
+    contexts = [{"dataId": f"d{n}", "group": "G", "tenant": "", "md5": ""} for n in range(6)]
+    client.ask("ConfigBatchListenRequest", {"listen": True, "configListenContexts": contexts})
+    stand.visible()
+    stand.finding(mentions=["nacre.limit.listened-keys", "127.0.0.71"])
+    stand.alone()
+    stand.clears()
+
+
+@case("LIMIT-REACHED", "D08", what="more instances than nacre.limit.instances")
+def too_many_instances(stand):
+    stand.start("nacre.limit.instances=2")
+    for port in range(4):
+        stand.register("many", "10.0.0.1", 8000 + port, source="127.0.0.72")
+    stand.visible()
+    stand.finding(mentions=["nacre.limit.instances"])
+    stand.clears()
+
+
+@case("GRPC-MESSAGE-TOO-BIG", "C14", what="a gRPC message of 11 MiB")
+def a_grpc_message_that_is_too_big(stand):
+    stand.start()
+    client = Client(stand, Loop(stand), source="127.0.0.73")
+    try:
+        client.ask("ConfigPublishRequest", {"dataId": "d", "group": "G", "tenant": "", "content": "x" * (11 << 20)})
+    except Exception:  # noqa: BLE001: refused as a status, which this client does not read
+        pass
+    stand.visible()
+    stand.finding(mentions=["127.0.0.73", "RESOURCE_EXHAUSTED", "max-inbound-message-size"])
+    stand.alone()
+    stand.clears()
+
+
+@case("HTTP-BODY-TOO-BIG", "C14", what="an HTTP body beyond nacre.http.max-body")
+def an_http_body_that_is_too_big(stand):
+    stand.start("nacre.http.max-body=1048576")
+    try:
+        stand.http(stand.port, "POST", "/nacos/v1/cs/configs", body="content=" + "x" * (2 << 20), source="127.0.0.74",
+                   headers={"Content-Type": "application/x-www-form-urlencoded"})
+    except OSError:
+        pass  # answered before all was read
+    stand.visible()
+    stand.finding(mentions=["127.0.0.74", "nacre.http.max-body"])
+    stand.alone()
+    stand.clears()

@@ -1,0 +1,114 @@
+"""The server itself: its pauses, its clock, its processors, its restarts."""
+
+import os
+import threading
+import time
+
+from rack import disk, faults as rack_faults
+from stand import case
+
+
+@case("SERVER-STALLED", "D01", what="a server under SIGSTOP for three seconds", alone=True)
+def a_stopped_server(stand):
+    server = stand.start()
+    time.sleep(1.5)
+    server.signal("STOP")
+    time.sleep(3)
+    server.signal("CONT")
+    stand.visible()
+    stand.finding(mentions=["did not run for"])
+    stand.alone()
+    stand.clears()
+
+
+@case("CLOCK-STEPPED", "D03", what="a wall clock that jumps an hour forward")
+def a_clock_that_jumps(stand):
+    library = next(filter(os.path.exists, rack_faults.FAKETIME), None)
+    if library is None:
+        disk.install("libfaketime")
+        library = next(filter(os.path.exists, rack_faults.FAKETIME))
+    offset = os.path.join(stand.home, "offset")
+
+    def jump(seconds):
+        with open(offset + ".new", "w") as file:
+            file.write(f"{seconds:+d}")
+        os.rename(offset + ".new", offset)
+
+    jump(0)
+    stand.start(env={"LD_PRELOAD": library, "FAKETIME_TIMESTAMP_FILE": offset, "FAKETIME_NO_CACHE": "1",
+                     "FAKETIME_DONT_FAKE_MONOTONIC": "1"})
+    time.sleep(1)
+    jump(3600)
+    stand.visible()
+    stand.finding(mentions=["forward"])
+    stand.alone()
+    stand.clears()
+
+
+@case("RESTART-BEATS-UNKNOWN", "D05", "D07", what="a restart under twenty beating instances")
+def a_restart_under_beating_clients(stand):
+    stand.start()
+    for port in range(20):
+        stand.register("restarted", "10.0.0.1", 9000 + port)
+    stand.server.kill()
+    stand.start()
+    for port in range(20):
+        status, text = stand.beat("restarted", "10.0.0.1", 9000 + port)
+        assert "20404" in text, (status, text)
+    stand.visible()
+    found = stand.finding(mentions=["20 instances", "20404"])
+    assert found["severity"] == "info"
+    stand.clears()
+
+
+@case("MASS-EXPIRY-HELD", "D01", "D03", what="all twenty instances of a service fall silent at once")
+def a_mass_expiry(stand):
+    stand.start("nacre.naming.brake.hold=8000")
+    timers = {"preserved.heart.beat.timeout": "1500", "preserved.ip.delete.timeout": "3000"}
+    for port in range(20):
+        stand.register("massive", "10.0.0.1", 9000 + port, metadata=timers)
+        stand.beat("massive", "10.0.0.1", 9000 + port)
+    time.sleep(3.2)
+    stand.visible()
+    stand.finding(mentions=["massive", "of 20"])
+    stand.clears()
+
+
+@case("CPU-SATURATED", "D01", "C10", what="a server held to a sliver of one processor under load", alone=True)
+def a_starved_server(stand):
+    # One processor for the server, and more to do than that.
+    processors = sorted(os.sched_getaffinity(0))
+    stand.start(preexec=lambda: os.sched_setaffinity(0, processors[:1]))
+    for port in range(50):
+        stand.register("busy", "10.0.0.1", 9000 + port)
+    done = threading.Event()
+    stand.at_end(done.set)
+
+    def ask():
+        while not done.is_set():
+            try:
+                stand.nacos("GET", "/v1/cs/configs", search="blur", dataId="*", group="*", pageNo=1, pageSize=500)
+                stand.nacos("GET", "/v1/ns/instance/list", serviceName="busy")
+            except OSError:
+                pass
+
+    for _ in range(6):
+        threading.Thread(target=ask, daemon=True).start()
+    time.sleep(6)
+    stand.visible()
+    stand.finding(mentions=["of its 1 processors"])
+    done.set()
+    stand.clears()
+
+
+@case("SERVICE-REMOVED-BY-CLEANER", "D11", what="a service with a threshold, empty for longer than the cleaner waits")
+def a_cleaned_service(stand):
+    stand.start("nacos.naming.clean.empty-service.expired-time=1000")
+    status, text = stand.nacos("POST", "/v1/ns/service", serviceName="guarded", protectThreshold="0.8")
+    assert status == 200, text
+    time.sleep(1.5)
+    stand.visible()
+    found = stand.finding(mentions=["guarded", "protectThreshold 0.8"])
+    assert found["severity"] == "info"
+    stand.alone()
+    stand.clears()
