@@ -31,6 +31,13 @@ class Loop:
         assert done.wait(20)
 
     def stop(self):
+        async def end():
+            others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+
+        self.do(end())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(10)
 

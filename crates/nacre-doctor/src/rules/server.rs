@@ -180,9 +180,10 @@ fn restart_burst(scene: &Scene<'_>, hits: &mut Hits) {
         return;
     }
     let unknown: Vec<&Event> = scene.told("beatUnknownInstance").collect();
-    let mut instances: HashSet<(Option<&str>, Option<&str>)> = HashSet::new();
+    let mut instances = HashSet::new();
     for event in &unknown {
-        instances.insert((event.subject.service.as_ref().map(|key| &*key.name), event.subject.instance.as_deref()));
+        let who = event.subject.instance.as_deref().or(event.subject.client.as_deref());
+        instances.insert((event.subject.service.as_ref(), who));
     }
     if instances.len() < BURST {
         return;
@@ -280,7 +281,7 @@ mod tests {
         stage.server.uptime_ms = 20_000;
         let key = nacre_model::ServiceKey::new("", "G", "s");
         for port in 0..6 {
-            let subject = Subject::service(&key).with_instance(&format!("10.0.0.1:{port}:DEFAULT"));
+            let subject = Subject::service(&key).with_client(&format!("10.0.0.1:{port}#true"));
             stage.event(subject, Cause::BeatUnknownInstance { light: true, from: String::new() });
         }
         assert!(stage.codes().contains(&"RESTART-BEATS-UNKNOWN".to_owned()));
