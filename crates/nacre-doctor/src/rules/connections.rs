@@ -37,6 +37,8 @@ pub static RULES: [Rule; 11] = [
 const REDO_PATIENCE_MS: i64 = 10_000;
 /// A connection that comes this long after the end of another of the address is its successor.
 const SUCCESSOR_MS: i64 = 60_000;
+/// Connections of one address that are too many to tell who followed whom.
+const CROWD: usize = 12;
 /// Ends as near to each other as this cannot be told apart by time.
 const TOGETHER_MS: i64 = 2_000;
 
@@ -62,23 +64,35 @@ fn redo_lost(scene: &Scene<'_>, hits: &mut Hits) {
         return;
     }
     let wanted: HashSet<&str> = places.keys().copied().collect();
-    for connection in scene.server.connections_among(&wanted) {
+    let connections = scene.server.connections_among(&wanted);
+    let mut crowd: HashMap<&str, usize> = HashMap::new();
+    for connection in &connections {
+        *crowd.entry(place_of(connection)).or_default() += 1;
+    }
+    for connection in &connections {
         let age = scene.now.wall - connection.since;
         if !matches!(connection.module.as_str(), "naming" | "ai") || age < REDO_PATIENCE_MS {
             continue;
         }
-        // Behind a proxy only what the client says tells it from the others.
-        let place =
-            if connection.client_ip == connection.address { &connection.address } else { &connection.client_ip };
-        let before = places.get(place.as_str()).map_or(&[][..], Vec::as_slice);
-        let Some((ended, sure)) = predecessor(&connection, before) else { continue };
+        let place = place_of(connection);
+        // Where so many come from, nobody can tell whose successor one of them is.
+        if crowd.get(place).is_some_and(|count| *count > CROWD) {
+            continue;
+        }
+        let before = places.get(place).map_or(&[][..], Vec::as_slice);
+        let Some((ended, sure)) = predecessor(connection, before) else { continue };
         let mine = scene.naming.client_publications(&connection.id).unwrap_or_default();
         // Publishes something else: then it is its successor only if some of what it published came back.
         if ended.lost.is_empty() || (!mine.is_empty() && !ended.came_back) {
             continue;
         }
-        hits.add(redo_hit(scene, &connection, ended, mine.len(), sure));
+        hits.add(redo_hit(scene, connection, ended, mine.len(), sure));
     }
+}
+
+/// Behind a proxy only what the client says tells it from the others.
+fn place_of(connection: &ConnectionFacts) -> &str {
+    if connection.client_ip == connection.address { &connection.address } else { &connection.client_ip }
 }
 
 /// Naming connections that ended, by id.
@@ -139,7 +153,7 @@ fn redo_hit(scene: &Scene<'_>, new: &ConnectionFacts, ended: &Parted<'_>, has: u
         Some(instance) => about.with_instance(instance),
         None => about,
     };
-    let ip = if new.client_ip == new.address { new.address.clone() } else { new.client_ip.clone() };
+    let ip = place_of(new).to_owned();
     let version = if new.version.is_empty() { "an SDK that does not say its version" } else { &new.version };
     let known = known_to_lose_redo(&new.version);
     let sdk = match known {

@@ -123,6 +123,20 @@ fn a_client_that_lost_a_part_of_its_redo_is_told_what_is_missing() {
 }
 
 #[test]
+fn in_a_crowd_of_one_address_nobody_is_taken_for_anothers_successor() {
+    let mut stage = Stage::default();
+    for number in 10..25 {
+        connect(&mut stage, &id(number, "10.0.0.7"), GO, &[]);
+    }
+    connect(&mut stage, &id(1, "10.0.0.7"), GO, &[("a", "1")]);
+    disconnect(&mut stage, &id(1, "10.0.0.7"), Disconnect::ResetByPeer);
+    stage.wait(1_000);
+    connect(&mut stage, &id(2, "10.0.0.7"), GO, &[]);
+    stage.wait(15_000);
+    assert!(!stage.codes().contains(&"REDO-LOST".to_owned()));
+}
+
+#[test]
 fn versions_that_lose_their_redo() {
     for agent in ["Nacos-Go-Client:v2.2.5", "Nacos-Go-Client:v2.0.0", "Nacos-Python-Client:v2.0.9"] {
         assert!(known_to_lose_redo(agent).is_some(), "{agent}");
