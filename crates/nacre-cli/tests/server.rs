@@ -340,3 +340,27 @@ fn a_raised_log_level_shows_what_happens_and_a_lowered_one_hides_it_again() {
     }
     assert!(log.contains("DEBUG nacre::naming: instance 192.0.2.7:8080:DEFAULT"), "{log}");
 }
+
+#[test]
+fn logs_are_written_under_nacoss_names() {
+    let server = Server::start_in(tempfile::tempdir().unwrap(), &["-D", "nacre.logging.files=true"]);
+    assert_eq!(curl(&format!("{}/v1/cs/configs -d dataId=d -d group=G -d content=c", server.url)).1, "true");
+    let instance = "-d serviceName=orders -d ip=10.0.0.1 -d port=8080";
+    assert_eq!(curl(&format!("{}/v1/ns/instance {instance}", server.url)).1, "ok");
+    for (file, part) in [
+        ("config-trace.log", "|d|G|null|"),
+        ("config-trace.log", "|persist|pub|-1|"),
+        ("naming-server.log", "Client change for service public##DEFAULT_GROUP@@orders"),
+        ("nacos.log", " INFO "),
+    ] {
+        // A thread of its own writes them.
+        let path = server.home.path().join("logs").join(file);
+        let has = || std::fs::read_to_string(&path).is_ok_and(|text| text.contains(part));
+        let waited = std::time::Instant::now();
+        while !has() {
+            assert!(waited.elapsed().as_secs() < 30, "{file}: {part}: {:?}", std::fs::read_to_string(&path));
+            std::thread::yield_now();
+        }
+    }
+    assert_eq!(server.stop().0, 0);
+}

@@ -45,6 +45,7 @@ limits! {
     PUSH_RETRIES_NAMING = 50, "tries", "", "A subscriber that acknowledges nothing for five minutes hears of the next change again; the journal names it.";
     PUSH_BACKLOG = 500_000, "targets a connection", "", "Different services, configs and fuzzy keys one connection is owed; more than it may subscribe and listen to.";
     NOTICES_OWED = 65_536, "configs", "", "Changed configs whose listeners have not been told yet; whoever changes one more tells the listeners of the oldest first.";
+    LOG_LINES = 16_384, "lines", "", "Lines that wait for the log files of `nacre.logging.files`; more are left out and counted.";
     JOURNAL_BYTES = 64 * 1024 * 1024, "bytes", "nacre.journal.memory", "The flight recorder in memory.";
     SIGHTINGS = 20_000, "addresses", "", "Addresses of which the doctor keeps what they were seen doing, some 500 bytes each; those silent longest are forgotten.";
     UNANSWERED = 8_192, "questions", "", "Questions for configs and services that found nothing, by asker; those not asked for a minute are forgotten.";

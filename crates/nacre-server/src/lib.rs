@@ -17,6 +17,7 @@ pub mod http;
 mod journal;
 pub mod listen;
 pub mod live;
+pub mod log_files;
 pub mod logging;
 pub mod long_line;
 pub mod machine;

@@ -29,6 +29,7 @@ use crate::{
     journal,
     listen::{self, Door},
     live::{self, Live},
+    log_files,
     logging::{self, Logging},
     machine::MachineReader,
     metrics::Metrics,
@@ -87,7 +88,8 @@ pub async fn start_with(props: Properties, logging: Logging) -> Result<Arc<App>,
     let doors = bind(&mut settings, props.u16("nacos.server.grpc.port.offset"))?;
 
     let metrics = Arc::<Metrics>::default();
-    let journal = Journal::new(props.journal()).witnessed(metrics.witness(logging::witness()));
+    let journal =
+        Journal::new(props.journal()).witnessed(metrics.witness(log_files::witness(&props, logging::witness())?));
     let journal = match props.journal_disk() {
         None => journal,
         Some(options) => tokio::task::spawn_blocking(|| journal.on_disk(options)).await.map_err(io::Error::other)?,

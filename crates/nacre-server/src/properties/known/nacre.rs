@@ -6,6 +6,8 @@ use super::{COUNT, DAY, Kind, Known, MIB, bytes, int, millis, row, seconds};
 pub(super) const ROWS: &[Known] = &[
     row("nacre.listen", Kind::Addresses, "127.0.0.1", "0.1", "Addresses to serve on. Loopback until authentication exists.").now(),
     row("nacre.logging", Kind::Text, "info", "0.1", "What is logged to the standard error: a level, or target=level pairs with commas between.").hot(),
+    row("nacre.logging.files", Kind::Bool, "false", "0.1", "Write logs under Nacos's names (naming-server.log, remote-digest.log, config-trace.log, ...) to nacos.logs.path, else HOME/logs.").now(),
+    row("nacre.logging.files.size", bytes(64 * 1024, 1024 * MIB), "52428800", "0.1", "A log file is renamed to NAME.1 at this size; four older ones are kept of each.").now(),
     row("nacre.shutdown.timeout", seconds(0, 600), "10", "0.1", "How long a stop may take before what is still open is cut.").now(),
     row("nacre.http.max-body", bytes(MIB, 256 * MIB), "12582912", "0.1", "Largest body of an HTTP request.").now(),
     row("nacre.http.max-head", bytes(64 * 1024, 64 * MIB), "8388608", "0.1", "Largest request line and headers of an HTTP request.").now(),

@@ -14,7 +14,7 @@ pub(super) const ROWS: &[Known] = &[
     row("nacos.member.list", Kind::List, "", "1.3.0", "Comma list of ip[:port]; used only when conf/cluster.conf is absent.").later(),
     row("nacos.server.ip", Kind::Text, "", "0.8.0", "Own address; beats every inetutils setting.").later(),
     row("nacos.preferHostnameOverIp", Kind::Bool, "false", "0.8.0", "Use own hostname as member address.").later(),
-    row("nacos.logs.path", Kind::Path, "", "1.0.0", "Log directory (LOG_HOME in the log configuration).").later(),
+    row("nacos.logs.path", Kind::Path, "", "1.0.0", "Log directory (LOG_HOME in the log configuration): where nacre.logging.files writes.").now(),
     row("nacos.core.inet.auto-refresh", millis(0, LONGEST), "30000", "1.3.0", "Period of own-IP re-detection.").later(),
     row("nacos.watch-file.max-dirs", COUNT, "16", "1.3.0", "Maximum directories WatchFileCenter may watch.").never(),
     row("nacos.core.notify.ring-buffer-size", COUNT, "16384", "1.3.0", "Queue length of each single-event publisher.").never(),
