@@ -96,7 +96,7 @@ pub fn of(event: &Event, mut write: impl FnMut(Line)) {
         C::ListenerNotified { .. } => say("remote-push.log", "INFO", describe(event)),
         C::ListenerStale { .. } => say("config-pull-check.log", "WARN", describe(event)),
         C::ConfigPublished { md5, from, gray, .. } => {
-            let (tail, kind) = (md5.as_str(), if gray.is_empty() { "persist" } else { "persist-beta" });
+            let (tail, kind) = (&**md5, if gray.is_empty() { "persist" } else { "persist-beta" });
             trace(&mut say, event, kind, "pub", from, tail);
         }
         C::ConfigRemoved { from, gray, .. } => {
@@ -201,7 +201,7 @@ mod tests {
     fn a_publication_is_traced_with_its_bars() {
         let subject = Subject::config(&ConfigKey::new("", "G", "d"));
         let cause =
-            Cause::ConfigPublished { md5: "abc".into(), by: "u".into(), from: "10.0.0.7".into(), gray: String::new() };
+            Cause::ConfigPublished { md5: "abc".into(), by: "u".into(), from: "10.0.0.7".into(), gray: "".into() };
         let seen = lines(subject, cause);
         assert_eq!(seen[0].0, "config-trace.log");
         assert_eq!(
