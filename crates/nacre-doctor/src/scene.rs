@@ -28,8 +28,11 @@ pub struct Scene<'a> {
 pub struct Desk {
     census: Mutex<Counted>,
     /// What silent instances were judged to be, by the moment and the last record it was judged with.
-    pub(crate) silences: Mutex<Option<((Now, u64), Arc<Judged>)>>,
+    pub(crate) silences: Mutex<Option<(Moment, Arc<Judged>)>>,
 }
+
+/// When something was worked out: the time, and the number of the last record there was.
+pub(crate) type Moment = (Now, u64);
 
 /// Codes with their hits.
 pub(crate) type Judged = Vec<(&'static str, Hit)>;

@@ -27,12 +27,16 @@ fn connect(stage: &mut Stage, id: &str, version: &str, publishes: &[(&str, &str)
         labels: Default::default(),
     };
     let effects = stage.naming.connect(info, stage.now);
-    effects.events.into_iter().for_each(|event| drop(stage.record(event)));
+    effects.events.into_iter().for_each(|event| {
+        stage.record(event);
+    });
     for (name, port) in publishes {
         let instance = Instance::new(&ip, port.parse().unwrap());
         let effects =
             stage.naming.register(&ClientId::connection(id), &service(name), instance, stage.now).expect("registered");
-        effects.events.into_iter().for_each(|event| drop(stage.record(event)));
+        effects.events.into_iter().for_each(|event| {
+        stage.record(event);
+    });
     }
     let source = stage.sightings.of(ip.parse().unwrap(), stage.now);
     source.opened();
@@ -59,7 +63,9 @@ fn disconnect(stage: &mut Stage, id: &str, cause: Disconnect) {
         _ => How::Ours,
     };
     let effects = stage.naming.disconnect(&ClientId::connection(id), cause, stage.now);
-    effects.events.into_iter().for_each(|event| drop(stage.record(event)));
+    effects.events.into_iter().for_each(|event| {
+        stage.record(event);
+    });
     let source = stage.sightings.of(address_of(id).parse().unwrap(), stage.now);
     source.closed(Ended { at: stage.now, lived_ms: (stage.now.wall - since) as u64, how });
 }
@@ -83,7 +89,9 @@ fn c095_a_client_that_came_back_and_publishes_nothing_is_told_with_its_sdk() {
     let instance = Instance::new("10.0.0.7", 8080);
     let client = ClientId::connection(&id(2, "10.0.0.7"));
     let effects = stage.naming.register(&client, &service("c15-svc"), instance, stage.now).expect("registered");
-    effects.events.into_iter().for_each(|event| drop(stage.record(event)));
+    effects.events.into_iter().for_each(|event| {
+        stage.record(event);
+    });
     stage.wait(3_000);
     assert!(stage.codes().is_empty());
 }

@@ -36,7 +36,7 @@ const RECENT_MS: i64 = 60_000;
 
 fn recent(scene: &Scene<'_>) -> i64 {
     // Beats come every five seconds: what was told a moment ago still holds.
-    scene.told_ms.max(6_000).min(RECENT_MS)
+    scene.told_ms.clamp(6_000, RECENT_MS)
 }
 
 fn address(event: &Event) -> Option<(std::sync::Arc<str>, i32)> {

@@ -24,7 +24,7 @@ fn beat(stage: &mut Stage, ip: &str, port: i32, service: &ServiceKey) {
 fn pass(stage: &mut Stage, seconds: u64, who: &[(&str, i32)]) {
     for _ in 0..seconds {
         stage.wait(1_000);
-        if stage.now.mono % 5_000 == 0 {
+        if stage.now.mono.is_multiple_of(5_000) {
             who.iter().for_each(|(ip, port)| beat(stage, ip, *port, &service()));
         }
         let effects = stage.naming.tick(stage.now);
