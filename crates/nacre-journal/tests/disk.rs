@@ -1,5 +1,7 @@
 //! The journal on disk: restarts, torn ends, damage, bounds, full disks, questions over both.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
+
 use std::{
     fs,
     os::unix::fs::FileExt,

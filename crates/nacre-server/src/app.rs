@@ -157,7 +157,7 @@ impl App {
     pub async fn write_config(&self, command: ConfigCommand) -> Result<ConfigReply, NacosError> {
         let published = match &command {
             ConfigCommand::Publish(publish) => Some((
-                (**publish).key.clone(),
+                publish.key.clone(),
                 publish.content.clone(),
                 publish.meta.config_type.clone(),
                 publish.source.ip.clone(),

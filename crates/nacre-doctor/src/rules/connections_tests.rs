@@ -35,8 +35,8 @@ fn connect(stage: &mut Stage, id: &str, version: &str, publishes: &[(&str, &str)
         let effects =
             stage.naming.register(&ClientId::connection(id), &service(name), instance, stage.now).expect("registered");
         effects.events.into_iter().for_each(|event| {
-        stage.record(event);
-    });
+            stage.record(event);
+        });
     }
     let source = stage.sightings.of(ip.parse().unwrap(), stage.now);
     source.opened();

@@ -10,7 +10,7 @@ use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
         CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, ListToolsResult,
-        PaginatedRequestParams, ServerCapabilities, ServerInfo, Tool, ToolAnnotations,
+        PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool, ToolAnnotations,
     },
     service::RequestContext,
     transport::streamable_http_server::{
@@ -150,8 +150,8 @@ async fn serve(app: Arc<App>, ctx: Ctx) -> Answer {
 struct Assistant(Arc<App>);
 
 impl ServerHandler for Assistant {
-    fn get_info(&self) -> ServerInfo {
-        let mut info = ServerInfo::new(ServerCapabilities::builder().enable_tools().build());
+    fn get_info(&self) -> ServerConfig {
+        let mut info = ServerConfig::new(ServerCapabilities::builder().enable_tools().build());
         info.server_info = Implementation::new("nacre", env!("CARGO_PKG_VERSION"));
         info.instructions = Some(
             "Explains a Nacos-compatible service registry. Begin with `findings`; follow a subject with `events` and \

@@ -59,7 +59,7 @@ pub fn of(event: &Event, mut write: impl FnMut(Line)) {
             );
             say("naming-event.log", "INFO", text);
         }
-        C::InstanceUnhealthy { cause, silent_ms } => {
+        C::InstanceUnhealthy { cause, silent_ms, .. } => {
             let text = format!(
                 "serviceName: {} {{POS}} {{IP-DISABLED}} invalid: {}, region: unknown, msg: {cause}, silent for {silent_ms} ms",
                 service(about),
@@ -185,7 +185,8 @@ mod tests {
         assert!(
             seen[0].1.contains("[AUTO-DELETE-IP] service: public##DEFAULT_GROUP@@orders, ip: 10.0.0.1:8080@DEFAULT")
         );
-        let unhealthy = Cause::InstanceUnhealthy { cause: "client_beat".into(), silent_ms: 15_001 };
+        let unhealthy =
+            Cause::InstanceUnhealthy { cause: "client_beat".into(), silent_ms: 15_001, beats: 3, gaps: vec![5_000] };
         let seen = lines(orders(), unhealthy);
         assert_eq!(seen[0].0, "naming-event.log");
         assert!(seen[0].1.contains("{POS} {IP-DISABLED} invalid: 10.0.0.1:8080@DEFAULT"), "{seen:?}");
