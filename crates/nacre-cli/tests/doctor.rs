@@ -158,7 +158,7 @@ fn top_writes_one_screen_where_there_is_no_terminal() {
     assert_eq!(lines.len(), 24, "{out}");
     assert!(lines[0].starts_with("nacre top  http://127.0.0.1:") && lines[1] == "no findings", "{out}");
     assert!(lines[2].starts_with("services 1  instances 1, 0 unhealthy  connections 0"), "{out}");
-    assert!(out.contains("  orders ") && !out.contains('\x1b'), "{out}");
+    assert!(out.contains("> orders ") && !out.contains('\x1b'), "{out}");
     let (code, report) = json(&["-s", &node.url, "-o", "json", "top"]);
     assert_eq!((code, &report["services"][0]["serviceName"], &report["ready"]), (0, &"orders".into(), &true.into()));
     assert_eq!(run(&["-s", "127.0.0.1:1", "top", "--once"]).0, 1);

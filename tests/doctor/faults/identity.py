@@ -3,6 +3,7 @@
 import json
 
 from callers import Grpc
+from rack.process import eventually
 from stand import case
 
 FAST = {"preserved.heart.beat.interval": "1000", "preserved.heart.beat.timeout": "60000",
@@ -32,7 +33,7 @@ def c012_one_address_two_publishers(stand):
     stand.clears()
     assert [host["weight"] for host in hosts(stand, "c012-svc")] == [1.0]
     one.close()
-    assert not hosts(stand, "c012-svc")
+    assert eventually(lambda: not hosts(stand, "c012-svc")), "nobody publishes it any more"
 
 
 @case("ADDRESS-HTTP-AND-GRPC", "E04", what="one ip:port registered over HTTP and over gRPC")

@@ -334,6 +334,10 @@ pub(super) fn refusal(event: &Event) -> Option<&'static str> {
         return None;
     }
     let says = |text: &str| reason.contains(text);
+    // What the parameter check refuses is told by the rules of consumers: METADATA-TOO-LONG and PARAMETER-REFUSED.
+    if says("Param '") && says("is illegal") {
+        return None;
+    }
     Some(if *code == 410 {
         "OLD-API-CLOSED"
     } else if says("is persistent service, can't") || says("is ephemeral service, can't") {
@@ -447,10 +451,8 @@ fn old_api_closed(scene: &Scene<'_>, hits: &mut Hits) {
 
 fn over_limit(scene: &Scene<'_>, hits: &mut Hits) {
     for refusal in refusals(scene, "REGISTER-OVER-LIMIT") {
-        let property = match refusal.reason {
-            reason if reason.contains("'Metadata'") => "nacos.naming.service.metadata.length",
-            reason => reason.split_whitespace().find(|word| word.starts_with("nacre.limit.")).unwrap_or("(fixed)"),
-        };
+        let property = refusal.reason.split(|c: char| c.is_whitespace() || "(),:".contains(c));
+        let property = property.filter(|word| word.starts_with("nacre.limit.")).next().unwrap_or("(fixed)");
         hits.add(refusal_hit(&refusal).fact("property", property));
     }
 }

@@ -129,6 +129,8 @@ async fn a_silent_instance_is_unhealthy_first_and_removed_later_with_causes_c006
     let story = server.events(&[("instance", "192.0.2.6:80:DEFAULT")]).await;
     let mut kinds: Vec<&str> = story.iter().map(|event| event["kind"].as_str().unwrap()).collect();
     kinds.reverse();
+    // The doctor says something of it, sooner or later.
+    kinds.retain(|kind| !kind.starts_with("finding"));
     assert_eq!(kinds, ["instanceRegistered", "instanceUnhealthy", "instanceRemoved"]);
     let silent = |event: &Value, pointer: &str| {
         event.pointer(pointer).and_then(Value::as_u64).unwrap_or_else(|| panic!("{event}"))
