@@ -10,6 +10,8 @@ pub struct Filter {
     pub to: Option<i64>,
     /// Kind words (`instanceRemoved`); letter case does not matter.
     pub kinds: Vec<String>,
+    /// Leaves out what the doctor said of others' events, unless its kinds are named.
+    pub without_findings: bool,
     /// Namespace of the service or config; blank and `public` are one.
     pub namespace: Option<String>,
     /// Group of the service or config.
@@ -37,6 +39,7 @@ impl Default for Filter {
             from: None,
             to: None,
             kinds: Vec::new(),
+            without_findings: false,
             namespace: None,
             group: None,
             service: None,
@@ -69,7 +72,10 @@ impl Filter {
 
     fn kind_matches(&self, event: &Event) -> bool {
         let kind = event.cause.kind();
-        self.kinds.is_empty() || self.kinds.iter().any(|wanted| wanted.eq_ignore_ascii_case(kind))
+        if self.kinds.is_empty() {
+            return !(self.without_findings && kind.starts_with("finding"));
+        }
+        self.kinds.iter().any(|wanted| wanted.eq_ignore_ascii_case(kind))
     }
 
     fn names_match(&self, event: &Event) -> bool {

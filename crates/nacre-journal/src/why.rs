@@ -116,6 +116,7 @@ fn names_of(scope: &Filter) -> Filter {
         namespace: scope.namespace.clone(),
         group: scope.group.clone(),
         service: scope.service.clone(),
+        without_findings: scope.without_findings,
         ..Filter::default()
     }
 }

@@ -451,8 +451,8 @@ fn old_api_closed(scene: &Scene<'_>, hits: &mut Hits) {
 
 fn over_limit(scene: &Scene<'_>, hits: &mut Hits) {
     for refusal in refusals(scene, "REGISTER-OVER-LIMIT") {
-        let property = refusal.reason.split(|c: char| c.is_whitespace() || "(),:".contains(c));
-        let property = property.filter(|word| word.starts_with("nacre.limit.")).next().unwrap_or("(fixed)");
+        let mut words = refusal.reason.split(|c: char| c.is_whitespace() || "(),:".contains(c));
+        let property = words.find(|word| word.starts_with("nacre.limit.")).unwrap_or("(fixed)");
         hits.add(refusal_hit(&refusal).fact("property", property));
     }
 }

@@ -124,7 +124,8 @@ fn page(page: &Page, lang: Lang, whole: bool) -> Value {
     value
 }
 
-/// Newest first. `why=true` with an `instance` tells its story: its own events and the coming and going of the clients
+/// Newest first; what the doctor said of them only with `findings=true` or by its kinds.
+/// `why=true` with an `instance` tells its story: its own events and the coming and going of the clients
 /// that published it.
 async fn events(app: Arc<App>, ctx: Ctx) -> Answer {
     let filter = filter(&ctx.params)?;
@@ -167,6 +168,7 @@ fn filter(params: &Params) -> Result<Filter, Refusal> {
     let mut filter = Filter {
         from: number("from")?,
         to: number("to")?,
+        without_findings: !v3_bool(params, "findings", false)?,
         kinds: params.or("kind", "").split(',').map(str::trim).filter(|k| !k.is_empty()).map(str::to_owned).collect(),
         namespace: text("namespaceId"),
         group: text("groupName"),
