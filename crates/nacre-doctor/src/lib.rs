@@ -1,9 +1,9 @@
 //! The doctor: from symptom to cause. Pure: it is shown a [`Scene`] and answers with findings.
 //!
-//! What lives here: what a [`Finding`] is, the pages that explain them ([`page`], one Markdown file a code under
+//! What lives here: what a [`Finding`] is, the pages that explain them ([`mod@page`], one Markdown file a code under
 //! `docs/findings`, compiled in), what rules may look at ([`scene`]), what is remembered of the journal ([`memory`]), the
 //! rules themselves ([`rules`], one file a family) and the [`Engine`] that makes findings appear, change and clear. What
-//! does not: sockets, clocks and the server's tables; `nacre-server` shows them through the [`scene::World`] traits.
+//! does not: sockets, clocks and the server's tables; `nacre-server` shows them through [`scene::Server`].
 
 pub mod asked;
 pub mod callers;
