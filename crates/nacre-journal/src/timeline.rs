@@ -133,6 +133,8 @@ impl State {
 struct Base {
     /// Events up to this number are contained, and those up to this revision.
     after: u64,
+    /// When it was kept.
+    at: i64,
     revision: i64,
     instances: Vec<Arc<Instance>>,
     /// What is missing up to this number does no harm.
@@ -192,7 +194,7 @@ impl Journal {
             None => {
                 self.tell_beginning(&mut timeline);
                 let instances = self.guessed(span, present, work);
-                Base { after: 0, revision: 0, instances, sound: 0 }
+                Base { after: 0, at: i64::MAX, revision: 0, instances, sound: 0 }
             }
         };
         let (after, sound) = (base.after, base.sound);
@@ -284,13 +286,13 @@ fn base(disk: &Disk, span: &Span, work: &mut Work) -> Option<Base> {
     if let Some(key) = found {
         let parts = gathered.remove(&key).unwrap_or_default();
         let instances = parts.into_iter().flatten().flat_map(|part| part.instances).collect();
-        return Some(Base { after: key.0, revision: key.2, instances, sound: key.0 });
+        return Some(Base { after: key.0, at: key.1, revision: key.2, instances, sound: key.0 });
     }
     // A round passed and has no list of it: it had no instances then. Events that were recorded late are sorted in by what
     // happened shortly before.
     let round = round.filter(|_| !work.exhausted)?;
     let after = round.begun.saturating_sub(LATE);
-    Some(Base { after, revision: 0, instances: Vec::new(), sound: round.begun })
+    Some(Base { after, at: round.begun_at, revision: 0, instances: Vec::new(), sound: round.begun })
 }
 
 /// From the base on, event by event.
@@ -311,7 +313,7 @@ struct Fold<'a> {
 
 impl<'a> Fold<'a> {
     fn new(span: &'a Span, base: Base, starts: Vec<(u64, i64)>) -> Self {
-        let own = process(&starts, base.after + 1);
+        let own = process_of(&starts, &base);
         let revision = base.revision;
         let (mut start, mut end) = (State::default(), State::default());
         for instance in base.instances {
@@ -370,6 +372,11 @@ impl<'a> Fold<'a> {
         timeline.changes = self.changes;
         timeline.next = self.next;
     }
+}
+
+/// The process that kept a list. One that had not recorded anything yet is told from the one before by its time.
+fn process_of(starts: &[(u64, i64)], base: &Base) -> usize {
+    starts.partition_point(|(first, at)| *first <= base.after || *first == base.after + 1 && *at <= base.at)
 }
 
 fn process(starts: &[(u64, i64)], seq: u64) -> usize {
