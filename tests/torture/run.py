@@ -4,6 +4,7 @@
     run.py torture [--cycles 1000] [--cuts 200]   kill -9 and power cuts under load, torn tails, flipped bytes
     run.py watch [--rounds 200]                   lost, duplicated, reordered events over reconnects
     run.py soak [--seconds 900]                   a thousand clients come and go: nothing leaks, nobody is lost
+    run.py detection                              a dead client is out of its subscribers' lists after how long
     run.py recovery                               restart with 100,000 configs: ready and right after how long
     run.py promises                               docs/promises.md from the results
     run.py faults [--long] [--only NAME]          full, read-only, failing and slow disk, stalls, clock jumps
@@ -21,7 +22,7 @@ sys.dont_write_bytecode = True
 from rack import disk  # noqa: E402
 from rack import faults as machine  # noqa: E402
 from rack import promises as page  # noqa: E402
-from rack import recovery, results, soak, watch  # noqa: E402
+from rack import detection, recovery, results, soak, watch  # noqa: E402
 from rack.damage import WAYS  # noqa: E402
 from rack.kills import Torture  # noqa: E402
 
@@ -112,6 +113,19 @@ def recovered(options):
     return 2, 0
 
 
+def detected(options):
+    outcome = detection.run(options.binary, options.times)
+    results.write("detection", outcome)
+    limits = {"killed": 0.5, "silent": 1.0, "cut": 20.0}
+    said = {"killed": "after kill -9", "silent": "after the timeout of beats", "cut": "after a cut"}
+    failed = [what for what, limit in limits.items() if outcome[what]["worst"] > limit]
+    text = ", ".join(f"{outcome[what]['worst']:.2f} s {said[what]}" for what in limits)
+    print(f"detection: out of a subscriber's list at the latest {text}")
+    results.promise("F8", "", "≤ 0.5 s, ≤ 1 s, ≤ 20 s", text, "", not failed, "tests/torture/run.py detection", options.binary,
+                    f"the worst of {outcome['killed']['times']}, {outcome['silent']['times']} and {outcome['cut']['times']}")
+    return len(limits), len(failed)
+
+
 def promises(_):
     print(f"written: {page.write()}")
     return 1, 0
@@ -135,8 +149,8 @@ def soaked(options):
     if outcome["seconds"] >= 600 and options.healthy:
         hours = sum(sample["alive"] for sample in outcome["samples"]) * soak.SAMPLE / 3600
         false = len(outcome["falseFindings"])
-        results.promise("F14-healthy", "", "0", false, "", false == 0, "make soak ARGS=--healthy", options.binary,
-                        f"{hours:,.0f} instance-hours of {outcome['deployed']:,} deployments, nobody dying in silence")
+        results.promise("F14", "False findings of warning or worse in a healthy system", "0", false, "", false == 0, "make soak ARGS=--healthy", options.binary,
+                        f"{hours:,.0f} instance-hours of {outcome['deployed']:,} deployments, nobody dying in silence", "healthy")
     elif outcome["seconds"] >= 600:
         stalls = [one for one in results.read("faults") or [] if "stall" in one["test"]]
         bad = outcome["falseExpiries"] + sum(not one["ok"] for one in stalls)
@@ -176,6 +190,9 @@ def main(words=None):
     one.add_argument("--instances", type=int, default=recovery.INSTANCES)
     one.add_argument("--seed", type=int)
     one.set_defaults(run=recovered)
+    one = parts.add_parser("detection")
+    one.add_argument("--times", type=int, default=20, help="processes killed, and beats that cease")
+    one.set_defaults(run=detected)
     one = parts.add_parser("promises")
     one.set_defaults(run=promises)
     one = parts.add_parser("soak")

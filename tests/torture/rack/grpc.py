@@ -107,10 +107,12 @@ class Client(asyncio.Protocol):
         self.id = None
 
     @classmethod
-    async def connect(cls, port, module="naming", on_push=None, version="Nacos-Java-Client:v3.1.0", unread=()):
-        """A client that is set up."""
+    async def connect(cls, port, module="naming", on_push=None, version="Nacos-Java-Client:v3.1.0", unread=(),
+                      source=None):
+        """A client that is set up; `source` is the address it comes from."""
         loop = asyncio.get_running_loop()
-        _, client = await asyncio.wait_for(loop.create_connection(lambda: cls(on_push), HOST, port), TIMEOUT)
+        connecting = loop.create_connection(lambda: cls(on_push), HOST, port, local_addr=(source, 0) if source else None)
+        _, client = await asyncio.wait_for(connecting, TIMEOUT)
         client.unread = unread
         try:
             check = await client.call("ServerCheckRequest", {})

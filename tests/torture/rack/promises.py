@@ -16,8 +16,11 @@ ROWS = {
            "p99 ≤ 500 ms"),
     "F7": ("False expiry: instances removed or unhealthy while their process is alive and sending; no fault, and stalls of "
            "200 ms and 30 s", "0"),
+    "F8": ("Detection: a client dies → it is out of its subscribers' lists: kill -9 of a gRPC client, beats that cease (beyond "
+           "their configured timeout), a cut cable", "≤ 500 ms; ≤ 1 s; ≤ 20 s"),
     "F9": ("Watch integrity: events lost, duplicated, reordered over reconnects", "0"),
     "F10": ("Recovery: restart of a node with 100,000 configs and 10,000 persistent instances → ready and correct", "≤ 10 s"),
+    "F14": ("Explanation: an injected fault → the right finding; false findings in a healthy system", "≤ 10 s; 0"),
     "F13": ("Footprint: bytes per ephemeral instance, idle connection and listened key; CPU with 10,000 idle connections",
             "≤ 450 B, ≤ 12 KB, ≤ 100 B; ≤ 2 % of a core"),
 }
@@ -110,7 +113,7 @@ def page():
         "",
         *table(rows()),
         "",
-        "F2, F5, F6, F11, F12, F14 and F15 belong to several nodes, backups, the doctor and staged release, which are later work.",
+        "F2, F5, F6, F11, F12 and F15 belong to several nodes, backups and staged release, which are later work.",
         "",
         "## What nacre does not promise",
         "",

@@ -25,9 +25,9 @@ def read(name):
     return json.loads(path.read_text()) if path.exists() else None
 
 
-def promise(row, what, target, measured, unit, ok, command, binary, note=""):
-    """One row of docs/promises.md, as measured: target/promises/ROW.json."""
-    _write("promises", row, {"row": row, "what": what, "target": target, "measured": measured, "unit": unit, "ok": ok,
+def promise(row, what, target, measured, unit, ok, command, binary, note="", part=""):
+    """One row of docs/promises.md, as measured: target/promises/ROW.json, or ROW-PART.json of a row in parts."""
+    _write("promises", f"{row}-{part}" if part else row, {"row": row, "what": what, "target": target, "measured": measured, "unit": unit, "ok": ok,
                              "command": command, "version": version(binary), "note": note})
 
 
