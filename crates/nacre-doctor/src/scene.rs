@@ -1,6 +1,9 @@
 //! What rules may look at. Cores are shown as they are; of the server itself only what the traits here name.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use nacre_config::Configs;
 use nacre_model::{ConfigKey, Now};
@@ -28,6 +31,8 @@ pub struct Scene<'a> {
 pub struct Desk {
     census: Mutex<Counted>,
     /// What silent instances were judged to be, by the moment and the last record it was judged with.
+    /// Listeners (config, connection) that say an old md5, and since when (wall clock).
+    pub(crate) behind: Mutex<HashMap<(ConfigKey, String), i64>>,
     pub(crate) silences: Mutex<Option<(Moment, Arc<Judged>)>>,
 }
 

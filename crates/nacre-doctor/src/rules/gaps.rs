@@ -343,9 +343,12 @@ fn on_host(
 ) -> (&'static str, Hit) {
     let (ip, client) = (&*silence.ip, format!("{}:{}", silence.ip, silence.port));
     let host = census.hosts.get(ip);
-    let steady = host.map_or(0, |host| host.steady);
+    let elsewhere = census.steady - host.map_or(0, |host| host.steady).min(census.steady);
+    // Whoever stopped at the same time may have sent his last beat a moment later.
+    let went_on = |ago: u64| silence.is_back() || ago + silence.interval() + 500 < silence.gap_ms;
     let neighbours = host.map(|host| host.examples.as_slice()).unwrap_or_default();
-    let elsewhere = census.steady - steady.min(census.steady);
+    let neighbours: Vec<_> = neighbours.iter().filter(|(_, _, ago)| went_on(*ago)).collect();
+    let steady = host.filter(|_| !neighbours.is_empty()).map_or(0, |host| host.steady);
     let mut base = base;
     if elsewhere > 0 {
         base = base
