@@ -1,6 +1,7 @@
 """gRPC clients for faults: from an address of their own, driven from the case's thread; and a proxy that cuts."""
 
 import asyncio
+import concurrent.futures
 import json
 import select
 import socket
@@ -37,7 +38,10 @@ class Loop:
                 task.cancel()
             await asyncio.gather(*others, return_exceptions=True)
 
-        self.do(end())
+        try:
+            self.do(end(), within=10)
+        except concurrent.futures.TimeoutError:
+            pass  # a daemon's loop: it ends with this process
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(10)
 

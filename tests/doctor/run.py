@@ -38,7 +38,7 @@ def load():
 
 def run(case, binary):
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="nacre-doctor-") as home:
+    with tempfile.TemporaryDirectory(prefix="nacre-doctor-", ignore_cleanup_errors=True) as home:
         stand = Stand(case, binary, home)
         try:
             case.run(stand)
@@ -47,7 +47,9 @@ def run(case, binary):
             where = traceback.extract_tb(failure.__traceback__)[-1]
             error = f"{type(failure).__name__}: {failure} ({pathlib.Path(where.filename).name}:{where.lineno})"
         finally:
-            stand.close()
+            hindered = stand.close()
+        if hindered and not error:
+            error = f"it did not end well: {'; '.join(hindered)}"
     found = max(stand.found_after) if stand.found_after else None
     return {"name": case.name, "code": case.code, "family": case.family, "causes": case.causes, "what": case.what,
             "foundAfter": found, "error": error, "took": round(time.monotonic() - began, 1)}

@@ -78,12 +78,17 @@ class Stand:
         return self.server.port + 1000
 
     def close(self):
-        for closing in reversed(self._closing):
-            closing()
-        for beats in self._beats:
-            beats.stop()
+        """Ends everything, whatever hinders it; answers what did."""
+        endings = [*reversed(self._closing), *(beats.stop for beats in self._beats)]
         if self.server is not None:
-            self.server.kill()
+            endings.append(self.server.kill)
+        hindered = []
+        for ending in endings:
+            try:
+                ending()
+            except Exception as error:  # noqa: BLE001: the rest must end, too
+                hindered.append(f"{type(error).__name__}: {error}")
+        return hindered
 
     def at_end(self, closing):
         """To be called when the case is over, however it ends."""
