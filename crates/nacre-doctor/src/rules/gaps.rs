@@ -329,8 +329,15 @@ fn verdict(scene: &Scene<'_>, silence: &Silence<'_>, wave: &Wave, census: &Censu
             .not("single processes: all addresses of the subnet fell silent within seconds of each other");
         return Some(("BEAT-GAP-SUBNET", hit));
     }
-    Some(on_host(scene, silence, wave, census, source.as_deref(), base))
+    let (code, hit) = on_host(scene, silence, wave, census, source.as_deref(), base);
+    // Who fell silent together with others is not alone with it, and that shows within one interval.
+    let others = census.steady + census.late > wave.members;
+    let early = silence.gap_ms < silence.timeout() + silence.interval() + TO_SHOW_MS;
+    (code != "CLIENT-GONE" || !others || !early || !matches!(silence.state, State::Unhealthy)).then_some((code, hit))
 }
+
+/// After an interval, until the others' silence is judged.
+const TO_SHOW_MS: u64 = 500;
 
 /// The address is alone with its silence: the host, the process, or its beats only?
 fn on_host(
