@@ -61,7 +61,7 @@ def promise(found, binary):
     failed = [one for one in found if one["error"]]
     seconds = sorted(one["foundAfter"] for one in found if one["foundAfter"] is not None)
     results.promise("F14", "An injected fault → the right finding, and no other as severe", "≤ 10 s",
-                    f"{seconds[-1]:.1f} at worst, {seconds[len(seconds) // 2]:.1f} in the middle", "s",
+                    f"{seconds[-1]:.1f} s at worst, {seconds[len(seconds) // 2]:.1f} s in the middle", "",
                     not failed and seconds[-1] <= WITHIN, "tests/doctor/run.py", binary,
                     f"{len(found) - len(failed)} of {len(found)} faults, {len({one['code'] for one in found})} codes")
 

@@ -215,6 +215,10 @@ const LIVES: usize = 4;
 const LEAST_LIFE_MS: u64 = 2_500;
 /// A set-up takes its time on a busy machine, and a life begins with it.
 const SPREAD_MS: u64 = 800;
+/// Begins of connections that do not belong together.
+const APART_MS: u64 = 3_000;
+/// So many ends of a crowd must be known.
+const CROWD_ENDS: usize = 10;
 /// After a cut a client is back within this.
 const BACK_MS: u64 = 10_000;
 
@@ -233,10 +237,18 @@ fn ended_lately(scene: &Scene<'_>) -> Vec<std::sync::Arc<Source>> {
 fn peak(source: &Source, scene: &Scene<'_>) -> Option<(u64, Vec<Ended>)> {
     let ends: Vec<Ended> = source.ends().into_iter().filter(|end| end.how == How::Theirs).collect();
     let newest = &ends[ends.len().checked_sub(LIVES)?..];
+    // Of a crowd some always end alike by chance: then nearly all that are remembered must.
+    if source.open() as usize > CROWD && ends.len() < CROWD_ENDS {
+        return None;
+    }
     let mut lives: Vec<u64> = newest.iter().map(|end| end.lived_ms).collect();
     lives.sort_unstable();
     let median = lives[LIVES / 2];
     let spread = lives[LIVES - 1] - lives[0];
+    // Connections that begin and end together say nothing of their lives.
+    let begins = newest.iter().map(Ended::began);
+    let apart = begins.clone().max().unwrap_or(0) - begins.min().unwrap_or(0);
+    let alike = ends.iter().filter(|end| end.lived_ms.abs_diff(median) <= (median / 25).max(SPREAD_MS)).count();
     // Whoever comes and goes by a timetable does not come back at once.
     let connected = scene.now.mono.saturating_sub(source.ago(Act::Connect, scene.now).unwrap_or(u64::MAX));
     let is_back = |end: &&Ended| {
@@ -244,7 +256,11 @@ fn peak(source: &Source, scene: &Scene<'_>) -> Option<(u64, Vec<Ended>)> {
         ends.iter().any(|other| other.began() != end.began() && soon(other.began())) || soon(connected)
     };
     let back = newest.iter().filter(is_back).count();
-    let constant = median >= LEAST_LIFE_MS && spread <= (median / 25).max(SPREAD_MS) && back + 1 >= LIVES;
+    let constant = median >= LEAST_LIFE_MS
+        && spread <= (median / 25).max(SPREAD_MS)
+        && back + 1 >= LIVES
+        && 4 * alike >= 3 * ends.len()
+        && apart >= APART_MS;
     constant.then(|| (median, newest.to_vec()))
 }
 
