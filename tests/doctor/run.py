@@ -94,11 +94,6 @@ def main():
     for case in cases:
         if case.alone:
             one(case)
-    # Timers are scaled down to seconds here; what a busy machine disturbed has its second try by itself, and says so.
-    for broken in [result for result in results if result["error"]]:
-        results.remove(broken)
-        print(f"once more, alone: {broken['name']}")
-        one(next(case for case in cases if case.name == broken["name"] and case.code == broken["code"]))
     results.sort(key=lambda result: (result["family"], result["code"], result["name"]))
     home = TARGET / "doctor"
     home.mkdir(parents=True, exist_ok=True)
