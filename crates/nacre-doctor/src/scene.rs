@@ -77,13 +77,11 @@ pub trait Server {
     fn uptime_ms(&self) -> u64;
     /// The value in force of a property; `""` when there is none.
     fn property(&self, name: &str) -> String;
-    /// Registered gRPC connections of an address (as the socket shows it, or as the client says).
-    fn connections_of(&self, ip: &str) -> Vec<ConnectionFacts>;
-    /// Registered gRPC connections of any of these addresses, as [`Server::connections_of`] has them; one walk for all.
+    /// A registered gRPC connection.
+    fn connection(&self, id: &str) -> Option<ConnectionFacts>;
+    /// Registered gRPC connections of any of these addresses (as the socket shows it, or as the client says); one walk for all.
     fn connections_among(&self, ips: &HashSet<&str>) -> Vec<ConnectionFacts>;
-    /// Who listens to a config: `(address, how)`, at most `most` of them.
-    fn listeners_of(&self, key: &ConfigKey, most: usize) -> Vec<(String, &'static str)>;
-    /// The same, with what each says it holds.
+    /// Who listens to a config, and the md5 each says it holds; at most `most` of them.
     fn listeners(&self, key: &ConfigKey, most: usize) -> Vec<ListenerFacts>;
     /// Why durable writes are refused now; `None` when they are not.
     fn unwritable(&self) -> Option<String>;

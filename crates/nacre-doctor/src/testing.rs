@@ -38,7 +38,6 @@ pub struct FakeServer {
     pub uptime_ms: u64,
     pub properties: BTreeMap<String, String>,
     pub connections: Vec<ConnectionFacts>,
-    pub listeners: Vec<(ConfigKey, String, &'static str)>,
     pub holding: Vec<(ConfigKey, ListenerFacts)>,
     pub unwritable: Option<String>,
     pub notes: Vec<(String, String, String)>,
@@ -64,11 +63,8 @@ impl Server for FakeServer {
         self.properties.get(name).cloned().unwrap_or_default()
     }
 
-    fn connections_of(&self, ip: &str) -> Vec<ConnectionFacts> {
-        let of = |connection: &&ConnectionFacts| {
-            connection.client_ip == ip || crate::memory::address_of(&connection.id) == ip
-        };
-        self.connections.iter().filter(of).cloned().collect()
+    fn connection(&self, id: &str) -> Option<ConnectionFacts> {
+        self.connections.iter().find(|connection| connection.id == id).cloned()
     }
 
     fn connections_among(&self, ips: &HashSet<&str>) -> Vec<ConnectionFacts> {
@@ -98,11 +94,6 @@ impl Server for FakeServer {
 
     fn gauges(&self) -> Gauges {
         self.gauges.clone()
-    }
-
-    fn listeners_of(&self, key: &ConfigKey, most: usize) -> Vec<(String, &'static str)> {
-        let of = self.listeners.iter().filter(|(listened, _, _)| listened == key);
-        of.take(most).map(|(_, ip, how)| (ip.clone(), *how)).collect()
     }
 
     fn listeners(&self, key: &ConfigKey, most: usize) -> Vec<ListenerFacts> {

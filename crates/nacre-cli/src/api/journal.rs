@@ -28,6 +28,24 @@ pub struct Event {
     pub raw: Value,
 }
 
+impl Event {
+    /// The events of an answer of the events API.
+    pub fn newest_first(answer: &Value) -> Vec<Self> {
+        let list = answer["events"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let mut events: Vec<Self> = list
+            .iter()
+            .map(|event| Self {
+                at: event["at"].as_i64().unwrap_or(0),
+                kind: text(event, "kind"),
+                text: text(event, "text"),
+                raw: event.clone(),
+            })
+            .collect();
+        events.sort_by_key(|event| std::cmp::Reverse((event.at, event.raw["seq"].as_u64())));
+        events
+    }
+}
+
 impl Client {
     /// The events that explain an instance, newest first.
     pub async fn why(&self, question: &Question) -> Outcome<Vec<Event>> {
@@ -46,19 +64,7 @@ impl Client {
                 self.address
             )));
         }
-        let found = data(&response)?;
-        let list = found["events"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let mut events: Vec<Event> = list
-            .iter()
-            .map(|event| Event {
-                at: event["at"].as_i64().unwrap_or(0),
-                kind: text(event, "kind"),
-                text: text(event, "text"),
-                raw: event.clone(),
-            })
-            .collect();
-        events.sort_by_key(|event| std::cmp::Reverse((event.at, event.raw["seq"].as_u64())));
-        Ok(events)
+        Ok(Event::newest_first(&data(&response)?))
     }
 
     /// The time of the oldest event that the journal remembers.

@@ -2,7 +2,11 @@ use nacre_model::{Instance, ServiceKey, Subject};
 use nacre_naming::ConnectionInfo;
 
 use super::*;
-use crate::{Severity, testing::Stage};
+use crate::{
+    Severity,
+    sightings::{Ended, How},
+    testing::Stage,
+};
 
 const GO: &str = "Nacos-Go-Client:v2.2.1";
 

@@ -104,15 +104,10 @@ fn told_shared(scene: &Scene<'_>, shared: &Shared<'_>) -> Hit {
     for entry in &shared.entries {
         let Instance { weight, healthy, .. } = &*entry.instance;
         let client = entry.client.to_string();
-        let agent = scene
-            .server
-            .connections_of(address_of(&client))
-            .into_iter()
-            .find(|connection| connection.id == client)
-            .map_or_else(
-                || "over HTTP, kept by beats".to_owned(),
-                |c| format!("{}, silent {} ms", c.version, c.idle_ms),
-            );
+        let agent = scene.server.connection(&client).map_or_else(
+            || "over HTTP, kept by beats".to_owned(),
+            |connection| format!("{}, silent {} ms", connection.version, connection.idle_ms),
+        );
         hit = hit.saw(
             scene.now.wall,
             format!("{client} ({agent}) publishes {} with weight {weight}, healthy={healthy}", shared.identity),

@@ -8,6 +8,7 @@ mod credit;
 mod disk;
 mod gaps;
 mod identity;
+mod lifetimes;
 mod limits;
 mod namespaces;
 mod operator;

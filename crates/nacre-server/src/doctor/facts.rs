@@ -24,22 +24,16 @@ impl Server for App {
         self.live().props.text(name).to_owned()
     }
 
-    fn connections_of(&self, ip: &str) -> Vec<ConnectionFacts> {
-        let now = self.clock.now();
-        let mut found = Vec::new();
-        self.grpc.connections.for_each(|connection| {
-            if *connection.client_ip == *ip || connection.peer.remote.ip().to_string() == ip {
-                found.push(facts(connection, now));
-            }
-        });
-        found
+    fn connection(&self, id: &str) -> Option<ConnectionFacts> {
+        self.grpc.connections.get(id).map(|connection| facts(&connection, self.clock.now()))
     }
 
     fn connections_among(&self, ips: &HashSet<&str>) -> Vec<ConnectionFacts> {
         let now = self.clock.now();
+        let addresses: HashSet<IpAddr> = ips.iter().filter_map(|ip| ip.parse().ok()).collect();
         let mut found = Vec::new();
         self.grpc.connections.for_each(|connection| {
-            if ips.contains(&*connection.client_ip) || ips.contains(connection.peer.remote.ip().to_string().as_str()) {
+            if ips.contains(&*connection.client_ip) || addresses.contains(&connection.peer.remote.ip()) {
                 found.push(facts(connection, now));
             }
         });
@@ -69,11 +63,6 @@ impl Server for App {
 
     fn gauges(&self) -> Gauges {
         self.doctor.gauges()
-    }
-
-    fn listeners_of(&self, key: &ConfigKey, most: usize) -> Vec<(String, &'static str)> {
-        let views = self.listeners.listeners_of(key).into_iter().take(most);
-        views.map(|view| (view.ip.to_string(), if view.connection.is_some() { "gRPC" } else { "long poll" })).collect()
     }
 
     fn listeners(&self, key: &ConfigKey, most: usize) -> Vec<ListenerFacts> {

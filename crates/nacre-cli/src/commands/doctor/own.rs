@@ -154,18 +154,8 @@ async fn known(client: &Client, of: &Of) -> Outcome<Known> {
         Of::Client(_) => return Ok(Known::default()),
     };
     let events = data(&client.send(Request::get("/v3/admin/diagnosis/events", params)).await?)?;
-    let mut story: Vec<Event> = events["events"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|event| Event {
-            at: event["at"].as_i64().unwrap_or(0),
-            kind: text(event, "kind"),
-            text: text(event, "text"),
-            raw: event.clone(),
-        })
-        .collect();
-    story.sort_by_key(|event| (event.at, event.raw["seq"].as_u64()));
+    let mut story = Event::newest_first(&events);
+    story.reverse();
     let mut places: BTreeSet<(String, String, String)> = story
         .iter()
         .map(|event| &event.raw["subject"])
