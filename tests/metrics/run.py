@@ -224,6 +224,8 @@ class Traffic:
         while not self.stopped.is_set():
             self._count("grpc")
             await naming.ask("HealthCheckRequest", {})
+            # A call that fails: whether the reads above fail depends on who publishes first.
+            await config.config("nobody", GROUP)
             while not told.empty():
                 self._count(told.get_nowait())
                 _, md5 = await config.config(DATA, GROUP)
