@@ -11,6 +11,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
         mpsc,
     },
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -24,6 +25,7 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::{
     Applied, Entry, EventSink, MachineError, Position, StateMachine,
+    stages::Trail,
     types::{
         LogEntry, LogId, Members, Replies, SnapshotFile, SnapshotMeta, StorageError, Types, decode_membership, emit,
         encode_membership,
@@ -51,6 +53,8 @@ pub struct Shared {
     checkpoint_bytes: u64,
     /// Told when a checkpoint is due.
     pub due: Notify,
+    /// When the newest entries were applied.
+    pub trail: Trail,
     events: EventSink,
 }
 
@@ -174,7 +178,11 @@ impl Worker {
         let count = commands.len();
         let bytes = commands.iter().map(Bytes::len).sum();
         let entry = Entry { position: id.into(), wall, commands, membership };
+        let begun = self.shared.trail.is_wanted().then(Instant::now);
         let replies = guarded(|| self.shared.machine.apply(entry))?;
+        if let Some(begun) = begun {
+            self.shared.trail.note(id.index, (begun, Instant::now()));
+        }
         if replies.len() != count {
             let text = format!("{count} commands of entry {} got {} replies", id.index, replies.len());
             return Err(MachineError(text));
@@ -210,6 +218,7 @@ impl Applier {
             checkpoint_entries: policy.checkpoint_entries,
             checkpoint_bytes: policy.checkpoint_bytes,
             due: Notify::new(),
+            trail: Trail::default(),
             events,
         });
         let worker = Worker { shared: shared.clone(), generation: 0 };

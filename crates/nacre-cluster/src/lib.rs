@@ -16,6 +16,7 @@ mod log;
 mod machine;
 mod peers;
 mod propose;
+mod stages;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -26,4 +27,5 @@ pub use consensus::{Consensus, EventSink};
 pub use error::{Reason, StartError, WriteError};
 pub use log::{CheckedLog, check_log};
 pub use machine::{Applied, Entry, MachineError, Position, StateMachine};
+pub use stages::{Seen, Stages, Stretch};
 pub use status::{FSYNC_BUCKETS_US, Histogram, PeerStatus, Readiness, Role, Status};

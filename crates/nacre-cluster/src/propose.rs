@@ -3,16 +3,19 @@
 //! The engine waits for each append, so the number of entries per second is the number of fsyncs per second. One task
 //! takes what waits in the queue, makes one entry of it, waits until it is durable and applied, and hands out the replies.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Instant,
 };
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    Config, Reason, WriteError,
+    Config, Reason, Stages, WriteError,
     log::size_of_commands,
     types::{Batch, wall_clock},
 };
@@ -20,7 +23,7 @@ use crate::{
 type Outcome = Result<Bytes, WriteError>;
 
 enum Item {
-    Write(Bytes, oneshot::Sender<Outcome>),
+    Write(Waiting),
     /// Nothing comes after this.
     Last,
 }
@@ -53,6 +56,8 @@ pub struct Intake {
 struct Waiting {
     command: Bytes,
     reply: oneshot::Sender<Outcome>,
+    /// Somebody wants to know how it fared.
+    stages: Option<Arc<Stages>>,
 }
 
 /// Writes that share one entry.
@@ -60,6 +65,8 @@ pub struct Group {
     commands: Vec<Bytes>,
     replies: Vec<oneshot::Sender<Outcome>>,
     bytes: usize,
+    /// Of those of its writes that somebody asks about.
+    pub watched: Vec<Arc<Stages>>,
 }
 
 impl Queue {
@@ -85,7 +92,7 @@ impl Queue {
     }
 
     /// Queues a command, or says at once why not.
-    pub fn offer(&self, command: Bytes) -> Result<oneshot::Receiver<Outcome>, Reason> {
+    pub fn offer(&self, command: Bytes, stages: Option<Arc<Stages>>) -> Result<oneshot::Receiver<Outcome>, Reason> {
         let size = command.len();
         if size > self.max_command {
             return Err(Reason::TooLarge { bytes: size, limit: self.max_command });
@@ -101,7 +108,7 @@ impl Queue {
             return Err(Reason::QueueFull { limit: writes, bytes });
         }
         let (reply, answer) = oneshot::channel();
-        if self.items.send(Item::Write(command, reply)).is_err() {
+        if self.items.send(Item::Write(Waiting { command, reply, stages })).is_err() {
             self.leave(1, size);
             return Err(Reason::ShuttingDown);
         }
@@ -147,11 +154,11 @@ impl Intake {
             Some(waiting) => waiting,
             None if self.ended => return None,
             None => match self.items.recv().await? {
-                Item::Write(command, reply) => Waiting { command, reply },
+                Item::Write(waiting) => waiting,
                 Item::Last => return self.drain(),
             },
         };
-        let mut group = Group { commands: Vec::new(), replies: Vec::new(), bytes: 0 };
+        let mut group = Group { commands: Vec::new(), replies: Vec::new(), bytes: 0, watched: Vec::new() };
         group.push(first);
         self.fill(&mut group);
         Some(group)
@@ -160,8 +167,7 @@ impl Intake {
     fn fill(&mut self, group: &mut Group) {
         while group.commands.len() < self.batch_writes {
             match self.items.try_recv() {
-                Ok(Item::Write(command, reply)) => {
-                    let waiting = Waiting { command, reply };
+                Ok(Item::Write(waiting)) => {
                     if group.bytes + waiting.command.len() > self.batch_bytes {
                         self.carried = Some(waiting);
                         return;
@@ -187,8 +193,8 @@ impl Intake {
         self.ended = true;
         self.items.close();
         while let Ok(item) = self.items.try_recv() {
-            if let Item::Write(_, reply) = item {
-                let _ = reply.send(Err(WriteError::NotDone(Reason::ShuttingDown)));
+            if let Item::Write(waiting) = item {
+                let _ = waiting.reply.send(Err(WriteError::NotDone(Reason::ShuttingDown)));
             }
         }
     }
@@ -199,6 +205,15 @@ impl Group {
         self.bytes += waiting.command.len();
         self.commands.push(waiting.command);
         self.replies.push(waiting.reply);
+        if let Some(stages) = waiting.stages {
+            stages.note(|seen| seen.taken = Some(Instant::now()));
+            self.watched.push(stages);
+        }
+    }
+
+    /// Writes in it.
+    pub fn len(&self) -> usize {
+        self.replies.len()
     }
 
     /// Size of the entry on disk.

@@ -27,7 +27,7 @@ use tokio::{sync::watch, task::JoinHandle};
 
 use self::engine::{Engine, Metrics, new_raft};
 use crate::{
-    Config, Reason, StartError, StateMachine, WriteError,
+    Config, Reason, Stages, StartError, StateMachine, WriteError,
     apply::{Applier, Policy},
     log::{
         Log, Options,
@@ -155,7 +155,18 @@ impl Consensus {
     /// Writes one command: durable in the log on a quorum, applied in memory, then answered with the state machine's
     /// reply. Dropping the future does not take the command back.
     pub async fn write(&self, command: Bytes) -> Result<Bytes, WriteError> {
-        let outcome = match self.inner.refusal().map_or_else(|| self.inner.queue.offer(command), Err) {
+        self.write_noting(command, None).await
+    }
+
+    /// As [`Consensus::write`], and notes in `stages` when the command was where.
+    pub async fn write_watched(&self, command: Bytes, stages: &Arc<Stages>) -> Result<Bytes, WriteError> {
+        self.inner.log.flushes().want();
+        self.inner.engine.read().applier.shared.trail.want();
+        self.write_noting(command, Some(Arc::clone(stages))).await
+    }
+
+    async fn write_noting(&self, command: Bytes, stages: Option<Arc<Stages>>) -> Result<Bytes, WriteError> {
+        let outcome = match self.inner.refusal().map_or_else(|| self.inner.queue.offer(command, stages), Err) {
             Ok(answer) => answer.await.unwrap_or(Err(WriteError::Unknown(Reason::ShuttingDown))),
             Err(reason) => Err(WriteError::NotDone(reason)),
         };

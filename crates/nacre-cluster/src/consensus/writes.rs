@@ -67,7 +67,12 @@ impl Inner {
             Err(fatal) => return Err(WriteError::NotDone(self.engine_ended(&fatal.to_string()))),
         };
         match answer {
-            Ok(Ok(response)) => Ok(response.data.0),
+            Ok(Ok(response)) => {
+                if !group.watched.is_empty() {
+                    self.tell_stages(group, &applier, response.log_id.index);
+                }
+                Ok(response.data.0)
+            }
             // Refused without being appended, or appended and overwritten by another leader's entries.
             Ok(Err(error)) if self.log.appended() == before => {
                 let leader = error_leader(&error);
@@ -76,6 +81,17 @@ impl Inner {
             Ok(Err(_)) => Err(WriteError::Unknown(Reason::LeaderChanged)),
             // The engine ended with the write in its hands.
             Err(_) => Err(self.lost_write(&applier, before)),
+        }
+    }
+
+    /// Those who asked hear when their entry was flushed and applied.
+    fn tell_stages(&self, group: &Group, applier: &Applier, index: u64) {
+        let (flushed, applied) = (self.log.flushes().of(index), applier.shared.trail.of(index));
+        for stages in &group.watched {
+            stages.note(|seen| {
+                (seen.flushed, seen.applied) = (flushed, applied);
+                (seen.together, seen.index) = (group.len(), Some(index));
+            });
         }
     }
 

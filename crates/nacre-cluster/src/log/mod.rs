@@ -54,6 +54,7 @@ use self::{
 };
 use crate::{
     EventSink, Histogram, Position, Recovery, StartError,
+    stages::Trail,
     types::{LogEntry, LogId, emit},
 };
 
@@ -176,6 +177,11 @@ impl Log {
     /// Entries appended since the log was opened.
     pub fn appended(&self) -> u64 {
         self.shared.appended()
+    }
+
+    /// When the newest entries were flushed.
+    pub fn flushes(&self) -> &Trail {
+        &self.shared.flushes
     }
 
     pub fn figures(&self) -> Figures {

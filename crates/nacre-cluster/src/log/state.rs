@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use super::{files::Meta, open::next_after, record::Seal, segment::Segment};
 use crate::{
     FSYNC_BUCKETS_US, Histogram,
+    stages::Trail,
     types::{LogEntry, LogId},
 };
 
@@ -40,6 +41,8 @@ pub struct Shared {
     pub room: AtomicU64,
     /// Entries appended since the log was opened.
     pub appended: AtomicU64,
+    /// When the newest entries were flushed.
+    pub flushes: Trail,
 }
 
 #[derive(Default)]

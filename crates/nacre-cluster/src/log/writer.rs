@@ -148,6 +148,7 @@ impl Writer {
         if let Err(error) = self.write(&entries, &mut buffer, &mut starts) {
             return Err(self.failed(&error, true));
         }
+        let flushing = self.shared.flushes.is_wanted().then(Instant::now);
         if let Err(error) = self.sync_active() {
             // What a failed fsync left on the disk cannot be known: the kernel may have dropped the pages.
             return Err(self.failed(&error, false));
@@ -156,6 +157,9 @@ impl Writer {
         let base = active.end;
         active.end += buffer.len() as u64;
         self.next += entries.len() as u64;
+        if let Some(begun) = flushing {
+            self.shared.flushes.note(self.next.saturating_sub(1), (begun, Instant::now()));
+        }
         if let Err(error) = self.watermark.note(&self.next.to_le_bytes()) {
             tracing::warn!(%error, "the log's watermark was not noted; damage may be noticed less well");
         }

@@ -57,6 +57,22 @@ async fn writes_that_wait_share_one_entry_and_one_fsync() {
     road.stop().await;
 }
 
+#[tokio::test]
+async fn a_watched_write_says_when_it_was_taken_flushed_and_applied() {
+    let bench = Bench::new();
+    let road = bench.ready().await;
+    write(&road, "unwatched").await.unwrap();
+    let (before, stages) = (std::time::Instant::now(), Arc::<Stages>::default());
+    road.write_watched("watched".into(), &stages).await.unwrap();
+    let after = std::time::Instant::now();
+    let seen = stages.seen();
+    let (taken, flushed, applied) = (seen.taken.unwrap(), seen.flushed.unwrap(), seen.applied.unwrap());
+    let moments = [before, taken, flushed.0, flushed.1, applied.0, applied.1, after];
+    assert!(moments.is_sorted(), "{moments:?}");
+    assert_eq!((seen.together, seen.index), (1, road.status().applied));
+    road.stop().await;
+}
+
 /// Entries of the engine at the start of an empty log: the membership and the new leader's own.
 fn fsyncs_of_start() -> u64 {
     2
