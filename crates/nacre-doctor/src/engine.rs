@@ -151,7 +151,14 @@ fn finding(rule: &'static Rule, group: &str, gathered: &Gathered, lang: Lang, si
     let page = rule.page();
     let words = page.words(lang);
     let first = &gathered.hits[0];
-    let text = |text: &str| fill(text, &first.facts);
+    let facts = match lang {
+        Lang::Zh if !first.chinese.is_empty() => {
+            let own = first.chinese.iter().map(|(name, value)| (*name, value.clone()));
+            &first.facts.clone().into_iter().chain(own).collect()
+        }
+        _ => &first.facts,
+    };
+    let text = |text: &str| fill(text, facts);
     let mut evidence: Vec<_> = gathered.hits.iter().flat_map(|hit| hit.evidence.iter().cloned()).collect();
     evidence.sort_by_key(|seen| seen.at);
     evidence.dedup();

@@ -6,12 +6,14 @@
 //! does not: sockets, clocks and the server's tables; `nacre-server` shows them through [`scene::Server`].
 
 pub mod asked;
+pub mod before;
 pub mod callers;
 mod engine;
 mod finding;
 pub mod lint;
 pub mod memory;
 pub mod page;
+pub mod partings;
 mod rule;
 pub mod rules;
 pub mod scene;

@@ -11,6 +11,8 @@ use std::{
 use nacre_journal::Record;
 use nacre_model::{Event, KINDS, ServiceKey};
 
+use crate::before::Before;
+
 /// Nothing older is looked at, milliseconds.
 pub const HORIZON_MS: i64 = 15 * 60 * 1000;
 /// Events kept of one kind, of one instance, and of one address.
@@ -27,6 +29,8 @@ pub struct Memory {
     instances: Kept<(ServiceKey, Arc<str>)>,
     addresses: Kept<Box<str>>,
     last: u64,
+    /// The process before this one; empty until its journal was read.
+    pub before: Before,
 }
 
 impl Default for Memory {
@@ -36,6 +40,7 @@ impl Default for Memory {
             instances: Kept::new(OF_SUBJECT),
             addresses: Kept::new(OF_ADDRESS),
             last: 0,
+            before: Before::default(),
         }
     }
 }

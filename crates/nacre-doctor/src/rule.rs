@@ -48,6 +48,8 @@ pub struct Hit {
     /// Hits of one rule with the same group are one finding with a count. Usually the service, or whoever is at fault.
     pub group: String,
     pub facts: Facts,
+    /// Facts that are words, in Chinese.
+    pub chinese: Facts,
     pub evidence: Vec<Evidence>,
     pub ruled_out: Vec<String>,
     pub confidence: Confidence,
@@ -71,6 +73,12 @@ impl Hit {
     pub fn fact(mut self, name: &'static str, value: impl ToString) -> Self {
         self.facts.insert(name, value.to_string());
         self
+    }
+
+    /// The same for what is not a figure or a name: in English and in Chinese.
+    pub fn words(mut self, name: &'static str, en: impl ToString, zh: impl ToString) -> Self {
+        self.chinese.insert(name, zh.to_string());
+        self.fact(name, en)
     }
 
     pub fn saw(mut self, at: i64, text: impl Into<String>) -> Self {

@@ -30,9 +30,11 @@ pub struct Scene<'a> {
 #[derive(Debug, Default)]
 pub struct Desk {
     census: Mutex<Counted>,
-    /// What silent instances were judged to be, by the moment and the last record it was judged with.
+    /// Connections of the process before whose registrations are all back, or were given up in order.
+    pub(crate) settled: Mutex<HashSet<Arc<str>>>,
     /// Listeners (config, connection) that say an old md5, and since when (wall clock).
     pub(crate) behind: Mutex<HashMap<(ConfigKey, String), i64>>,
+    /// What silent instances were judged to be, by the moment and the last record it was judged with.
     pub(crate) silences: Mutex<Option<(Moment, Arc<Judged>)>>,
 }
 

@@ -13,7 +13,10 @@ use std::{
 use nacre_model::{Now, limits};
 use parking_lot::Mutex;
 
-use crate::asked::{Asked, Hands};
+use crate::{
+    asked::{Asked, Hands},
+    partings::Partings,
+};
 
 /// What an address can be seen doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -250,6 +253,8 @@ pub struct Sightings {
     rest: Arc<Source>,
     /// Questions that found nothing.
     pub asked: Asked,
+    /// Naming connections that ended.
+    pub partings: Partings,
     /// Who edited instances, and who registered them from elsewhere.
     pub hands: Hands,
 }
@@ -263,6 +268,7 @@ impl Default for Sightings {
             count: AtomicUsize::new(0),
             rest: Arc::new(Source::new(nobody, Now::default())),
             asked: Asked::default(),
+            partings: Partings::default(),
             hands: Hands::default(),
         }
     }

@@ -71,7 +71,7 @@ pub fn subject(subject: &Subject) -> String {
 pub fn sentence(cause: &Cause) -> Sentence {
     use Cause as C;
     match cause {
-        C::ClientConnected { version, module } => {
+        C::ClientConnected { version, module, .. } => {
             let client = join(&[version, &with("for ", module)], " ");
             Sentence::new("connected", client)
         }

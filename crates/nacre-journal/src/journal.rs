@@ -69,6 +69,8 @@ pub struct Journal {
     limits: Limits,
     ring: Mutex<Ring>,
     witness: Option<Witness>,
+    /// The first number of this process.
+    began: u64,
     pub(crate) disk: Option<Disk>,
 }
 
@@ -116,6 +118,7 @@ impl Journal {
                 missed_before: 0,
             }),
             witness: None,
+            began: 1,
             disk: None,
         }
     }
@@ -123,9 +126,15 @@ impl Journal {
     /// Keeps events on disk as well. Reads what is there: blocks. [`Journal::keep`] must be called every now and then.
     pub fn on_disk(mut self, options: DiskOptions) -> Self {
         let disk = Disk::open(options);
-        self.ring.get_mut().next = disk.first_number();
+        self.began = disk.first_number();
+        self.ring.get_mut().next = self.began;
         self.disk = Some(disk);
         self
+    }
+
+    /// The first number that this process gave; what is below was recorded by those before it.
+    pub fn began(&self) -> u64 {
+        self.began
     }
 
     pub fn disk(&self) -> Option<&Disk> {

@@ -32,7 +32,7 @@ fn shown(event: &Event) -> usize {
 
 fn cause(cause: &Cause) -> usize {
     match cause {
-        Cause::ClientConnected { version, module } => version.len() + module.len(),
+        Cause::ClientConnected { version, module, app } => version.len() + module.len() + app.len(),
         Cause::HandshakeRefused { reason }
         | Cause::LeaderLost { reason }
         | Cause::LeaderBeatFailed { reason, .. }

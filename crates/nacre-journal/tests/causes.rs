@@ -12,7 +12,7 @@ use nacre_model::{
 fn samples() -> Vec<Cause> {
     let text = || "words".to_owned();
     vec![
-        Cause::ClientConnected { version: "Nacos-Java-Client:v2.3.2".into(), module: "naming".into() },
+        Cause::ClientConnected { version: "Nacos-Java-Client:v2.3.2".into(), module: "naming".into(), app: text() },
         Cause::HandshakeRefused { reason: text() },
         Cause::ClientDisconnected { cause: Disconnect::ResetByPeer, lived_ms: 184_000 },
         Cause::ClientReset { target: "10.0.0.2:8848".into() },

@@ -153,6 +153,9 @@ pub enum Cause {
     ClientConnected {
         version: String,
         module: String,
+        /// Label `AppName`; blank when the client gave none.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        app: String,
     },
     HandshakeRefused {
         reason: String,

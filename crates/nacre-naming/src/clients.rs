@@ -17,7 +17,9 @@ impl Naming {
     pub fn connect(&self, info: ConnectionInfo, now: Now) -> Effects {
         let mut effects = Effects::default();
         let id = ClientId::Connection(Arc::clone(&info.id));
-        let cause = Cause::ClientConnected { version: info.version.to_string(), module: "naming".into() };
+        let named = |app: &str| if app == "unknown" { String::new() } else { app.to_owned() };
+        let (version, app) = (info.version.to_string(), named(&info.app));
+        let cause = Cause::ClientConnected { version, module: "naming".into(), app };
         let connected = Connected { info: Arc::new(info), since: now.mono };
         if self.add_client(Client::new(id.clone(), Some(connected), now.mono)) {
             effects.events.push(Event::new(now, Subject::client(&id), cause));

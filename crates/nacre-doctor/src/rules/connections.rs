@@ -1,6 +1,6 @@
 //! Connections over time: how they end, who comes back, and what the one that came back no longer does.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use nacre_journal::duration;
 use nacre_model::{
@@ -9,12 +9,11 @@ use nacre_model::{
 };
 use nacre_naming::ClientId;
 
-use super::lifetimes;
+use super::{lifetimes, redo};
 use crate::{
     About, Confidence, Hit, Hits, Rule, Scene,
     memory::{HORIZON_MS, address_of},
     rule,
-    scene::ConnectionFacts,
     sightings::Act,
 };
 
@@ -28,177 +27,9 @@ pub static RULES: [Rule; 11] = [
     rule!("CONNECTION-LIFETIME-CONSTANT", lifetimes::constant),
     rule!("CONNECTION-NEVER-SET-UP", never_set_up),
     rule!("PUSH-NOT-ACKNOWLEDGED", unacknowledged),
-    rule!("REDO-LOST", redo_lost),
+    rule!("REDO-LOST", redo::lost),
     rule!("REGISTRATION-REPLACED", replaced),
 ];
-
-// ------------------------------------------------------------------------------------------- connected, and not registered
-
-/// SDKs register again within a few seconds of a reconnect; their redo looks every three.
-const REDO_PATIENCE_MS: i64 = 10_000;
-/// A connection that comes this long after the end of another of the address is its successor.
-const SUCCESSOR_MS: i64 = 60_000;
-/// Connections of one address that are too many to tell who followed whom.
-pub(super) const CROWD: usize = 12;
-/// Ends as near to each other as this cannot be told apart by time.
-const TOGETHER_MS: i64 = 2_000;
-
-/// What a connection of an address had published when it ended.
-struct Parted<'a> {
-    end: &'a Event,
-    /// Removals that came with it, and are not undone.
-    lost: Vec<&'a Event>,
-    came_back: bool,
-}
-
-fn redo_lost(scene: &Scene<'_>, hits: &mut Hits) {
-    let parted = parted(scene);
-    // Addresses by which a successor may be known: the socket's, and those of the instances (behind a proxy all have one).
-    let mut places: HashMap<&str, Vec<&Parted<'_>>> = HashMap::new();
-    for ended in parted.values() {
-        let Some(client) = ended.end.subject.client.as_deref() else { continue };
-        let mut ips: BTreeSet<&str> = ended.lost.iter().filter_map(|event| ip_of(event)).collect();
-        ips.insert(address_of(client));
-        ips.into_iter().for_each(|ip| places.entry(ip).or_default().push(ended));
-    }
-    if !parted.values().any(|ended| !ended.lost.is_empty()) {
-        return;
-    }
-    let wanted: HashSet<&str> = places.keys().copied().collect();
-    let connections = scene.server.connections_among(&wanted);
-    let mut crowd: HashMap<&str, usize> = HashMap::new();
-    for connection in &connections {
-        *crowd.entry(place_of(connection)).or_default() += 1;
-    }
-    for connection in &connections {
-        let age = scene.now.wall - connection.since;
-        if !matches!(connection.module.as_str(), "naming" | "ai") || age < REDO_PATIENCE_MS {
-            continue;
-        }
-        let place = place_of(connection);
-        // Where so many come from, nobody can tell whose successor one of them is.
-        if crowd.get(place).is_some_and(|count| *count > CROWD) {
-            continue;
-        }
-        let before = places.get(place).map_or(&[][..], Vec::as_slice);
-        let Some((ended, sure)) = predecessor(connection, before) else { continue };
-        let mine = scene.naming.client_publications(&connection.id).unwrap_or_default();
-        // Publishes something else: then it is its successor only if some of what it published came back.
-        if ended.lost.is_empty() || (!mine.is_empty() && !ended.came_back) {
-            continue;
-        }
-        hits.add(redo_hit(scene, connection, ended, mine.len(), sure));
-    }
-}
-
-/// Behind a proxy only what the client says tells it from the others.
-fn place_of(connection: &ConnectionFacts) -> &str {
-    if connection.client_ip == connection.address { &connection.address } else { &connection.client_ip }
-}
-
-/// Naming connections that ended, by id.
-fn parted<'a>(scene: &'a Scene<'_>) -> HashMap<&'a str, Parted<'a>> {
-    let now = scene.now.wall;
-    let mut parted: HashMap<&str, Parted<'_>> = HashMap::new();
-    // Of the connections of one client those for configs end with it, and say nothing here.
-    let other = |event: &&'a Event| matches!(&event.cause, Cause::ClientConnected { module, .. } if module != "naming");
-    let connected = scene.memory.kind("clientConnected", now, HORIZON_MS).filter(other);
-    let others: HashSet<&str> = connected.filter_map(|event| event.subject.client.as_deref()).collect();
-    for end in scene.memory.kind("clientDisconnected", now, HORIZON_MS) {
-        if let Some(client) = end.subject.client.as_deref().filter(|client| !others.contains(client)) {
-            parted.insert(client, Parted { end, lost: Vec::new(), came_back: false });
-        }
-    }
-    for event in scene.memory.kind("instanceRemoved", now, HORIZON_MS) {
-        let Cause::InstanceRemoved { removal: Removal::ConnectionLost { .. } } = event.cause else { continue };
-        let (Some(client), Some(service), Some(instance)) =
-            (event.subject.client.as_deref(), &event.subject.service, event.subject.instance.as_deref())
-        else {
-            continue;
-        };
-        let Some(ended) = parted.get_mut(client) else { continue };
-        let newest = scene.memory.instance(service, instance, now, HORIZON_MS).next();
-        match newest.map(|newest| &newest.cause) {
-            Some(Cause::InstanceRemoved { .. }) | None => ended.lost.push(event),
-            Some(_) => ended.came_back = true,
-        }
-    }
-    parted
-}
-
-/// The ip of an event's instance.
-fn ip_of(event: &Event) -> Option<&str> {
-    let (ip, _) = event.subject.instance.as_deref()?.rsplit_once(':')?.0.rsplit_once(':')?;
-    Some(ip)
-}
-
-/// The connection whose place this one took: the one that ended last before it. `false`: several ended together.
-fn predecessor<'a>(connection: &ConnectionFacts, before: &[&'a Parted<'a>]) -> Option<(&'a Parted<'a>, bool)> {
-    let earlier = |ended: &&&Parted<'_>| {
-        (-TOGETHER_MS..SUCCESSOR_MS).contains(&(connection.since - ended.end.at))
-            && ended.end.subject.client.as_deref() != Some(&*connection.id)
-    };
-    let last = before.iter().filter(earlier).map(|ended| ended.end.at).max()?;
-    let group: Vec<_> = before.iter().filter(earlier).filter(|ended| last - ended.end.at <= TOGETHER_MS).collect();
-    let with_loss = group.iter().find(|ended| !ended.lost.is_empty())?;
-    Some((with_loss, group.len() == 1))
-}
-
-fn redo_hit(scene: &Scene<'_>, new: &ConnectionFacts, ended: &Parted<'_>, has: usize, sure: bool) -> Hit {
-    let services: BTreeSet<&str> =
-        ended.lost.iter().filter_map(|event| event.subject.service.as_ref()).map(|key| &*key.name).collect();
-    let names = listed(services.iter().copied());
-    let first = ended.lost[0];
-    let about = first.subject.service.as_ref().map_or_else(About::default, About::service);
-    let about = match first.subject.instance.as_deref() {
-        Some(instance) => about.with_instance(instance),
-        None => about,
-    };
-    let ip = place_of(new).to_owned();
-    let version = if new.version.is_empty() { "an SDK that does not say its version" } else { &new.version };
-    let known = known_to_lose_redo(&new.version);
-    let sdk = match known {
-        Some(why) => format!("{version} is known for it ({why})"),
-        None => format!("{version} is not known for it"),
-    };
-    let ago = |at: i64| duration(u64::try_from(scene.now.wall - at).unwrap_or(0));
-    let mut hit = Hit::new(about.with_client(&new.id).with_address(&ip))
-        .grouped(&ip)
-        .fact("address", &ip)
-        .fact("services", names)
-        .fact("version", version)
-        .fact("sdk", sdk)
-        .fact("connected", ago(new.since))
-        .fact("publishes", if has == 0 { "nothing".to_owned() } else { format!("{has} others") })
-        .fact("lost", ended.lost.len())
-        .saw(new.since, format!("{ip} connected again as {} ({version}), module {}", new.id, new.module))
-        .saw(scene.now.wall - new.idle_ms as i64, "last heard of on that connection: it is alive")
-        .event(ended.end)
-        .not("the network: the connection stands and its client speaks")
-        .not("a client that only consumes: the one before it published")
-        .confidence(match (sure, known) {
-            (true, Some(_)) => Confidence::High,
-            (true, None) => Confidence::Medium,
-            _ => Confidence::Low,
-        });
-    for event in ended.lost.iter().take(5) {
-        hit = hit.event(event);
-    }
-    hit
-}
-
-/// Versions whose redo after a reconnect loses registrations, as their issues say.
-fn known_to_lose_redo(agent: &str) -> Option<&'static str> {
-    let (name, version) = agent.strip_prefix("Nacos-")?.split_once("Client:")?;
-    let mut numbers =
-        version.trim_start_matches(['v', 'V']).split('.').map(|part| part.trim().parse::<u32>().unwrap_or(0));
-    let version = (numbers.next()?, numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    match name {
-        "Go-" if ((2, 0, 0)..(2, 3, 0)).contains(&version) => Some("nacos-sdk-go up to 2.2, #587, #736"),
-        "Python-" if ((2, 0, 0)..(2, 0, 10)).contains(&version) => Some("nacos-sdk-python up to 2.0.9"),
-        _ => None,
-    }
-}
 
 /// The first few of many names.
 pub(super) fn listed<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
@@ -523,4 +354,4 @@ fn one_claim(scene: &Scene<'_>, hits: &mut Hits) {
 
 #[cfg(test)]
 #[path = "connections_tests.rs"]
-mod tests;
+pub(crate) mod tests;

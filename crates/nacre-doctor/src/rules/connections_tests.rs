@@ -4,22 +4,24 @@ use nacre_naming::ConnectionInfo;
 use super::*;
 use crate::{
     Severity,
+    partings::Parting,
+    scene::ConnectionFacts,
     sightings::{Ended, How},
     testing::Stage,
 };
 
-const GO: &str = "Nacos-Go-Client:v2.2.1";
+pub(crate) const GO: &str = "Nacos-Go-Client:v2.2.1";
 
-fn service(name: &str) -> ServiceKey {
+pub(crate) fn service(name: &str) -> ServiceKey {
     ServiceKey::new("", "DEFAULT_GROUP", name)
 }
 
-fn id(number: u64, ip: &str) -> String {
+pub(crate) fn id(number: u64, ip: &str) -> String {
     format!("{}_{ip}_{}", 1_700_000_000_000 + number, 5000 + number)
 }
 
 /// A naming connection is set up; `publishes` is what it registers.
-fn connect(stage: &mut Stage, id: &str, version: &str, publishes: &[(&str, &str)]) {
+pub(crate) fn connect(stage: &mut Stage, id: &str, version: &str, publishes: &[(&str, &str)]) {
     let ip = address_of(id).to_owned();
     let info = ConnectionInfo {
         id: id.into(),
@@ -59,8 +61,16 @@ fn connect(stage: &mut Stage, id: &str, version: &str, publishes: &[(&str, &str)
     stage.server.connections.push(facts);
 }
 
-fn disconnect(stage: &mut Stage, id: &str, cause: Disconnect) {
-    let since = stage.server.connections.iter().find(|c| c.id == id).expect("connected").since;
+pub(crate) fn disconnect(stage: &mut Stage, id: &str, cause: Disconnect) {
+    let gone = stage.server.connections.iter().find(|c| c.id == id).expect("connected").clone();
+    let since = gone.since;
+    let subscriptions = stage.naming.client_subscriptions(id).unwrap_or_default();
+    stage.sightings.partings.note(Parting {
+        id: id.into(),
+        agent: gone.version.into(),
+        app: gone.app.into(),
+        interests: Some(subscriptions.iter().map(|one| &one.service).collect()),
+    });
     stage.server.connections.retain(|connection| connection.id != id);
     let how = match cause {
         Disconnect::ResetByPeer | Disconnect::ClosedByClient => How::Theirs,
@@ -72,96 +82,6 @@ fn disconnect(stage: &mut Stage, id: &str, cause: Disconnect) {
     });
     let source = stage.sightings.of(address_of(id).parse().unwrap(), stage.now);
     source.closed(Ended { at: stage.now, lived_ms: (stage.now.wall - since) as u64, how });
-}
-
-/// C095: connected, healthy, publishes nothing.
-#[test]
-fn c095_a_client_that_came_back_and_publishes_nothing_is_told_with_its_sdk() {
-    let mut stage = Stage::default();
-    connect(&mut stage, &id(1, "10.0.0.7"), GO, &[("c15-svc", "8080")]);
-    disconnect(&mut stage, &id(1, "10.0.0.7"), Disconnect::ResetByPeer);
-    stage.wait(2_000);
-    connect(&mut stage, &id(2, "10.0.0.7"), GO, &[]);
-    assert!(stage.codes().is_empty(), "its redo may be under way");
-    stage.wait(11_000);
-    let finding = stage.only();
-    assert_eq!((finding.code.as_str(), finding.confidence), ("REDO-LOST", Confidence::High));
-    for word in ["10.0.0.7", "c15-svc", GO, "known for it"] {
-        assert!(finding.cause.contains(word), "{word}: {}", finding.cause);
-    }
-    // The redo comes after all.
-    let instance = Instance::new("10.0.0.7", 8080);
-    let client = ClientId::connection(&id(2, "10.0.0.7"));
-    let effects = stage.naming.register(&client, &service("c15-svc"), instance, stage.now).expect("registered");
-    effects.events.into_iter().for_each(|event| {
-        stage.record(event);
-    });
-    stage.wait(3_000);
-    assert!(stage.codes().is_empty());
-}
-
-#[test]
-fn a_client_that_never_published_is_not_told_nor_one_that_published_elsewhere() {
-    let mut stage = Stage::default();
-    connect(&mut stage, &id(1, "10.0.0.8"), GO, &[]);
-    disconnect(&mut stage, &id(1, "10.0.0.8"), Disconnect::ResetByPeer);
-    connect(&mut stage, &id(2, "10.0.0.8"), GO, &[]);
-    stage.wait(20_000);
-    assert!(stage.codes().is_empty());
-    // Two processes of one machine: the publisher died long ago, the consumer reconnects now.
-    let mut stage = Stage::default();
-    connect(&mut stage, &id(1, "10.0.0.9"), GO, &[("a", "1")]);
-    connect(&mut stage, &id(2, "10.0.0.9"), GO, &[]);
-    disconnect(&mut stage, &id(1, "10.0.0.9"), Disconnect::ResetByPeer);
-    stage.wait(70_000);
-    disconnect(&mut stage, &id(2, "10.0.0.9"), Disconnect::ResetByPeer);
-    connect(&mut stage, &id(3, "10.0.0.9"), GO, &[]);
-    stage.wait(20_000);
-    assert!(stage.codes().is_empty());
-}
-
-#[test]
-fn a_client_that_lost_a_part_of_its_redo_is_told_what_is_missing() {
-    let mut stage = Stage::default();
-    connect(&mut stage, &id(1, "10.0.0.7"), GO, &[("a", "1"), ("b", "2")]);
-    disconnect(&mut stage, &id(1, "10.0.0.7"), Disconnect::ResetByPeer);
-    stage.wait(1_000);
-    connect(&mut stage, &id(2, "10.0.0.7"), GO, &[("a", "1")]);
-    stage.wait(15_000);
-    let finding = stage.only();
-    assert_eq!(finding.code, "REDO-LOST");
-    assert_eq!(finding.subject.service_name.as_deref(), Some("b"));
-    assert!(finding.cause.contains("1 others"), "{}", finding.cause);
-}
-
-#[test]
-fn in_a_crowd_of_one_address_nobody_is_taken_for_anothers_successor() {
-    let mut stage = Stage::default();
-    for number in 10..25 {
-        connect(&mut stage, &id(number, "10.0.0.7"), GO, &[]);
-    }
-    connect(&mut stage, &id(1, "10.0.0.7"), GO, &[("a", "1")]);
-    disconnect(&mut stage, &id(1, "10.0.0.7"), Disconnect::ResetByPeer);
-    stage.wait(1_000);
-    connect(&mut stage, &id(2, "10.0.0.7"), GO, &[]);
-    stage.wait(15_000);
-    assert!(!stage.codes().contains(&"REDO-LOST".to_owned()));
-}
-
-#[test]
-fn versions_that_lose_their_redo() {
-    for agent in ["Nacos-Go-Client:v2.2.5", "Nacos-Go-Client:v2.0.0", "Nacos-Python-Client:v2.0.9"] {
-        assert!(known_to_lose_redo(agent).is_some(), "{agent}");
-    }
-    for agent in [
-        "Nacos-Go-Client:v2.3.0",
-        "Nacos-Go-Client:v1.1.4",
-        "Nacos-Python-Client:v2.0.10",
-        "Nacos-Java-Client:v2.0.1",
-        "",
-    ] {
-        assert!(known_to_lose_redo(agent).is_none(), "{agent}");
-    }
 }
 
 #[test]

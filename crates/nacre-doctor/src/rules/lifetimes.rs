@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use nacre_journal::duration;
 
-use super::connections::{CROWD, listed};
+use super::{connections::listed, redo::CROWD};
 use crate::{
     About, Hit, Hits, Scene,
     memory::{HORIZON_MS, address_of},

@@ -12,6 +12,7 @@ mod lifetimes;
 mod limits;
 mod namespaces;
 mod operator;
+mod redo;
 mod server;
 mod settings;
 mod transport;

@@ -1,6 +1,8 @@
 //! The doctor at work: once a second it reads what the journal has recorded since, lets the rules look, and journals what
-//! appeared and cleared. `sighting` is how requests leave their trace; `facts` shows rules the server around the cores.
+//! appeared and cleared. `sighting` is how requests leave their trace; `facts` shows rules the server around the cores;
+//! `before` reads once what the process before this one left in the journal.
 
+mod before;
 mod facts;
 mod gauges;
 pub mod sighting;
@@ -72,6 +74,7 @@ pub fn start(app: &Arc<App>) {
     if !app.props.bool("nacre.doctor.enabled") {
         return;
     }
+    before::read(app);
     let it = app.clone();
     app.workers.every("doctor", ROUND, move || {
         let app = it.clone();

@@ -7,6 +7,7 @@ use nacre_config::KeyRef;
 use nacre_doctor::{
     asked::{Sought, is_odd},
     callers::Caller,
+    partings::Parting,
     sightings::{Act, Ended, How, Source},
 };
 use nacre_model::{ConfigKey, Now, ServiceKey, event::Disconnect};
@@ -156,8 +157,12 @@ fn grpc_act(request: &str) -> Act {
 }
 
 /// A registered connection is over.
-pub fn parted(source: &Source, created: Now, cause: &Disconnect, now: Now) {
+pub fn parted(app: &App, source: &Source, connection: &Connection, cause: &Disconnect) {
     use Disconnect as D;
+    let now = app.clock.now();
+    if connection.is_naming() && *cause != D::ServerShutdown {
+        app.doctor.sightings.partings.note(parting(app, connection));
+    }
     let how = match cause {
         D::ClosedByClient | D::ResetByPeer | D::StreamEnded | D::Unreachable | D::ProtocolError { .. } => How::Theirs,
         D::DetectionUnanswered { .. }
@@ -166,7 +171,20 @@ pub fn parted(source: &Source, created: Now, cause: &Disconnect, now: Now) {
         | D::Reloaded
         | D::PushUnacknowledged { .. } => How::Ours,
     };
-    source.closed(Ended { at: now, lived_ms: now.mono.saturating_sub(created.mono), how });
+    source.closed(Ended { at: now, lived_ms: now.mono.saturating_sub(connection.created.mono), how });
+}
+
+/// Who it was, for those who come after it. What it asked for matters only of those that published.
+fn parting(app: &App, connection: &Connection) -> Parting {
+    let id = connection.id();
+    let publishes = app.naming.client_publications(id).is_ok_and(|published| !published.is_empty());
+    let subscriptions = if publishes { app.naming.client_subscriptions(id).ok() } else { None };
+    Parting {
+        id: Arc::clone(id),
+        agent: Arc::clone(&connection.version),
+        app: Arc::clone(&connection.app),
+        interests: subscriptions.map(|all| all.iter().map(|subscriber| &subscriber.service).collect()),
+    }
 }
 
 /// A connection was set up. A client behind a proxy is known by the address it gives as well.

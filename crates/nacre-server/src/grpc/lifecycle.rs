@@ -49,7 +49,7 @@ impl Hub {
             app.effects.naming(self.naming.connect(connection.info(), now));
         } else {
             let (version, module) = (connection.version.to_string(), connection.module().to_owned());
-            self.note(connection.id(), Cause::ClientConnected { version, module });
+            self.note(connection.id(), Cause::ClientConnected { version, module, app: String::new() });
         }
         Ok(connection)
     }

@@ -161,7 +161,7 @@ pub async fn serve_connection(app: Arc<App>, stream: TcpStream, remote: SocketAd
     let cause = until_end(&transport, &end, io, service).await;
     *transport.over.lock() = true;
     if let Some(registered) = transport.connection() {
-        doctor::sighting::parted(&transport.source, registered.created, &cause, app.clock.now());
+        doctor::sighting::parted(&app, &transport.source, registered, &cause);
         app.grpc.unregister(&app, registered, cause).await;
     }
 }

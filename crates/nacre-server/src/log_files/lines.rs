@@ -30,7 +30,7 @@ pub fn of(event: &Event, mut write: impl FnMut(Line)) {
     let client = about.client.as_deref().unwrap_or_default();
     use Cause as C;
     match &event.cause {
-        C::ClientConnected { version, module } => {
+        C::ClientConnected { version, module, .. } => {
             let connection = format!(
                 "new connection registered successfully, connectionId = {client},connection={{clientVersion='{version}', module='{module}'}} "
             );
@@ -172,7 +172,8 @@ mod tests {
 
     #[test]
     fn the_words_that_people_grep_are_nacoss() {
-        let connected = Cause::ClientConnected { version: "Nacos-Java-Client:v2.5.1".into(), module: "naming".into() };
+        let version = "Nacos-Java-Client:v2.5.1".to_owned();
+        let connected = Cause::ClientConnected { version, module: "naming".into(), app: String::new() };
         let seen = lines(Subject::client("1_10.0.0.7_5"), connected);
         assert!(seen[0].1.starts_with("2023-11-14 22:13:20,123 INFO new connection registered successfully, connectionId = 1_10.0.0.7_5,connection="));
         assert_eq!(seen[1].0, "naming-server.log");
