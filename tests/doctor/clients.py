@@ -1,4 +1,5 @@
-"""gRPC clients for faults: from an address of their own, driven from the case's thread; and a proxy that cuts."""
+"""Clients for faults: gRPC clients from an address of their own, driven from the case's thread; calls that are made again
+and again; and a proxy that cuts."""
 
 import asyncio
 import concurrent.futures
@@ -19,6 +20,7 @@ class Loop:
 
     def __init__(self, stand):
         self.loop = asyncio.new_event_loop()
+        stand.loop = self
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.thread.start()
         stand.at_end(self.stop)
@@ -58,27 +60,31 @@ class Wire(grpc.Client):
             super().say(kind, body)
 
     @classmethod
-    async def open(cls, port, source=None, module="naming", version=JAVA, claim=None, host=grpc.HOST, set_up=True):
+    async def open(cls, port, source=None, module="naming", version=JAVA, claim=None, host=grpc.HOST, set_up=True,
+                   labels=None, on_push=None):
         loop = asyncio.get_running_loop()
         local = (source, 0) if source else None
-        _, client = await loop.create_connection(cls, host, port, local_addr=local)
+        _, client = await loop.create_connection(lambda: cls(on_push), host, port, local_addr=local)
         client.claim = claim
         check = await client.call("ServerCheckRequest", {})
         client.id = check["connectionId"]
         if set_up:
             client._open()
             client.say("ConnectionSetupRequest", {"clientVersion": version, "abilityTable": {"a": True}, "tenant": "",
-                                                  "labels": {"source": "sdk", "module": module}})
+                                                  "labels": {"source": "sdk", "module": module, **(labels or {})}})
             await asyncio.wait_for(client.set_up, grpc.TIMEOUT)
         return client
 
 
 class Client:
-    """One connection that speaks every second, as an SDK does every five, until it is told to be silent."""
+    """One connection that speaks every second, as an SDK does every five, until it is told to be silent. `pushes` gathers
+    what was pushed."""
 
-    def __init__(self, stand, loop, port=None, speaks=True, **words):
-        self.loop = loop
-        self.wire = loop.do(Wire.open(port or stand.grpc_port, **words))
+    def __init__(self, stand, loop=None, port=None, speaks=True, **words):
+        self.loop = loop = loop or stand.loop or Loop(stand)
+        self.pushes = []
+        hears = lambda kind, body: self.pushes.append((kind, body))  # noqa: E731
+        self.wire = loop.do(Wire.open(port or stand.grpc_port, on_push=hears, **words))
         self.silent = not speaks
         loop.call(lambda: asyncio.ensure_future(self._speak(), loop=loop.loop))
 
@@ -94,10 +100,16 @@ class Client:
     def register(self, service, ip, port, **more):
         return self.loop.do(self.wire.register(service, ip, port, **more))
 
-    def subscribe(self, service):
-        return self.loop.do(self.wire.subscribe(service))
+    @property
+    def id(self):
+        return self.wire.id
+
+    def subscribe(self, service, group="DEFAULT_GROUP", namespace="public", clusters="", subscribe=True):
+        return self.ask("SubscribeServiceRequest", {"namespace": namespace, "serviceName": service, "groupName": group,
+                                                    "subscribe": subscribe, "clusters": clusters})
 
     def ask(self, kind, body):
+        """The answer, a refusal, too."""
         return self.loop.do(self.wire.call(kind, body))
 
     def close(self):
@@ -115,6 +127,31 @@ class Client:
         while self.alive():
             assert time.monotonic() < end, "the connection stands"
             time.sleep(0.05)
+
+
+class Again(threading.Thread):
+    """Does something until `.stop()` or the case's end; answers are kept."""
+
+    def __init__(self, stand, what, every=0.5):
+        super().__init__(daemon=True)
+        self.what, self.every = what, every
+        self.answers = []
+        self.stopped = threading.Event()
+        stand.at_end(self.stop)
+        self.start()
+
+    def run(self):
+        while not self.stopped.is_set():
+            try:
+                self.answers.append(self.what())
+            except OSError as error:
+                self.answers.append((0, str(error)))
+            self.stopped.wait(self.every)
+
+    def stop(self):
+        self.stopped.set()
+        if self.is_alive() and threading.current_thread() is not self:
+            self.join(5)
 
 
 class Proxy:

@@ -55,6 +55,7 @@ class Stand:
     def __init__(self, case, binary, home):
         self.case, self.binary, self.home = case, binary, home
         self.server = None
+        self.loop = None  # of its gRPC clients (clients.Loop)
         self.found_after = []
         self._visible = None
         self._closing = []

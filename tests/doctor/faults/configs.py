@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 
-from callers import Again, Grpc
+from clients import Again, Client
 from stand import case
 
 KEY = {"dataId": "K", "group": "G"}
@@ -32,7 +32,7 @@ def poll(stand, md5_, source=None, forwarded=None):
 def c099_beta_for_nobody(stand):
     stand.start()
     publish(stand, "v1")
-    client = Grpc(stand, module="config")
+    client = Client(stand, module="config")
     answer = client.ask("ConfigBatchListenRequest", {"listen": True, "configListenContexts": [
         {"dataId": "K", "group": "G", "tenant": "", "md5": md5("v1")}]})
     assert answer["resultCode"] == 200, answer
@@ -73,7 +73,7 @@ def c041_listening_for_what_does_not_exist(stand):
 def a_listener_stays_behind(stand):
     stand.start()
     publish(stand, "v1")
-    client = Grpc(stand, module="config")
+    client = Client(stand, module="config")
     listen = {"listen": True, "configListenContexts": [{"dataId": "K", "group": "G", "tenant": "", "md5": md5("v1")}]}
     client.ask("ConfigBatchListenRequest", listen)
     publish(stand, "v2")

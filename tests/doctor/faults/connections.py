@@ -54,6 +54,49 @@ def redo_comes_late(stand):
     stand.clears()
 
 
+@case("REDO-LOST", "C08", what="a client that comes back after the server was killed and registers nothing; others do")
+def redo_is_lost_over_a_restart(stand):
+    server = stand.start("nacre.doctor.told=60000")
+    loop = Loop(stand)
+    Client(stand, loop, source="127.0.0.66", version=GO).register("lost", "127.0.0.66", 8080)
+    Client(stand, loop, source="127.0.0.67", version=GO).register("kept", "127.0.0.67", 8080)
+    Client(stand, loop, source="127.0.0.68", version=GO).subscribe("kept")
+    server.wait_event("instanceRegistered", lambda event: "127.0.0.67" in str(event))
+    time.sleep(0.5)  # what is journalled is on disk within 100 ms
+    server.kill()
+    stand.start("nacre.doctor.told=60000")
+    Client(stand, loop, source="127.0.0.66", version=GO)
+    Client(stand, loop, source="127.0.0.67", version=GO).register("kept", "127.0.0.67", 8080)
+    Client(stand, loop, source="127.0.0.68", version=GO).subscribe("kept")
+    time.sleep(10)  # what an SDK has for its redo
+    stand.visible()
+    found = stand.finding(mentions=["127.0.0.66", "lost", GO, "upgrade"])
+    assert found["count"] == 1 and found["severity"] == "warning", found
+    stand.alone()
+
+
+@case("REDO-LOST", "C08", what="strangers on hosts whose publishers died; one of whom nothing tells it from the dead")
+def strangers_where_publishers_died(stand):
+    stand.start("nacre.doctor.told=60000")
+    loop = Loop(stand)
+    sources = [f"127.0.0.{host}" for host in (46, 47, 48)]
+    publishers = [Client(stand, loop, source=source, version=JAVA) for source in sources]
+    for source, publisher in zip(sources, publishers):
+        publisher.register("died", source, 8080)
+        publisher.abort()
+    time.sleep(6)  # a process that starts takes its time; a connection that comes again does not
+    Client(stand, loop, source=sources[0], version=GO)  # another SDK
+    Client(stand, loop, source=sources[1], version=JAVA).subscribe("other")  # asks for what the dead never asked for
+    Client(stand, loop, source=sources[2], version=JAVA)
+    stand.none(for_seconds=12)
+    time.sleep(8)
+    stand.visible()
+    found = stand.finding(mentions=[sources[2]])
+    text = str(found)
+    assert found["count"] == 1 and sources[0] not in text and sources[1] not in text, found
+    assert (found["severity"], found["confidence"]) == ("info", "low"), found
+
+
 @case("CONNECTION-LIFETIME-CONSTANT", "C04", what="a proxy that closes every connection after four seconds")
 def a_proxy_with_a_maximum_life(stand):
     stand.start()

@@ -1,6 +1,6 @@
 """Who looks where nothing is, and what the parameter check refuses."""
 
-from callers import Again, Grpc
+from clients import Again, Client
 from stand import case
 
 AGENT = "Nacos-Java-Client:v1.4.8"
@@ -31,7 +31,7 @@ def another_group(stand):
 def another_cluster(stand):
     stand.start()
     provide(stand)
-    consumer = Grpc(stand)
+    consumer = Client(stand)
     consumer.subscribe("e06-svc", clusters="HANGZHOU")
     stand.visible()
     stand.finding(mentions=["127.0.0.1", "HANGZHOU", "DEFAULT", "e06-svc"])
@@ -67,7 +67,7 @@ def another_namespace(stand):
 @case("METADATA-TOO-LONG", "A16", "C085", what="registrations over gRPC and HTTP with 6000 characters of metadata")
 def c085_metadata_too_long(stand):
     stand.start()
-    client = Grpc(stand)
+    client = Client(stand)
     assert client.register("c085-ok", "192.0.2.121", 80, metadata={"k": "x" * 1023})["resultCode"] == 200
     body = {"namespace": "public", "serviceName": "c085-svc", "groupName": "DEFAULT_GROUP", "type": "registerInstance",
             "instance": {"ip": "192.0.2.122", "port": 80, "ephemeral": True, "clusterName": "DEFAULT",
@@ -97,7 +97,7 @@ def refused_parameters(stand):
 @case("LIST-LARGE", "C14", what="a service of more than a megabyte is pushed")
 def large_list(stand):
     stand.start("nacos.naming.service.metadata.length=10240")
-    consumer = Grpc(stand)
+    consumer = Client(stand)
     consumer.subscribe("c14-svc")
     for n in range(120):
         stand.register("c14-svc", f"192.0.2.{n}", 80, metadata={"k": "x" * 10_000})

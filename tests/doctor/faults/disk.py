@@ -149,3 +149,66 @@ def a_journal_without_a_disk(stand):
     stand.visible()
     stand.finding(mentions=["journal"])
     stand.alone()
+
+
+def flip(path, at):
+    with open(path, "r+b") as file:
+        file.seek(at)
+        byte = file.read(1)
+        file.seek(at)
+        file.write(bytes([byte[0] ^ 0xFF]))
+
+
+@case("JOURNAL-DAMAGED", "D01", what="a byte that turned in a file of the journal while the server was stopped")
+def a_damaged_journal(stand):
+    stand.start()
+    for number in range(50):
+        assert stand.register("journalled", "10.0.0.1", 7000 + number)[0] == 200
+    events = len(stand.server.events())
+    stand.server.stop()
+    path = sorted(glob.glob(f"{stand.home}/nacre/data/journal/*.seg"))[-1]
+    flip(path, os.path.getsize(path) // 2)
+    stand.start()
+    stand.visible()
+    stand.finding(mentions=[os.path.basename(path), "bytes"])
+    stand.alone()
+    # It runs, journals, and what is whole can be read.
+    assert publish(stand, "after")[0] == 200
+    assert events > 50 and stand.server.wait_event("configPublished")
+
+
+@case("LOG-PART-GIVEN-UP", "D01", what="a byte that turned in the middle of the log, and a start with accept-loss")
+def a_log_that_was_given_up(stand):
+    server = stand.start()
+    for number in range(30):
+        assert publish(stand, f"c{number}", "x" * 1_000)[0] == 200
+    server.kill()
+    segment = sorted(glob.glob(f"{stand.home}/nacre/data/log/*.log"))[-1]
+    with open(segment, "rb") as file:
+        end = len(file.read().rstrip(b"\0"))
+    flip(segment, end // 2)
+    stand.start("nacre.log.recovery=accept-loss")
+    stand.visible()
+    stand.finding(mentions=["accept-loss"])
+    stand.alone()
+
+
+@case("WRITES-RECOVERED", "D10", what="a database that was locked, and is free again")
+def writes_that_work_again(stand):
+    stand.start()
+    assert publish(stand, "first")[0] == 200
+    path = glob.glob(f"{stand.home}/**/nacos.db", recursive=True)[0]
+    other = sqlite3.connect(path, isolation_level=None, timeout=20)
+    stand.at_end(other.close)
+    other.execute("BEGIN IMMEDIATE")
+    end = time.monotonic() + 30
+    while not stand.findings(code="DATABASE-REFUSES-WRITES"):
+        assert time.monotonic() < end, "nobody noticed the lock"
+        publish(stand, "locked")
+        time.sleep(0.2)
+    stand.none(for_seconds=1)
+    other.execute("ROLLBACK")
+    stand.visible()
+    found = stand.finding()
+    assert found["severity"] == "info"
+    stand.clears()

@@ -2,7 +2,7 @@
 
 import json
 
-from callers import Grpc
+from clients import Client
 from rack.process import eventually
 from stand import case
 
@@ -21,12 +21,12 @@ def hosts(stand, service, **query):
 @case("ADDRESS-PUBLISHED-TWICE", "E04", "E02", what="two connections register one ip:port with weights 1 and 100")
 def c012_one_address_two_publishers(stand):
     stand.start()
-    one, other = Grpc(stand), Grpc(stand)
+    one, other = Client(stand), Client(stand)
     one.register("c012-svc", "192.0.2.60", 80, weight=1.0)
     other.register("c012-svc", "192.0.2.60", 80, weight=100.0)
     stand.visible()
     assert [host["weight"] for host in hosts(stand, "c012-svc")] == [100.0]
-    stand.finding(mentions=["two clients publish the same address", "192.0.2.60:80", one.client.id, other.client.id,
+    stand.finding(mentions=["two clients publish the same address", "192.0.2.60:80", one.id, other.id,
                             "c012-svc"])
     stand.alone()
     other.close()
@@ -41,10 +41,10 @@ def both_transports(stand):
     stand.start()
     stand.register("e04-svc", "192.0.2.61", 80)
     stand.beats("e04-svc", "192.0.2.61", 80)
-    client = Grpc(stand)
+    client = Client(stand)
     client.register("e04-svc", "192.0.2.61", 80)
     stand.visible()
-    stand.finding(mentions=["two clients publish the same address", "192.0.2.61:80#true", client.client.id])
+    stand.finding(mentions=["two clients publish the same address", "192.0.2.61:80#true", client.id])
     stand.alone()
     client.close()
     stand.clears()

@@ -4,8 +4,8 @@ import resource
 import socket
 import struct
 
-from clients import Client, Loop
-from rack import grpc
+from clients import Again, Client, Loop
+from rack import cgroup, disk, grpc
 from rack.process import eventually
 from stand import case
 
@@ -113,4 +113,41 @@ def an_http_body_that_is_too_big(stand):
     stand.visible()
     stand.finding(mentions=["127.0.0.74", "nacre.http.max-body"])
     stand.alone()
+    stand.clears()
+
+
+@case("MEMORY-NEAR-LIMIT", "D08", what="a control group with hardly more memory than the server has already")
+def out_of_memory(stand):
+    group = cgroup.Group("memory")
+    stand.at_end(group.remove)
+    stand.at_end(lambda: stand.server and stand.server.kill())
+    server = stand.start(preexec=group.enter)
+    stand.none()
+    group.memory(int(server.memory() * 1.06))
+    stand.visible()
+    stand.finding(mentions=["memory.max", "MiB"])
+    stand.alone()
+    group.memory(server.memory() * 4)
+    stand.clears()
+
+
+@case("WRITE-QUEUE-FULL", "C10", "D01", what="twelve publishers, a flush that takes 400 ms, and room for two writes that wait")
+def more_writes_than_the_disk_takes(stand):
+    strace = disk.need("strace", "strace")
+    stand.start("nacre.limit.write-queue=2",
+                wrapper=[strace, "-f", "-qq", "-o", "/dev/null", "--seccomp-bpf", "-e", "trace=fdatasync,fsync",
+                         "-e", "inject=fdatasync,fsync:delay_exit=400000"])
+
+    def publisher(number):
+        return Again(stand, lambda: stand.nacos("POST", "/v1/cs/configs", dataId=f"c{number}", group="G", content="x"),
+                     every=0.01)
+
+    publishers = [publisher(number) for number in range(12)]
+    assert eventually(lambda: any(status == 503 for one in publishers for status, _ in one.answers), 20), \
+        "nobody was refused"
+    stand.visible()
+    stand.finding(mentions=["503", "nacre.limit.write-queue"])
+    stand.alone(besides=["SERVER-STALLED"])  # whoever attaches to a process stops it for a moment
+    for one in publishers:
+        one.stop()
     stand.clears()

@@ -1,6 +1,6 @@
 """Namespaces that nobody created."""
 
-from callers import Again
+from clients import Again
 from stand import case
 
 ID = "5f0c3c1e-0a4f-4c8b-9d0e-7a1b2c3d4e5f"

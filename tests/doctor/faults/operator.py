@@ -3,7 +3,7 @@
 import json
 import socket
 
-from callers import Again, Grpc
+from clients import Again, Client
 from stand import case
 
 from .identity import SHORT, hosts
@@ -70,10 +70,10 @@ def registered_disabled(stand):
 @case("REGISTERED-UNHEALTHY", "F03", what="a client registers over gRPC with healthy=false")
 def registered_unhealthy(stand):
     stand.start()
-    client = Grpc(stand)
+    client = Client(stand)
     client.register("f03-svc", "192.0.2.105", 80, healthy=False)
     stand.visible()
-    stand.finding(mentions=["192.0.2.105:80", client.client.id, "f03-svc"])
+    stand.finding(mentions=["192.0.2.105:80", client.id, "f03-svc"])
     stand.alone()
     client.register("f03-svc", "192.0.2.105", 80, healthy=True)
     stand.clears()
@@ -140,9 +140,9 @@ def udp_is_not_acknowledged(stand):
 @case("EMPTY-PUSH-IGNORED", "F08", "C010", what="a Go client is pushed an empty list, which it does not take over")
 def c010_the_last_instance_goes_away(stand):
     stand.start()
-    consumer = Grpc(stand, version="Nacos-Go-Client:v2.2.1")
+    consumer = Client(stand, version="Nacos-Go-Client:v2.2.1")
     consumer.subscribe("c010-svc")
-    provider = Grpc(stand)
+    provider = Client(stand)
     provider.register("c010-svc", "192.0.2.110", 80)
     provider.close()
     stand.visible()

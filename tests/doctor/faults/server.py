@@ -2,8 +2,10 @@
 
 import os
 import time
+import urllib.parse
 
-from rack import disk, faults as rack_faults
+from clients import Again
+from rack import cgroup, disk, faults as rack_faults
 from stand import case
 
 
@@ -85,4 +87,49 @@ def a_cleaned_service(stand):
     found = stand.finding(mentions=["guarded", "protectThreshold 0.8"])
     assert found["severity"] == "info"
     stand.alone()
+    stand.clears()
+
+
+def work(stand, size=2_000_000):
+    """Makes the server work: it reads a long form and then refuses it, so nothing is written."""
+    body = "content=" + urllib.parse.quote("\u00e4" * (size // 6)) + "&dataId=not%20a%20name&group=G"
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    return lambda: stand.http(stand.port, "POST", "/nacos/v1/cs/configs", headers=headers, body=body)
+
+
+@case("CPU-SATURATED", "D01", "C10", what="a server with one processor and four clients that send it long forms", alone=True)
+def out_of_processors(stand):
+    processors = sorted(os.sched_getaffinity(0))
+
+    def one_of_them():
+        os.sched_setaffinity(0, {processors[0]})
+        os.nice(-15)  # what else runs here must not have it
+
+    stand.start(preexec=one_of_them)
+    stand.none()
+    senders = [Again(stand, work(stand), every=0) for _ in range(4)]
+    time.sleep(3)  # less than that is no share
+    stand.visible()
+    stand.finding(mentions=["% of its 1 processors"])
+    stand.alone(besides=["SERVER-STALLED"])
+    for sender in senders:
+        sender.stop()
+    stand.clears()
+
+
+@case("CPU-THROTTLED", "D01", "C10", what="a control group with a quota of a fifth of a processor", alone=True)
+def a_quota_of_processors(stand):
+    group = cgroup.Group("cpu")
+    stand.at_end(group.remove)
+    stand.at_end(lambda: stand.server and stand.server.kill())
+    stand.start(preexec=group.enter)
+    stand.none()
+    group.quota(0.2)
+    sender = Again(stand, work(stand, 500_000), every=0)
+    time.sleep(3)
+    stand.visible()
+    stand.finding(mentions=["cpu.max"])
+    stand.alone(besides=["SERVER-STALLED"])
+    sender.stop()
+    group.quota(None)
     stand.clears()

@@ -3,6 +3,7 @@
 import socket
 import time
 
+from clients import JAVA, Client, Loop
 from stand import case
 
 
@@ -44,3 +45,26 @@ def grpc_port_is_never_reached(stand):
     stand.visible()
     stand.finding(mentions=["127.0.0.42", stand.grpc_port, "Nacos-Java-Client:v2.3.2"])
     stand.alone()
+
+
+@case("CONNECTION-SHARED", "C096", what="two clients whose proxy puts both on one connection")
+def one_connection_for_two_clients(stand):
+    stand.start()
+    client = Client(stand, Loop(stand), source="127.0.0.44", version=JAVA)
+    client.register("first", "10.0.0.1", 80)
+
+    def second():
+        first = client.wire.stream
+        client.wire._open()  # another bi-stream over the same connection
+        client.wire.say("ConnectionSetupRequest", {"clientVersion": JAVA, "abilityTable": {}, "tenant": "",
+                                                   "labels": {"source": "sdk", "module": "naming"}})
+        assert client.wire.stream != first
+
+    client.loop.call(second)
+    client.register("second", "10.0.0.1", 81)
+    stand.visible()
+    stand.finding(mentions=["127.0.0.44"])
+    stand.alone()
+    for name, port in (("first", 80), ("second", 81)):
+        assert f'"port":{port}' in stand.nacos("GET", "/v1/ns/instance/list", serviceName=name)[1], name
+    stand.clears()

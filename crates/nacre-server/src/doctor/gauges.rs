@@ -3,14 +3,15 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
-    sync::LazyLock,
     time::{Duration, Instant},
 };
 
 use nacre_doctor::scene::Gauges;
 
-use crate::{app::App, metrics::process};
+use crate::{
+    app::App,
+    metrics::{cgroup, process},
+};
 
 /// Figures of the last seconds are of this many rounds.
 const ROUNDS: usize = 5;
@@ -42,7 +43,7 @@ impl Sampler {
             self.files = process::files();
         }
         self.rounds += 1;
-        let sample = Sample { at: Instant::now(), cpu: process.cpu, throttled: throttled(), machine: machine(), lag };
+        let sample = Sample { at: Instant::now(), cpu: process.cpu, throttled: cgroup::throttled(), machine: machine(), lag };
         let oldest = self.samples.front();
         let passed = oldest.map_or(Duration::ZERO, |old| sample.at - old.at);
         let share = |now: Option<Duration>, then: Option<Duration>| {
@@ -67,7 +68,7 @@ impl Sampler {
         Gauges {
             connections: Some((app.room.used() as u64, app.room.places() as u64)),
             files: self.files,
-            memory: process.resident_bytes.zip(memory_limit()),
+            memory: process.resident_bytes.zip(cgroup::memory_limit()),
             disk: process::disk(&app.props.data_dir()),
             cpu,
             throttled,
@@ -85,29 +86,4 @@ fn machine() -> Option<(u64, u64)> {
     let all: u64 = ticks.iter().take(8).sum();
     let idle: u64 = ticks.get(3)? + ticks.get(4)?;
     Some((all - idle, all))
-}
-
-/// The directories of this process's control group and of those above it, the nearest first; empty where there are none.
-static GROUPS: LazyLock<Vec<PathBuf>> = LazyLock::new(|| {
-    let of = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    // Version 2: `0::/system.slice/nacre.service`. Inside a container it is `0::/`.
-    let Some(path) = of.lines().find_map(|line| line.strip_prefix("0::")) else { return Vec::new() };
-    let home = Path::new("/sys/fs/cgroup");
-    let own = home.join(path.trim_start_matches('/'));
-    own.ancestors().take_while(|at| at.starts_with(home)).map(Path::to_path_buf).collect()
-});
-
-/// The least of the limits of the control groups; `None` where nothing limits.
-fn memory_limit() -> Option<u64> {
-    let limit = |at: &PathBuf| fs::read_to_string(at.join("memory.max")).ok()?.trim().parse::<u64>().ok();
-    GROUPS.iter().filter_map(limit).min()
-}
-
-/// For how long the group was held back so far.
-fn throttled() -> Option<Duration> {
-    let micros = |at: &PathBuf| {
-        let stat = fs::read_to_string(at.join("cpu.stat")).ok()?;
-        stat.lines().find_map(|line| line.strip_prefix("throttled_usec "))?.trim().parse::<u64>().ok()
-    };
-    GROUPS.iter().find_map(micros).map(Duration::from_micros)
 }

@@ -57,44 +57,17 @@ fn executor(text: &mut Text, app: &App) {
     }
 }
 
-/// Bytes that the process may use: the limit of its control group (v2, v1), but no more than the machine has.
+/// Bytes that the process may use: the limit of its control group, but no more than the machine has.
 fn memory_limit() -> Option<u64> {
-    let number = |path: String| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
-    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let limited = groups.lines().filter_map(group).flat_map(|(v2, path)| {
-        // A container sees its own group as the root.
-        let (root, file) =
-            if v2 { ("/sys/fs/cgroup", "memory.max") } else { ("/sys/fs/cgroup/memory", "memory.limit_in_bytes") };
-        [number(format!("{root}{path}/{file}")), number(format!("{root}/{file}"))]
-    });
     let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let machine =
         super::process::line(&meminfo, "MemTotal:").and_then(super::process::first_number).map(|kib| kib * 1024);
-    limited.flatten().chain(machine).filter(|limit| *limit > 0).min()
-}
-
-/// The group that bounds memory in a line of `/proc/self/cgroup`, and whether it is of version 2.
-fn group(line: &str) -> Option<(bool, &str)> {
-    let mut parts = line.splitn(3, ':');
-    let (number, controllers, path) = (parts.next()?, parts.next()?, parts.next()?);
-    let path = path.trim_end_matches('/');
-    if number == "0" && controllers.is_empty() {
-        return Some((true, path));
-    }
-    controllers.split(',').any(|controller| controller == "memory").then_some((false, path))
+    super::cgroup::memory_limit().into_iter().chain(machine).filter(|limit| *limit > 0).min()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_group_of_memory_is_found_in_both_versions() {
-        assert_eq!(group("0::/system.slice/nacre.service"), Some((true, "/system.slice/nacre.service")));
-        assert_eq!(group("0::/"), Some((true, "")));
-        assert_eq!(group("9:cpu,memory:/docker/x"), Some((false, "/docker/x")));
-        assert_eq!(group("4:cpuset:/"), None);
-    }
 
     #[cfg(target_os = "linux")]
     #[test]

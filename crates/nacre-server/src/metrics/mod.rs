@@ -1,6 +1,7 @@
 //! Figures that nobody else keeps: calls, times and failures, counted where they happen. Everything else is read live
 //! from its owner when Prometheus asks (`text`). Nobody keeps second books.
 
+pub mod cgroup;
 mod changes;
 mod jvm;
 mod latency;
