@@ -30,6 +30,18 @@ pub enum ConfigCommand {
     PurgeHistory(PurgeHistory),
 }
 
+impl ConfigCommand {
+    /// The one config it is about.
+    pub fn key(&self) -> Option<&ConfigKey> {
+        match self {
+            Self::Publish(publish) => Some(&publish.key),
+            Self::Remove(remove) => Some(&remove.key),
+            Self::UpdateMetadata(update) => Some(&update.key),
+            _ => None,
+        }
+    }
+}
+
 /// What the proposing node's settings say, carried in the command so that every node decides alike.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]

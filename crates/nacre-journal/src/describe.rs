@@ -246,6 +246,12 @@ fn server(cause: &Cause) -> Sentence {
         C::JournalDiskRecovered { lost } => {
             Sentence::new("the journal is kept on disk again", format!("{lost} events between are not on disk"))
         }
+        C::TracesUndelivered { endpoint, reason } => {
+            Sentence::new("traces are not delivered", format!("{endpoint}: {reason}"))
+        }
+        C::TracesDelivered { lost } => {
+            Sentence::new("traces are delivered again", format!("{lost} spans between are lost"))
+        }
         C::FindingAppeared { code, id, severity, cause } => {
             Sentence::new(format!("{severity} finding {code} ({id})"), cause)
         }

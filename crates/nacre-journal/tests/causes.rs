@@ -76,6 +76,8 @@ fn samples() -> Vec<Cause> {
         Cause::JournalDamaged { file: "2.seg".into(), bytes: 19 },
         Cause::JournalDiskFailed { reason: text() },
         Cause::JournalDiskRecovered { lost: 20 },
+        Cause::TracesUndelivered { endpoint: "http://collector:4318".into(), reason: text() },
+        Cause::TracesDelivered { lost: 21 },
         Cause::FindingAppeared { code: text(), id: text(), severity: "warning".into(), cause: text() },
         Cause::FindingCleared { code: text(), id: text(), lasted_ms: 4_000 },
     ]

@@ -402,6 +402,16 @@ pub enum Cause {
     JournalDiskRecovered {
         lost: u64,
     },
+    // traces
+    /// The OpenTelemetry collector does not take our spans. Said once; [`Cause::TracesDelivered`] ends it.
+    TracesUndelivered {
+        endpoint: String,
+        reason: String,
+    },
+    /// The collector takes them again; so many between are lost.
+    TracesDelivered {
+        lost: u64,
+    },
     // doctor
     FindingAppeared {
         code: String,
@@ -503,6 +513,8 @@ kinds! {
     JournalDamaged = "journalDamaged";
     JournalDiskFailed = "journalDiskFailed";
     JournalDiskRecovered = "journalDiskRecovered";
+    TracesUndelivered = "tracesUndelivered";
+    TracesDelivered = "tracesDelivered";
     FindingAppeared = "findingAppeared";
     FindingCleared = "findingCleared";
 }

@@ -56,6 +56,8 @@ limits! {
     BEFORE = 50_000, "instances and connections", "", "What the doctor reads back of the process before a restart, newest first, for a quarter of an hour.";
     JOURNAL_DISK_BYTES = 1024 * 1024 * 1024, "bytes", "nacre.journal.disk.bytes", "The flight recorder on disk; the oldest file goes first.";
     JOURNAL_DISK_READERS = 2, "questions", "", "Questions to the journal's files at the same time; each reads 512 MiB or for 3 seconds at most, and says where to go on.";
+    TRACE_SPANS = 8_192, "spans", "", "Spans that wait for the OpenTelemetry collector, some 1 KB each; more are dropped and counted.";
+    TRACED_PUSHES = 100, "pushes a change", "", "Subscribers told of a traced change that get a span; a change for ten thousand must not fill the queue.";
     WRITE_QUEUE = 16_384, "writes", "nacre.limit.write-queue", "Durable writes that wait for the log; more are refused with 503.";
     WRITE_BATCH = 1_024, "writes", "", "Durable writes that share one fsync.";
     WRITE_QUEUE_BYTES = 256 * 1024 * 1024, "bytes", "nacre.limit.write-queue-bytes", "Memory of the durable writes that wait for the log; more are refused with 503.";

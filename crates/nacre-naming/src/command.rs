@@ -135,6 +135,28 @@ pub enum NamingCommand {
     },
 }
 
+impl NamingCommand {
+    /// The service it is about.
+    pub fn service(&self) -> Option<&ServiceKey> {
+        match self {
+            Self::RegisterPersistent { service, .. }
+            | Self::DeregisterPersistent { service, .. }
+            | Self::ChangeHealth { service, .. }
+            | Self::CreateService { service, .. }
+            | Self::UpdateService { service, .. }
+            | Self::DeleteService { service }
+            | Self::UpdateCluster { service, .. }
+            | Self::UpdateInstance { service, .. }
+            | Self::PatchInstance { service, .. }
+            | Self::UpdateInstanceMetadata { service, .. }
+            | Self::DeleteInstanceMetadata { service, .. }
+            | Self::ExpireInstanceMetadata { service, .. }
+            | Self::ExpireServiceMetadata { service } => Some(service),
+            Self::SetSwitch { .. } => None,
+        }
+    }
+}
+
 /// The answer to a command.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

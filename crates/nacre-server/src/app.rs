@@ -32,6 +32,7 @@ use crate::{
     properties::Properties,
     room::Room,
     state::{Command, Machine, Reply},
+    traces::Traces,
     udp::Udp,
     workers::Workers,
 };
@@ -94,6 +95,8 @@ pub struct App {
     pub lock: DirLock,
     /// The last refusal of a durable write that was journalled: when, and why.
     pub refusal: Mutex<Option<(u64, String)>>,
+    /// `None`: nobody asked for traces.
+    pub traces: Option<Arc<Traces>>,
 }
 
 /// The same refusal is journalled this often.
@@ -129,7 +132,16 @@ impl App {
             return Err(self.refused(format!("not done: the database refuses writes: {}", poison.reason)));
         }
         let bytes = command.encode().map_err(NacosError::server)?;
-        match self.consensus.write(bytes).await {
+        let road = self.traces.as_deref().and_then(|traces| traces.set_out(&command, bytes.len()));
+        let outcome = match (&road, &self.traces) {
+            (Some(road), Some(traces)) => {
+                let outcome = Box::pin(self.consensus.write_watched(bytes, &road.stages)).await;
+                traces.arrived(road, &outcome);
+                outcome
+            }
+            _ => self.consensus.write(bytes).await,
+        };
+        match outcome {
             Ok(reply) => Reply::decode(&reply),
             Err(error @ (WriteError::NotDone(_) | WriteError::Unknown(_))) => Err(self.refused(error.to_string())),
         }

@@ -29,5 +29,6 @@ pub mod retention;
 pub mod room;
 pub mod run;
 pub mod state;
+pub mod traces;
 pub mod udp;
 pub mod workers;

@@ -37,6 +37,7 @@ use crate::{
     retention,
     room::Room,
     state::Machine,
+    traces::{self, Traces},
     udp::Udp,
     workers::Workers,
 };
@@ -57,6 +58,8 @@ pub enum RunError {
     Machine(#[from] nacre_cluster::MachineError),
     #[error(transparent)]
     Io(#[from] io::Error),
+    #[error("no traces: {0}")]
+    Traces(String),
 }
 
 /// Runs until SIGTERM or SIGINT. `greet` is called once everything is served, with the addresses.
@@ -79,6 +82,7 @@ pub async fn start(props: Properties) -> Result<Arc<App>, RunError> {
 pub async fn start_with(props: Properties, logging: Logging) -> Result<Arc<App>, RunError> {
     let mut settings = settings(&props);
     let clock = Clock::start();
+    let traces = Traces::of(&props, &clock).map_err(RunError::Traces)?;
     let data = props.data_dir();
     std::fs::create_dir_all(&data).map_err(|error| named(error, &data.display().to_string()))?;
     let started = crate::http::dates::iso8601(clock.now().wall);
@@ -123,6 +127,9 @@ pub async fn start_with(props: Properties, logging: Logging) -> Result<Arc<App>,
 
     let options = grpc::Options::of(&props);
     let grpc = Arc::new(Hub::new(options, clock.clone(), journal.clone(), metrics.clone(), naming.clone()));
+    if let Some(traces) = &traces {
+        grpc.trace(traces);
+    }
     let udp = Arc::new(Udp::bind(clock.clone(), naming.clone(), journal.clone(), metrics.clone())?);
     let app = Arc::new(App {
         grpc: grpc.clone(),
@@ -153,12 +160,14 @@ pub async fn start_with(props: Properties, logging: Logging) -> Result<Arc<App>,
         machine: MachineReader::default(),
         state: machine,
         draining,
+        traces,
     });
     app.effects.set_faces(vec![grpc, app.udp.clone()]);
     spawn_workers(&app, proposals);
     app.udp.start(&app.workers);
     health::start(&app);
     doctor::start(&app);
+    traces::start(&app);
     for (listener, door) in doors {
         tokio::spawn(listen::accept(app.clone(), listener, door));
     }
@@ -318,6 +327,9 @@ pub async fn stop(app: &Arc<App>, reason: &str) {
             Err(error) => tracing::error!(%error, "closing the database failed"),
         }
         journal::close(app).await;
+        if let Some(traces) = &app.traces {
+            traces.flush().await;
+        }
     };
     if tokio::time::timeout(app.props.duration("nacre.shutdown.timeout"), orderly).await.is_err() {
         tracing::warn!("the stop took too long; what is still open is cut, nothing acknowledged is lost");

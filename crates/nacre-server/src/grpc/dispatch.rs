@@ -129,8 +129,17 @@ pub(super) async fn answer(transport: &Transport, payload: Payload) -> Payload {
     let began = Instant::now();
     let _under_way = transport.app.metrics.calls.begin();
     let row = table::find(payload.type_name());
-    let Answered { payload, code } = pass(transport, row, payload).await;
+    let (app, peer) = (&transport.app, &transport.peer);
+    let span = app.traces.as_ref().and_then(|traces| traces.grpc(&peer.id, peer.remote, &payload));
+    let Answered { payload, code } = match &span {
+        None => pass(transport, row, payload).await,
+        // Boxed: nobody else's future grows by it.
+        Some(span) => Box::pin(span.within(pass(transport, row, payload))).await,
+    };
     let (name, module) = row.map_or(("unknown", "unknown"), |row| (row.name, row.module));
+    if let Some(span) = span {
+        span.replied(name, module, code);
+    }
     let now = transport.app.clock.now();
     let (nanos, mono) = (began.elapsed().as_nanos() as u64, now.mono);
     if code == UNREGISTERED && transport.connection().is_none() {

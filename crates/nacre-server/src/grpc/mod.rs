@@ -26,7 +26,7 @@ pub mod transport;
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -43,7 +43,7 @@ use self::{
     outbox::{Rules, SharedRules},
     timers::Timers,
 };
-use crate::{clock::Clock, metrics::Metrics, properties::Properties};
+use crate::{clock::Clock, metrics::Metrics, properties::Properties, traces::Traces};
 
 /// Settings of this face.
 #[derive(Clone, Debug)]
@@ -118,6 +118,7 @@ pub struct Hub {
     timers: Timers,
     services: Coalescer<ServiceKey>,
     requests: AtomicU64,
+    traces: OnceLock<Arc<Traces>>,
 }
 
 impl Hub {
@@ -139,7 +140,13 @@ impl Hub {
             journal,
             metrics,
             naming,
+            traces: OnceLock::new(),
         }
+    }
+
+    /// Those who are told of a traced change get spans. Called once, before anything is served.
+    pub fn trace(&self, traces: &Arc<Traces>) {
+        let _ = self.traces.set(Arc::clone(traces));
     }
 
     pub fn options(&self) -> arc_swap::Guard<Arc<Options>> {

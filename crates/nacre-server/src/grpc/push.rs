@@ -80,6 +80,9 @@ pub(super) fn naming_sync(sync: &FuzzySync) -> Load {
 
 impl Face for Hub {
     fn service_changed(&self, service: &ServiceKey) {
+        if let Some(traces) = self.traces.get() {
+            traces.changes_service(service);
+        }
         if let Some(due) = self.services.changed(service, self.now().mono) {
             self.timers.arm(due, Wake::Service(service.clone()));
         }
@@ -149,6 +152,9 @@ impl Hub {
     pub(super) fn act(&self, connection: &Arc<Connection>, outcome: Outcome) {
         for event in outcome.events {
             self.record(event);
+        }
+        if let Some(traces) = self.traces.get() {
+            outcome.told.iter().for_each(|told| traces.told(connection, told, self.now()));
         }
         if let Some(due) = outcome.arm {
             self.timers.arm(due, Wake::Connection(Arc::downgrade(connection)));

@@ -165,8 +165,17 @@ where
     let method = request.method().clone();
     let (begun, mut row) = (Instant::now(), None);
     let accept = request.headers().get(header::ACCEPT).cloned();
-    let reply = answer(app, peer, request, accept.as_ref(), &mut row).await.negotiated(accept.as_ref());
+    let span = app.traces.as_ref().and_then(|traces| traces.http(peer, &request));
+    let reply = match &span {
+        None => answer(app, peer, request, accept.as_ref(), &mut row).await,
+        // Boxed: nobody else's future grows by it.
+        Some(span) => Box::pin(span.within(answer(app, peer, request, accept.as_ref(), &mut row))).await,
+    };
+    let reply = reply.negotiated(accept.as_ref());
     count(app, row, &method, reply.status, begun);
+    if let Some(span) = span {
+        span.answered(row.map(|row| format!("{}{}", app.settings.context, row.path)), reply.status);
+    }
     let mut response = reply.into_response();
     cors(response.headers_mut(), origin);
     if head {

@@ -35,6 +35,7 @@ pub fn exposition(app: &App) -> String {
     own(&mut text, app);
     latency::write(&mut text, app);
     findings(&mut text, app);
+    traces(&mut text, app);
     process(&mut text, app);
     text.out
 }
@@ -384,6 +385,17 @@ fn findings(text: &mut Text, app: &App) {
     for ((code, severity), count) in counts {
         text.sample("nacre_findings", &[("code", &code), ("severity", severity)], count as f64);
     }
+}
+
+/// Of a server that traces.
+fn traces(text: &mut Text, app: &App) {
+    let Some(traces) = &app.traces else { return };
+    let (sent, dropped, rejected, waiting) = traces.counts();
+    text.family("nacre_trace_spans_total", "counter", "Spans by what became of them.");
+    for (outcome, count) in [("sent", sent), ("dropped", dropped), ("rejected", rejected)] {
+        text.sample("nacre_trace_spans_total", &[("outcome", outcome)], count as f64);
+    }
+    text.single("nacre_trace_queue", "gauge", "Spans that wait for the collector.", waiting as f64);
 }
 
 fn process(text: &mut Text, app: &App) {

@@ -18,6 +18,7 @@ use bytes::Bytes;
 use nacre_model::{Cause, Event, Now, ServiceKey, Subject, limits};
 use nacre_wire::grpc::{Ack, envelope};
 use parking_lot::Mutex;
+use smallvec::{SmallVec, smallvec};
 use tokio::sync::oneshot;
 
 use self::state::{Chain, Flight, State, Timer, Watch};
@@ -37,6 +38,8 @@ pub struct Outcome {
     pub heard: Option<u64>,
     /// Service pushes that failed.
     pub missed: u64,
+    /// Who was told what, or was not; for traces.
+    pub told: SmallVec<[Told; 1]>,
 }
 
 /// The connection cannot go on as it is.
@@ -56,6 +59,17 @@ pub enum Marked {
     Held,
     /// There is nothing to tell.
     Idle,
+}
+
+/// A push that ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    pub target: Target,
+    /// Since when it was owed; `None` when no change was the reason.
+    pub owed: Option<u64>,
+    pub sent: u64,
+    /// Why it failed.
+    pub failed: Option<String>,
 }
 
 /// A push as it leaves.
@@ -340,12 +354,12 @@ impl Outbox {
             chain.sent = Some(now.mono);
         }
         chain.flight = Some(id);
-        let owed = chain.owed.take().unwrap_or(now.mono);
+        let (owed, news) = (chain.owed.unwrap_or(now.mono), chain.owed.take().is_some());
         if let Some(flight) = old.and_then(|old| state.flights.remove(&old)) {
             state.stop(flight.timer);
         }
         let timer = self.rules().ack_limit(target).map(|limit| state.timer(now.mono + limit, Timer::Ack(id)));
-        state.flights.insert(id, Flight { target: target.clone(), sent: now.mono, owed, timer });
+        state.flights.insert(id, Flight { target: target.clone(), sent: now.mono, owed, news, timer });
         drop(state);
         let body = envelope::assemble(load.module, Some(id), &load.members);
         let request = if attempt > 1 { format!("{id}, attempt {attempt}") } else { id.to_string() };
@@ -362,6 +376,7 @@ impl Outbox {
         let mut state = self.state.lock();
         let Some(flight) = state.flights.remove(&id) else { return Outcome::default() };
         state.stop(flight.timer);
+        let owed = flight.news.then_some(flight.owed);
         let target = flight.target;
         let Some(chain) = state.chains.get_mut(&target).filter(|chain| chain.flight == Some(id)) else {
             return Outcome::default();
@@ -381,7 +396,8 @@ impl Outbox {
                 Some(text) if !text.is_empty() => format!("refused with code {}: {text}", ack.error_code),
                 _ => format!("refused with result code {}", ack.result_code),
             };
-            return self.failed(&mut state, &target, reason, true, now);
+            let told = Told { target: target.clone(), owed, sent: flight.sent, failed: Some(reason.clone()) };
+            return Outcome { told: smallvec![told], ..self.failed(&mut state, &target, reason, true, now) };
         }
         chain.failed = 0;
         let latency_ms = now.mono.saturating_sub(flight.sent);
@@ -395,7 +411,8 @@ impl Outbox {
         let took = Some(now.mono.saturating_sub(flight.owed));
         let cost = took.filter(|_| matches!(target, Target::Service(_)));
         let heard = took.filter(|_| matches!(target, Target::Config(_)));
-        Outcome { events, cost, heard, ..state.outcome() }
+        let told = smallvec![Told { target, owed, sent: flight.sent, failed: None }];
+        Outcome { events, cost, heard, told, ..state.outcome() }
     }
 
     fn succeeded(&self, state: &mut State, target: &Target) {
@@ -479,7 +496,13 @@ impl Outbox {
                     let Some(flight) = state.flights.remove(&id) else { continue };
                     let limit = now.mono.saturating_sub(flight.sent);
                     let reason = format!("no acknowledgement within {limit} ms");
-                    self.failed(&mut state, &flight.target, reason, false, now)
+                    let told = Told {
+                        target: flight.target.clone(),
+                        owed: flight.news.then_some(flight.owed),
+                        sent: flight.sent,
+                        failed: Some(reason.clone()),
+                    };
+                    Outcome { told: smallvec![told], ..self.failed(&mut state, &flight.target, reason, false, now) }
                 }
                 Timer::Answer(target) => self.failed(&mut state, &target, "no answer".into(), false, now),
             };
@@ -487,6 +510,7 @@ impl Outbox {
             all.failed = all.failed.or(outcome.failed);
             all.arm = outcome.arm.or(all.arm);
             all.missed += outcome.missed;
+            all.told.extend(outcome.told);
         }
         all.arm = state.rearm().or(all.arm);
         all

@@ -54,6 +54,8 @@ pub(super) struct Flight {
     pub(super) sent: u64,
     /// When what it tells became owed.
     pub(super) owed: u64,
+    /// It tells of a change: neither the first push of a subscription nor one that is tried again.
+    pub(super) news: bool,
     pub(super) timer: Option<TimerKey>,
 }
 

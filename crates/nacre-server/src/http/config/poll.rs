@@ -67,7 +67,13 @@ pub(super) async fn poll(app: Arc<App>, ctx: Ctx) -> Answer {
             slow_down_the_stubborn(&app, &asker, &keys).await;
             Ok(changed(&keys))
         }
-        Polled::Held(id) => Ok(changed(&hold(&app, id, woken, hold_time(timeout)).await)),
+        Polled::Held(id) => {
+            let keys = hold(&app, id, woken, hold_time(timeout)).await;
+            if let Some(traces) = &app.traces {
+                traces.hears_of(keys.iter().map(|item| &item.key));
+            }
+            Ok(changed(&keys))
+        }
         Polled::OverLimit => Err(over_limit(&app, &ip).await.into()),
     }
 }
