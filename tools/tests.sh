@@ -49,7 +49,11 @@ binary() {
 
 golden() { binary && suite golden '^[0-9]+ passed, [0-9]+ failed' "$python" tests/golden/run.py --quiet; }
 metrics() { binary && suite metrics '^[0-9]+ passed, [0-9]+ failed' "$python" tests/metrics/run.py; }
-doctor() { binary && suite doctor '^[0-9]+ passed, [0-9]+ failed' "$python" tests/doctor/run.py; }
+doctor() {
+    binary || return
+    suite doctor '^[0-9]+ passed, [0-9]+ failed' "$python" tests/doctor/run.py
+    suite top '^[0-9]+ passed, [0-9]+ failed' "$python" tests/top/run.py
+}
 compat() { binary && suite compat '^[0-9]+ passed, [0-9]+ failed' "$python" tests/compat/run.py; }
 
 torture() {

@@ -18,6 +18,8 @@ pub struct Member {
     pub version: String,
     /// Leaders of the raft groups as this member last said: group and address.
     pub leaders: Vec<(String, String)>,
+    /// Where it speaks raft, as text; empty when it does not tell.
+    pub raft_port: String,
 }
 
 /// What a scrape came to.
@@ -62,6 +64,7 @@ impl Client {
             address: text(peer, "ip"),
             state: text(peer, "state"),
             version: String::new(),
+            raft_port: String::new(),
             leaders: Vec::new(),
         };
         Ok(peers.iter().map(peer).collect())
@@ -77,6 +80,7 @@ fn member(node: &Value) -> Member {
         address: text(node, "address"),
         state: text(node, "state"),
         version: text(&node["extendInfo"], "version"),
+        raft_port: text(&node["extendInfo"], "raftPort"),
         leaders: leaders.collect(),
     }
 }

@@ -8,6 +8,7 @@ pub mod own;
 pub mod paper;
 pub mod show;
 mod step;
+pub mod tongue;
 
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ pub async fn run(mut session: Session, doctor: Doctor) -> Outcome {
     let lang = doctor.lang.unwrap_or_else(Lang::of_environment);
     let code = match &doctor.of {
         // It removes what it registered before it ends.
-        Some(Of::Client(client)) => client::run(&session, client).await,
+        Some(Of::Client(client)) => client::run(&session, client, lang).await,
         _ => tokio::select! {
             code = findings(&session, &doctor, lang) => code,
             // Ctrl-C is how a watch ends.

@@ -55,6 +55,9 @@ pub fn subject(subject: &Map<String, Value>, lang: Lang) -> String {
     }) {
         parts.push(format!("{} {client}", lang.pick("client", "客户端")));
     }
+    if let Some(node) = field("node") {
+        parts.push(format!("{} {node}", lang.pick("node", "节点")));
+    }
     if let Some(address) = field("address") {
         parts.push(format!("{} {address}", lang.pick("from", "来自")));
     }
@@ -148,6 +151,9 @@ pub fn summary(screen: &Screen, findings: &[Finding], lang: Lang) -> String {
 fn ago(now: i64, at: i64, lang: Lang) -> String {
     if at <= 0 {
         return String::new();
+    }
+    if now.saturating_sub(at) < 1_000 {
+        return lang.pick("now", "刚刚").to_owned();
     }
     let span = time::span(now.saturating_sub(at));
     match lang {

@@ -2,9 +2,13 @@
 
 use serde_json::{Map, Value, json};
 
-use super::paper::{WIDTH, wrapped};
+use super::{
+    paper::{WIDTH, wrapped},
+    tongue::say,
+};
 use crate::{
     error::Outcome,
+    explain::Lang,
     output::{Screen, Tone, printable, shortened},
 };
 
@@ -118,6 +122,14 @@ impl Step {
         self
     }
 
+    /// With its texts in that language.
+    fn told(mut self, lang: Lang) -> Self {
+        self.title = say(lang, &self.title);
+        self.meaning = say(lang, &self.meaning);
+        self.remedy = self.remedy.iter().map(|text| say(lang, text)).collect();
+        self
+    }
+
     fn json(&self) -> Value {
         json!({
             "id": self.id, "state": self.state.name(), "code": self.code, "title": self.title,
@@ -163,16 +175,17 @@ impl Step {
 /// The steps so far; each is shown as soon as it is done.
 pub struct Report {
     screen: Screen,
+    lang: Lang,
     steps: Vec<Step>,
 }
 
 impl Report {
-    pub fn new(screen: Screen) -> Self {
-        Self { screen, steps: Vec::new() }
+    pub fn new(screen: Screen, lang: Lang) -> Self {
+        Self { screen, lang, steps: Vec::new() }
     }
 
     pub fn add(&mut self, step: Step) -> Outcome<State> {
-        let state = step.state;
+        let (state, step) = (step.state, step.told(self.lang));
         if !self.screen.json {
             self.screen.raw(step.render(&self.screen).as_bytes())?;
         }
@@ -209,7 +222,7 @@ impl Report {
             (fails, warns) => format!("{fails} wrong, {warns} to look at"),
         };
         let tone = if worst == State::Note || worst == State::Skipped { Tone::Good } else { worst.tone() };
-        self.screen.line(&self.screen.paint(tone, &sum))?;
+        self.screen.line(&self.screen.paint(tone, &say(self.lang, &sum)))?;
         Ok(worst)
     }
 }
@@ -234,7 +247,7 @@ mod tests {
 
     #[test]
     fn the_worst_step_decides() {
-        let mut report = Report::new(Screen { json: true, colour: false });
+        let mut report = Report::new(Screen { json: true, colour: false }, Lang::En);
         assert_eq!(report.worst().exit(), 0);
         report.add(Step::warn("a", "A", "")).unwrap();
         report.add(Step::skipped("b", "")).unwrap();

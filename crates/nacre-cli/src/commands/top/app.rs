@@ -96,6 +96,8 @@ pub struct App {
     pub filter: String,
     pub typing: bool,
     pub paused: bool,
+    /// Somebody asked for a look: it is taken, paused or not.
+    pub due: bool,
     pub selected: usize,
     pub detail: Option<Detail>,
     /// Rows of a page, as last drawn.
@@ -113,6 +115,7 @@ impl App {
             filter: String::new(),
             typing: false,
             paused: false,
+            due: false,
             selected: 0,
             detail: None,
             page: 10,
@@ -121,7 +124,7 @@ impl App {
 
     /// A new look. One that failed keeps what was seen before.
     pub fn take(&mut self, shot: Shot) {
-        if self.paused {
+        if self.paused && !std::mem::take(&mut self.due) {
             return;
         }
         if shot.error.is_some() {
@@ -261,16 +264,16 @@ impl App {
             let expected = if gap.expected > 0 { seconds(gap.expected as f64 / 1000.0) } else { "-".to_owned() };
             Row {
                 cells: vec![
-                    time::stamp(gap.at)[11..19].to_owned(),
+                    gap.until.map_or_else(|| "now".to_owned(), |at| time::stamp(at)[11..19].to_owned()),
                     seconds(gap.gap as f64 / 1000.0),
                     expected,
                     gap.instance.clone(),
                     gap.service.clone(),
                 ],
-                mood: if gap.gap >= 15_000 { Mood::Bad } else { Mood::Warn },
+                mood: if gap.gap >= super::draw::LONG_GAP { Mood::Bad } else { Mood::Warn },
                 target: Some(Target::Instance { place: Place::default(), instance: gap.instance.clone() }),
                 keys: vec![
-                    Key::Number(-(gap.at as f64)),
+                    Key::Number(gap.until.map_or(f64::NEG_INFINITY, |at| -(at as f64))),
                     Key::Number(-(gap.gap as f64)),
                     Key::Number(gap.expected as f64),
                     Key::Text(gap.instance.clone()),
@@ -315,6 +318,7 @@ impl App {
         }
         match key.code {
             KeyCode::Char('q') => return Wish::Quit,
+            KeyCode::Char('?' | 'h') => self.detail = Some(help()),
             KeyCode::Esc => self.filter.clear(),
             KeyCode::Char('/') => self.typing = true,
             KeyCode::Char('p' | ' ') => self.paused = !self.paused,
@@ -344,7 +348,11 @@ impl App {
 
     fn change(&mut self, view: View) -> Wish {
         (self.view, self.sort, self.selected) = (view, usual(view), 0);
-        if view == View::Instances { Wish::Look } else { Wish::Nothing }
+        if view != View::Instances {
+            return Wish::Nothing;
+        }
+        self.due = true;
+        Wish::Look
     }
 
     fn type_filter(&mut self, code: KeyCode) -> Wish {
@@ -376,6 +384,25 @@ impl App {
         }
         Wish::Nothing
     }
+}
+
+/// What keys do and marks mean.
+fn help() -> Detail {
+    const LINES: &[&str] = &[
+        "1 to 5, tab      services, instances, findings, gaps, limits",
+        "up, down, j, k   choose a row; page up, page down, home, end",
+        "enter            open it: a timeline, or the whole finding",
+        "s                sort by the next column; v or ^ stands behind its name",
+        "r                the other way round",
+        "/                only rows with this text; enter keeps it, esc clears it",
+        "p                pause: the picture stands still",
+        "esc              back",
+        "q, ctrl-c        quit",
+        "",
+        "In front of a row: X dead or critical, ! not as it should be.",
+        "Median and p99 are of what came between the last two looks.",
+    ];
+    Detail { title: "help".to_owned(), lines: LINES.iter().map(|line| (*line).to_owned()).collect(), offset: 0 }
 }
 
 /// The column that says most.

@@ -1,4 +1,4 @@
-//! The screen: four lines of figures, the tabs, one list, one line of keys. Words and blanks only, no frames, so that any terminal
+//! The screen: six lines of figures, the tabs, one list, one line of keys. Words and blanks only, no frames, so that any terminal
 //! shows it; without colours the marks in front of rows say what colours would.
 
 use ratatui::{
@@ -19,7 +19,9 @@ use crate::{
     time,
 };
 
-const HEAD: u16 = 7;
+const HEAD: u16 = 8;
+/// Milliseconds of silence that cost an instance its health, unless it asked for others.
+pub const LONG_GAP: i64 = 15_000;
 
 /// Colours, where they are wanted.
 #[derive(Clone, Copy, Debug)]
@@ -120,10 +122,18 @@ fn head(app: &App, palette: Palette, columns: usize) -> Vec<Line<'static>> {
         Some([median, high]) => format!("{} / {}", seconds(median), seconds(high)),
         None => "-".to_owned(),
     };
+    // A Java Nacos tells a mean and a maximum, -1 when it has none.
+    let cost = |name: &str| shot.sum("nacos_monitor", &[("name", name)]).filter(|ms| *ms >= 0.0);
+    let push = match (times("nacre_push_seconds"), cost("avgPushCost"), cost("maxPushCost")) {
+        (own, Some(mean), Some(most)) if own == "-" => {
+            format!("mean {}, max {}", seconds(mean / 1000.0), seconds(most / 1000.0))
+        }
+        (own, ..) => own,
+    };
     let fourth = format!(
         "median/p99: beat gap {}  push {}  listener {}  fsync {}",
         times("nacre_beat_gap_seconds"),
-        times("nacre_push_seconds"),
+        push,
         times("nacre_config_listener_seconds"),
         times("nacre_log_fsync_seconds"),
     );
@@ -133,11 +143,35 @@ fn head(app: &App, palette: Palette, columns: usize) -> Vec<Line<'static>> {
         per("http_server_requests_seconds_count"),
         per("grpc_server_requests_seconds_count"),
         per("nacre_writes_total"),
-        shot.sum("nacre_limit_hits_total", &[]).unwrap_or(0.0),
+        // nacre counts from the first one on.
+        shot.sum("nacre_limit_hits_total", &[]).map_or_else(
+            || if shot.findings.is_some() { "0".to_owned() } else { "-".to_owned() },
+            |hits| hits.to_string()
+        ),
         number("nacos_exception_total", &[]),
     );
     let plain = |text: String| Line::from(fit(&text, columns));
-    vec![first, second, plain(third), plain(fourth), plain(fifth), tabs(app)]
+    vec![first, second, plain(third), plain(fourth), plain(fifth), worst(app, palette, columns), tabs(app)]
+}
+
+/// The longest silence that is remembered, and whose it was.
+fn worst(app: &App, palette: Palette, columns: usize) -> Line<'static> {
+    let Some(gap) = app.shot.gaps.iter().max_by_key(|gap| gap.gap) else {
+        let known = app.shot.findings.is_some();
+        return Line::from(if known {
+            "worst gap: none, no beat was late"
+        } else {
+            "worst gap: not told by this server"
+        });
+    };
+    let until = gap.until.map_or_else(|| "until now".to_owned(), |at| format!("before {}", &time::stamp(at)[11..19]));
+    let text = format!(
+        "worst gap: {} {until}, {} of {}",
+        seconds(gap.gap as f64 / 1000.0),
+        printable(&gap.instance),
+        printable(&gap.service)
+    );
+    Line::styled(fit(&text, columns), palette.of(if gap.gap >= LONG_GAP { Mood::Bad } else { Mood::Warn }))
 }
 
 fn findings(app: &App, palette: Palette) -> Line<'static> {
@@ -249,7 +283,7 @@ fn keys(app: &App, columns: usize) -> Line<'static> {
     } else if app.detail.is_some() {
         "up/down scroll   esc back   q quit"
     } else {
-        "q quit  1-5 tab list  up/down enter open  s sort  r reverse  / filter  p pause"
+        "q quit  ? help  1-5 tab list  up/down enter open  s sort  r reverse  / filter  p"
     };
     Line::styled(fit(text, columns), Style::new().add_modifier(Modifier::DIM))
 }

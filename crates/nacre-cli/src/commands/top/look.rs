@@ -1,5 +1,7 @@
 //! One look at a server: what `nacre top` draws, and what it opens.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::{
@@ -15,8 +17,11 @@ use crate::{
 /// Services whose instances are listed, and namespaces that are looked into.
 const SERVICES: usize = 200;
 const NAMESPACES: usize = 50;
-/// Gaps and events that are asked for.
+/// Events of a timeline, and such as gaps are made of.
 const EVENTS: usize = 200;
+const GAPS: usize = 1_000;
+/// Events that begin a gap, end one, or end whatever could have one.
+const KINDS: &str = "beatLate,beatResumed,instanceUnhealthy,instanceHealthy,instanceRegistered,instanceRemoved";
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
@@ -38,10 +43,11 @@ pub struct InstanceRow {
     pub instance: Instance,
 }
 
-/// A beat that came late.
-#[derive(Clone, Debug, Default)]
+/// A beat that came late, or did not come yet.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Gap {
-    pub at: i64,
+    /// When it came; `None` while it is waited for.
+    pub until: Option<i64>,
     pub gap: i64,
     pub expected: i64,
     /// `ip:port:cluster`.
@@ -105,7 +111,7 @@ async fn fill(client: &Client, with_instances: bool, shot: &mut Shot) -> Outcome
         Err(_) => None,
     };
     if shot.findings.is_some() {
-        shot.gaps = gaps(client).await.unwrap_or_default();
+        shot.gaps = gaps(client, shot.at).await.unwrap_or_default();
     }
     for namespace in namespaces(client).await? {
         let there = client.beside(None, Some(namespace));
@@ -139,23 +145,38 @@ async fn namespaces(client: &Client) -> Outcome<Vec<String>> {
     Ok(list.iter().take(NAMESPACES).map(|item| text(item, "namespace")).collect())
 }
 
-/// The latest late beats, from nacre's journal.
-async fn gaps(client: &Client) -> Outcome<Vec<Gap>> {
-    let params = Params::default().with("kind", "beatLate,beatResumed").with("limit", &EVENTS.to_string());
+/// The latest late beats, from nacre's journal, and those that are still waited for.
+async fn gaps(client: &Client, now: i64) -> Outcome<Vec<Gap>> {
+    let params = Params::default().with("kind", KINDS).with("limit", &GAPS.to_string());
     let found = data(&client.send(Request::get("/v3/admin/diagnosis/events", params)).await?)?;
-    let events = found["events"].as_array().into_iter().flatten();
-    Ok(events.map(gap).filter(|gap| gap.gap > 0).collect())
+    let mut events: Vec<&Value> = found["events"].as_array().into_iter().flatten().collect();
+    events.sort_by_key(|event| std::cmp::Reverse((event["at"].as_i64(), event["seq"].as_u64())));
+    Ok(late(&events, now))
 }
 
-fn gap(event: &Value) -> Gap {
-    let number = |names: [&str; 2]| names.iter().find_map(|name| event["cause"][*name].as_i64()).unwrap_or(0);
-    Gap {
-        at: event["at"].as_i64().unwrap_or(0),
-        gap: number(["gapMs", "gap_ms"]),
-        expected: number(["expectedMs", "expected_ms"]),
-        instance: text(&event["subject"], "instance"),
-        service: text(&event["subject"], "serviceName"),
+/// Gaps out of events, newest first. An instance that became unhealthy by its silence, and of which nothing was heard since, is silent
+/// still.
+fn late(events: &[&Value], now: i64) -> Vec<Gap> {
+    let mut heard = BTreeSet::new();
+    let mut out = Vec::new();
+    for event in events {
+        let number = |name: &str| event["cause"][name].as_i64().unwrap_or(0);
+        let at = event["at"].as_i64().unwrap_or(0);
+        let whose = ["namespaceId", "groupName", "serviceName", "instance"].map(|name| text(&event["subject"], name));
+        let is_last = heard.insert(whose);
+        let (gap, until) = match event["kind"].as_str() {
+            Some("beatLate" | "beatResumed") => (number("gapMs"), Some(at)),
+            Some("instanceUnhealthy") if is_last && event["cause"]["cause"] == "client_beat" => {
+                (number("silentMs") + (now - at).max(0), None)
+            }
+            _ => continue,
+        };
+        if gap > 0 {
+            let (instance, service) = (text(&event["subject"], "instance"), text(&event["subject"], "serviceName"));
+            out.push(Gap { until, gap, expected: number("expectedMs"), instance, service });
+        }
     }
+    out
 }
 
 /// What can be opened.
@@ -207,4 +228,34 @@ pub async fn open(client: &Client, target: &Target) -> Vec<String> {
         format!("{} {}", time::stamp(event["at"].as_i64().unwrap_or(0))[5..19].replace('T', " "), text(event, "text"))
     };
     events.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_silence_that_goes_on_is_a_gap_and_one_that_ended_is_counted_once() {
+        let event = |kind: &str, at: i64, instance: &str, mut cause: Value| {
+            cause["kind"] = kind.into();
+            json!({"kind": kind, "at": at, "subject": {"instance": instance, "serviceName": "orders"}, "cause": cause})
+        };
+        let silent = |at, instance: &str| {
+            event("instanceUnhealthy", at, instance, json!({"cause": "client_beat", "silentMs": 15_000}))
+        };
+        let events = [
+            event("instanceHealthy", 90_000, "b", json!({"cause": "client_beat"})),
+            event("beatResumed", 90_000, "b", json!({"gapMs": 35_000})),
+            event("instanceUnhealthy", 80_000, "c", json!({"cause": "tcp_check", "silentMs": 0})),
+            silent(70_000, "b"),
+            silent(60_000, "a"),
+            event("instanceRemoved", 50_000, "d", json!({})),
+            silent(40_000, "d"),
+        ];
+        let found = late(&events.iter().collect::<Vec<_>>(), 100_000);
+        let seen: Vec<_> = found.iter().map(|gap| (gap.instance.as_str(), gap.gap, gap.until)).collect();
+        assert_eq!(seen, [("b", 35_000, Some(90_000)), ("a", 55_000, None)]);
+    }
 }

@@ -8,9 +8,10 @@ mod look;
 mod tests;
 
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
     io::{IsTerminal, stdout},
-    pin::Pin,
+    pin::{Pin, pin},
+    task::Poll,
     time::Duration,
 };
 
@@ -29,7 +30,7 @@ use crate::{
 };
 use app::{App, Detail, View, Wish};
 use draw::Palette;
-use look::{Shot, look, open};
+use look::{Shot, Target, look, open};
 
 /// Columns and lines of `--once`, as a small terminal has them.
 const SMALL: (u16, u16) = (80, 24);
@@ -38,13 +39,13 @@ const LISTEN: Duration = Duration::from_millis(100);
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Keys: 1-5 lists, up/down and enter open, s sort, r reverse, / filter, p pause, q quit.\n\nExamples:\n  nacre top\n  NO_COLOR=1 nacre -s http://nacos.example.org:8848 top --interval 5s\n  nacre top --once"
+    after_help = "Keys: 1-5 lists, up/down and enter open, s sort, r reverse, / filter, p pause, ? help, q quit.\n\nExamples:\n  nacre top\n  NO_COLOR=1 nacre -s http://nacos.example.org:8848 top --interval 5s\n  nacre top --once"
 )]
 pub struct Top {
     /// How often to look.
     #[arg(long, value_name = "SPAN", default_value = "2s", value_parser = crate::time::parse_span)]
     pub interval: i64,
-    /// Write one screen and end; it is so when the output is not a terminal, too.
+    /// Write one screen and end; it is so when the output is not a terminal, or one that cannot move its cursor (TERM=dumb), too.
     #[arg(long)]
     pub once: bool,
 }
@@ -53,7 +54,7 @@ pub async fn run(session: &Session, top: &Top) -> Outcome {
     let Session { client, screen } = session;
     let interval = Duration::from_millis(u64::try_from(top.interval).unwrap_or(0)).max(LISTEN);
     let mut app = App::new(client.address.to_string());
-    if top.once || screen.json || !stdout().is_terminal() {
+    if top.once || screen.json || !stdout().is_terminal() || is_dumb() {
         let shot = look(client, screen.json).await;
         if let Some(error) = &shot.error {
             return Err(CliError::Failed(format!("{}: {error}", client.address)));
@@ -67,10 +68,23 @@ pub async fn run(session: &Session, top: &Top) -> Outcome {
     // Terminals of that family have no colours, whatever they are sent.
     let vt = std::env::var("TERM").is_ok_and(|term| term.starts_with("vt"));
     let palette = Palette { colour: screen.colour && !vt };
+    // Listened for before the terminal is touched: whoever ends this finds it in order, however early.
+    let mut stop = pin!(crate::asked_to_stop());
+    if poll_fn(|context| Poll::Ready(stop.as_mut().poll(context).is_ready())).await {
+        return Ok(());
+    }
     let mut terminal = ratatui::try_init()?;
-    let outcome = drive(client, &mut app, palette, interval, &mut terminal).await;
+    let outcome = tokio::select! {
+        outcome = drive(client, &mut app, palette, interval, &mut terminal) => outcome,
+        () = &mut stop => Ok(()),
+    };
     ratatui::restore();
     outcome
+}
+
+/// A terminal that shows text line by line only.
+fn is_dumb() -> bool {
+    std::env::var("TERM").is_ok_and(|term| term == "dumb")
 }
 
 async fn drive(
@@ -80,15 +94,19 @@ async fn drive(
     interval: Duration,
     terminal: &mut ratatui::DefaultTerminal,
 ) -> Outcome {
-    type Work<'a> = Pin<Box<dyn Future<Output = Shot> + 'a>>;
-    let next = |after: Duration, view: View| -> Work<'_> {
+    type Work<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+    let next = |after: Duration, view: View| -> Work<'_, Shot> {
         Box::pin(async move {
             sleep(after).await;
             look(client, view == View::Instances).await
         })
     };
+    let read = |target: Target| -> Work<'_, Detail> {
+        Box::pin(async move { Detail { title: target.title(), lines: open(client, &target).await, offset: 0 } })
+    };
     let mut typed = keyboard();
     let mut work = next(Duration::ZERO, app.view);
+    let mut opening: Option<Work<'_, Detail>> = None;
     loop {
         terminal.draw(|frame| draw::screen(frame, app, palette))?;
         tokio::select! {
@@ -98,8 +116,8 @@ async fn drive(
                     Wish::Quit => return Ok(()),
                     Wish::Look => work = next(Duration::ZERO, app.view),
                     Wish::Open(target) => {
-                        let lines = open(client, &target).await;
-                        app.detail = Some(Detail { title: target.title(), lines, offset: 0 });
+                        app.detail = Some(Detail { title: target.title(), lines: vec!["...".to_owned()], offset: 0 });
+                        opening = Some(read(target));
                     }
                 },
                 Some(_) => {}
@@ -109,8 +127,22 @@ async fn drive(
                 app.take(shot);
                 work = next(interval, app.view);
             }
-            () = crate::asked_to_stop() => return Ok(()),
+            // Keys go on while a slow server is asked: whoever left the page meanwhile is not called back.
+            detail = opened(&mut opening) => {
+                opening = None;
+                if app.detail.as_ref().is_some_and(|open| open.title == detail.title) {
+                    app.detail = Some(detail);
+                }
+            }
         }
+    }
+}
+
+/// What is being opened, once it is there; nothing is never there.
+async fn opened<F: Future<Output = Detail> + Unpin>(opening: &mut Option<F>) -> Detail {
+    match opening {
+        Some(work) => work.await,
+        None => std::future::pending().await,
     }
 }
 
@@ -167,7 +199,7 @@ fn summary(shot: &Shot) -> serde_json::Value {
         })
     });
     let gaps = shot.gaps.iter().map(|gap| {
-        json!({"at": gap.at, "gapMs": gap.gap, "expectedMs": gap.expected, "instance": gap.instance, "serviceName": gap.service})
+        json!({"until": gap.until, "gapMs": gap.gap, "expectedMs": gap.expected, "instance": gap.instance, "serviceName": gap.service})
     });
     json!({
         "at": shot.at, "version": shot.version, "mode": shot.mode, "ready": shot.unready.is_none(),

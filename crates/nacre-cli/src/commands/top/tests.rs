@@ -54,7 +54,7 @@ fn shot() -> Shot {
         Finding::new(code, severity, "A title", "a cause").about(vec![subject(&[("address", "10.0.0.9")])])
     };
     let gap = |gap, instance: &str| Gap {
-        at: 1_000,
+        until: Some(1_000),
         gap,
         expected: 5_000,
         instance: instance.into(),
@@ -101,12 +101,13 @@ fn the_screen_of_80_by_24_has_everything_of_a_glance() {
     assert_eq!(lines[2], "services 4  instances 9, 3 unhealthy  connections 7  long polls 3  subs 12");
     assert_eq!(lines[3], "median/p99: beat gap 5.0 s / 9.9 s  push -  listener -  fsync -");
     assert_eq!(lines[4], "a second: http -  grpc -  writes -   limits hit 4  exceptions -");
-    assert_eq!(lines[5].trim_start(), "1 services   2 instances   3 findings   4 gaps   5 limits");
-    assert!(lines[6].starts_with("  SERVICE") && lines[6].contains("HEALTHYv"), "{lines:#?}");
+    assert_eq!(lines[5], "worst gap: 60.0 s before 00:00:01, 10.0.0.2:8080:DEFAULT of orders");
+    assert_eq!(lines[6].trim_start(), "1 services   2 instances   3 findings   4 gaps   5 limits");
+    assert!(lines[7].starts_with("  SERVICE") && lines[7].contains("HEALTHYv"), "{lines:#?}");
     // The sickest first; what colours say is in front.
-    let names: Vec<&str> = lines[7..11].iter().filter_map(|line| line[2..].split_whitespace().next()).collect();
+    let names: Vec<&str> = lines[8..12].iter().filter_map(|line| line[2..].split_whitespace().next()).collect();
     assert_eq!(names, ["orders", "dead", "empty", "well"], "{lines:#?}");
-    assert!(lines[7].starts_with(">!orders") && lines[8].starts_with(" Xdead"), "{lines:#?}");
+    assert!(lines[8].starts_with(">!orders") && lines[9].starts_with(" Xdead"), "{lines:#?}");
     assert!(lines[23].starts_with("q quit"), "{lines:#?}");
 }
 
@@ -125,7 +126,7 @@ fn lists_are_changed_sorted_reversed_and_filtered_by_keys() {
         press(&mut app, KeyCode::Char(c));
     }
     assert_eq!(app.rows().len(), 1);
-    assert!(shown(&mut app)[5].ends_with("filter: ORD_"));
+    assert!(shown(&mut app)[6].ends_with("filter: ORD_"));
     // While a filter is typed, q is a letter.
     assert_eq!(press(&mut app, KeyCode::Char('q')), Wish::Nothing);
     press(&mut app, KeyCode::Backspace);
@@ -157,7 +158,7 @@ fn enter_opens_what_is_selected_and_escape_goes_back() {
     app.detail = Some(Detail { title: "service dead".into(), lines, offset: 0 });
     press(&mut app, KeyCode::PageDown);
     let seen = shown(&mut app);
-    assert_eq!(seen[6], "service dead (esc: back)");
+    assert_eq!(seen[7], "service dead (esc: back)");
     assert!(seen.iter().any(|line| line == "event 20") && !seen.iter().any(|line| line == "event 1"), "{seen:#?}");
     press(&mut app, KeyCode::Esc);
     assert!(app.detail.is_none());
@@ -174,7 +175,7 @@ fn the_selection_stays_in_sight_of_a_long_list() {
     let seen = shown(&mut app);
     assert!(seen.iter().any(|line| line.starts_with("> s499")), "{seen:#?}");
     press(&mut app, KeyCode::Home);
-    assert!(shown(&mut app)[7].starts_with("> s000"));
+    assert!(shown(&mut app)[8].starts_with("> s000"));
 }
 
 #[test]
@@ -182,7 +183,7 @@ fn a_server_that_stops_answering_is_told_and_the_last_picture_stays() {
     let mut app = app();
     app.take(Shot { error: Some("nothing listens there".into()), ..Shot::default() });
     let seen = shown(&mut app);
-    assert!(seen[1].starts_with("NO ANSWER: nothing listens there") && seen[7].contains("orders"), "{seen:#?}");
+    assert!(seen[1].starts_with("NO ANSWER: nothing listens there") && seen[8].contains("orders"), "{seen:#?}");
     app.take(shot());
     assert!(shown(&mut app)[1].starts_with("findings: "));
     let mut later = shot();
@@ -194,6 +195,35 @@ fn a_server_that_stops_answering_is_told_and_the_last_picture_stays() {
     app.take(Shot::default());
     assert!(shown(&mut app)[0].contains("PAUSED"), "a paused screen stands still");
     assert_eq!(app.shot.services.len(), 4);
+    assert_eq!(press(&mut app, KeyCode::Char('2')), Wish::Look);
+    let mut asked = shot();
+    asked.instances.truncate(1);
+    app.take(asked);
+    assert_eq!(app.rows().len(), 1, "what was asked for is shown, paused or not");
+    app.take(Shot::default());
+    assert_eq!(app.rows().len(), 1, "and stands still again");
+}
+
+#[test]
+fn help_tells_every_key_and_fits() {
+    let mut app = app();
+    press(&mut app, KeyCode::Char('?'));
+    let seen = shown(&mut app);
+    assert_eq!(seen[7], "help (esc: back)");
+    for key in ["1 to 5", "enter", "s  ", "r  ", "/  ", "p  ", "esc", "q, ctrl-c"] {
+        assert!(seen.iter().any(|line| line.starts_with(key)), "{key}: {seen:#?}");
+    }
+    press(&mut app, KeyCode::Esc);
+    assert!(shown(&mut app)[7].starts_with("  SERVICE"));
+}
+
+#[test]
+fn a_server_without_a_journal_says_nothing_of_gaps() {
+    let mut app = app();
+    app.shot.gaps.clear();
+    assert_eq!(shown(&mut app)[5], "worst gap: none, no beat was late");
+    app.shot.findings = None;
+    assert_eq!(shown(&mut app)[5], "worst gap: not told by this server");
 }
 
 #[test]

@@ -25,11 +25,11 @@ pub async fn port(ips: &[IpAddr], main: u16, main_open: bool, port: u16) -> (Ste
         return (step, open);
     }
     let mut step = step;
-    step.meaning = format!("{} {WHO_NEEDS_IT}", step.meaning);
+    step.meaning = format!("{}\n{WHO_NEEDS_IT}", step.meaning);
     let elsewhere = elsewhere(ips, main, port).await;
     step = step.figure("answersInstead", elsewhere.clone());
     if let Some(other) = elsewhere.first() {
-        step.meaning.push_str(&format!(" gRPC of HTTP/2 does answer on port {other} of the same address: only the mapping {port} -> {other} is missing."));
+        step.meaning.push_str(&format!("\ngRPC of HTTP/2 does answer on port {other} of the same address: only the mapping {port} -> {other} is missing."));
     }
     let step = match elsewhere.first() {
         // Nothing is reached there: the main port's step has said what to do.

@@ -24,11 +24,13 @@ use tokio::time::Instant;
 use super::{
     args,
     step::{Report, State, Step},
+    tongue::say,
 };
 use crate::{
     api::{Client, journal::Question},
     commands::Session,
     error::{CliError, Outcome},
+    explain::Lang,
     output::{Tone, remark},
     time,
 };
@@ -43,12 +45,13 @@ use wire::{Conversation, Target};
 const EVENTS: usize = 8;
 
 /// The exit code: the worst of all steps.
-pub async fn run(session: &Session, options: &args::Client) -> Outcome<u8> {
+pub async fn run(session: &Session, options: &args::Client, lang: Lang) -> Outcome<u8> {
     let leftovers = Leftovers::default();
     let walk = Walk {
         session,
         options,
-        report: Report::new(session.screen),
+        lang,
+        report: Report::new(session.screen, lang),
         clock: Clock::default(),
         pauses: Pauses::watch(),
         leftovers: leftovers.clone(),
@@ -57,7 +60,7 @@ pub async fn run(session: &Session, options: &args::Client) -> Outcome<u8> {
         code = walk.all() => code,
         () = crate::asked_to_stop() => {
             for left in leftovers.remove(&session.client).await {
-                remark(&format!("nacre: not removed: {left}"));
+                remark(&say(lang, &format!("nacre: not removed: {left}")));
             }
             Err(CliError::Interrupted)
         }
@@ -67,6 +70,7 @@ pub async fn run(session: &Session, options: &args::Client) -> Outcome<u8> {
 struct Walk<'a> {
     session: &'a Session,
     options: &'a args::Client,
+    lang: Lang,
     report: Report,
     clock: Clock,
     pauses: Pauses,
@@ -83,7 +87,7 @@ impl Walk<'_> {
         let address = self.client().address.clone();
         let screen = self.session.screen;
         if !screen.json {
-            screen.line(&screen.paint(Tone::Head, &format!("From this machine to {address}")))?;
+            screen.line(&screen.paint(Tone::Head, &say(self.lang, &format!("From this machine to {address}"))))?;
         }
         self.path().await?;
         self.report.add(self.pauses.step())?;
@@ -193,7 +197,7 @@ impl Walk<'_> {
         let idle = conversation.as_ref().and(target.as_ref()).filter(|_| self.options.idle > 0);
         let longest = seconds.max(if idle.is_some() { self.options.idle } else { 0 });
         if longest > 0 && !self.session.screen.json {
-            remark(&format!("nacre: now beats, streams and silence for {longest} s ..."));
+            remark(&say(self.lang, &format!("nacre: now beats, streams and silence for {longest} s ...")));
         }
         let idling = async {
             match idle {

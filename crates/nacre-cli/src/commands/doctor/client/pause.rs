@@ -114,7 +114,7 @@ fn judge(noted: &Noted, watched: Duration) -> Step {
         time::stamp(i64::try_from(since.as_millis()).unwrap_or(0))
     };
     let worst =
-        noted.pauses.first().map(|(when, _)| format!("The longest began at {}. ", at(*when))).unwrap_or_default();
+        noted.pauses.first().map(|(when, _)| format!("The longest began at {}.\n", at(*when))).unwrap_or_default();
     let because = "Whatever holds this process holds a client beside it: a stopped container, CPU limits, a machine that \
                    was suspended or is short of processors. Server and network have no part in it.";
     let remedy = "look at CPU limits (cat /sys/fs/cgroup/cpu.stat: nr_throttled), at load (uptime), at pauses of the virtual machine";

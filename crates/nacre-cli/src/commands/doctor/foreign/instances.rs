@@ -203,7 +203,14 @@ fn nobody(services: &[Service]) -> Option<Finding> {
         .about(hits.iter().map(|service| of_service(service)).collect())
         .remedy("nacre doctor service NAME; then nacre doctor client on a provider's machine");
         hits.iter().take(3).fold(finding, |finding, service| {
-            finding.saw(format!("{}: {} instances, none healthy", service.name, service.instances.len()))
+            let count = |holds: fn(&Instance) -> bool| service.instances.iter().filter(|i| holds(i)).count();
+            finding.saw(format!(
+                "{}: {} instances, {} healthy, {} enabled, none both",
+                service.name,
+                service.instances.len(),
+                count(|i| i.healthy),
+                count(|i| i.enabled)
+            ))
         })
     })
 }
@@ -259,9 +266,8 @@ fn twins(services: &[Service]) -> Option<Finding> {
         .about(hits.iter().flat_map(|list| list.iter().map(|service| of_service(service))).collect())
         .sure("medium")
         .remedy("give providers and consumers the same name; nacre service ls shows who has which");
-        hits.iter().take(3).fold(finding, |finding, list| {
-            let names: Vec<String> = list.iter().map(|s| format!("{:?} ({} instances)", s.name, s.instances.len())).collect();
-            finding.saw(names.join(" and "))
+        hits.iter().take(3).flat_map(|list| list.iter()).fold(finding, |finding, service| {
+            finding.saw(format!("{:?} ({} instances)", service.name, service.instances.len()))
         })
     })
 }
@@ -288,7 +294,7 @@ fn shared(services: &[Service]) -> Option<Finding> {
         .remedy("compare namespace and group in the client's configuration; deregister what is left over");
         hits.iter().take(3).fold(finding, |finding, list| {
             let places: Vec<String> = list.iter().map(|(s, i)| format!("{}/{} ({})", s.namespace, s.group, if i.healthy { "healthy" } else { "unhealthy" })).collect();
-            finding.saw(format!("{} of {}: {}", list[0].1.endpoint(), list[0].0.name, places.join(", ")))
+            finding.saw(format!("{} of {}: {} places: {}", list[0].1.endpoint(), list[0].0.name, places.len(), places.join(", ")))
         })
     })
 }

@@ -13,6 +13,7 @@ use super::{
     finding::{Finding, Severity, exit},
     paper::{WIDTH, wrapped},
     show,
+    tongue::say,
 };
 use crate::{
     commands::Session,
@@ -51,7 +52,9 @@ pub async fn run(session: &Session, doctor: &Doctor, lang: Lang) -> Outcome<u8> 
     findings.retain(|finding| finding.severity >= floor && wanted(finding, doctor.of.as_ref()));
     findings.sort_by(|a, b| (std::cmp::Reverse(a.severity), &a.code).cmp(&(std::cmp::Reverse(b.severity), &b.code)));
     let code = exit(&findings);
-    let blind = seen.blind.iter().map(|(what, takes)| (what.as_str(), takes.as_str())).chain(NEVER).collect::<Vec<_>>();
+    let findings: Vec<_> = findings.into_iter().map(|finding| told(finding, lang)).collect();
+    let blind = seen.blind.iter().map(|(what, takes)| (what.as_str(), takes.as_str())).chain(NEVER);
+    let blind: Vec<_> = blind.map(|(what, takes)| (say(lang, what), say(lang, takes))).collect();
     if screen.json {
         let blind: Vec<_> = blind.iter().map(|(what, takes)| json!({"what": what, "takes": takes})).collect();
         screen.value(&json!({
@@ -63,20 +66,17 @@ pub async fn run(session: &Session, doctor: &Doctor, lang: Lang) -> Outcome<u8> 
     let version = seen.state.version.clone().unwrap_or_else(|| "of a version it does not tell".to_owned());
     let head =
         format!("Nacos {version} ({}), by its public APIs", seen.state.mode.as_deref().unwrap_or("mode not told"));
-    screen.line(&screen.paint(Tone::Head, &printable(&head)))?;
-    screen.line(&screen.paint(Tone::Dim, &seen.sentence()))?;
+    screen.line(&screen.paint(Tone::Head, &printable(&say(lang, &head))))?;
+    screen.line(&screen.paint(Tone::Dim, &say(lang, &seen.sentence())))?;
     screen.line("")?;
     let now = time::now_ms();
     for finding in &findings {
         screen.line(&show::finding(screen, finding, now, lang))?;
     }
     screen.line(&show::summary(screen, &findings, lang))?;
-    screen.line(&format!(
-        "\n{}",
-        screen.paint(Tone::Head, lang.pick("Not seen, and what it would take", "看不到的内容，以及所需条件"))
-    ))?;
+    screen.line(&format!("\n{}", screen.paint(Tone::Head, &say(lang, "Not seen, and what it would take"))))?;
     for (what, takes) in blind {
-        for (n, line) in wrapped(&printable(what), WIDTH - 2).into_iter().enumerate() {
+        for (n, line) in wrapped(&printable(&what), WIDTH - 2).into_iter().enumerate() {
             screen.line(&format!("{} {line}", if n == 0 { "-" } else { " " }))?;
         }
         for line in wrapped(&format!("-> {takes}"), WIDTH - 4) {
@@ -84,6 +84,19 @@ pub async fn run(session: &Session, doctor: &Doctor, lang: Lang) -> Outcome<u8> 
         }
     }
     Ok(code)
+}
+
+/// The finding with its texts in that language.
+fn told(finding: Finding, lang: Lang) -> Finding {
+    let all = |texts: Vec<String>| texts.iter().map(|text| say(lang, text)).collect();
+    Finding {
+        title: say(lang, &finding.title),
+        cause: say(lang, &finding.cause),
+        evidence: finding.evidence.into_iter().map(|(at, text)| (at, say(lang, &text))).collect(),
+        ruled_out: all(finding.ruled_out),
+        remedy: all(finding.remedy),
+        ..finding
+    }
 }
 
 fn judge(seen: &Seen) -> Vec<Finding> {

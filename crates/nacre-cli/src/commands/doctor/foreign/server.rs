@@ -16,6 +16,7 @@ pub fn judge(seen: &Seen) -> Vec<Finding> {
     out.extend(members(seen));
     out.extend(versions(seen));
     out.extend(leaders(seen));
+    out.extend(leaderless(seen));
     out.extend(subscribers(seen));
     out
 }
@@ -56,7 +57,7 @@ fn members(seen: &Seen) -> Option<Finding> {
         "Instances for which such a node is responsible are not kept up to date; clients that are connected to it may be fine.",
     )
     .about(down.iter().map(|member| subject(&[("node", &member.address)])).collect());
-    let finding = down.iter().fold(finding, |f, member| f.saw(format!("{} is {}", member.address, member.state)));
+    let finding = down.iter().fold(finding, |f, member| f.saw(format!("node {} is {}", member.address, member.state)));
     Some(
         finding
             .remedy("is it running? then ports: main, +1000, +1001 (gRPC between nodes) and -1000 (raft) open between all nodes")
@@ -109,6 +110,35 @@ fn leaders(seen: &Seen) -> Option<Finding> {
     )
 }
 
+/// Nodes that speak raft, of which none knows a leader. Before 2.0 naming had a raft of its own, and a server for configurations alone has
+/// no groups: neither is judged.
+fn leaderless(seen: &Seen) -> Option<Finding> {
+    let mute: Vec<_> = seen
+        .members
+        .iter()
+        .filter(|member| !member.raft_port.is_empty() && !member.version.starts_with("1."))
+        .filter(|member| member.state == "UP")
+        .collect();
+    if mute.is_empty() || seen.state.naming.is_none() || seen.members.iter().any(|member| !member.leaders.is_empty()) {
+        return None;
+    }
+    let finding = Finding::new(
+        "RAFT-NO-LEADER",
+        Severity::Warning,
+        "A node knows no leader of its raft groups",
+        "Registrations of persistent instances and changes of service metadata are refused (\"did not find the Leader node\"), while beats, ephemeral instances and configurations work as ever.",
+    )
+    .about(mute.iter().map(|member| subject(&[("node", &member.address)])).collect());
+    let finding = mute.iter().fold(finding, |f, member| {
+        f.saw(format!("node {} lists its raft port {} and no group with a leader", member.address, member.raft_port))
+    });
+    Some(
+        finding
+            .remedy("the address or port of the node changed: logs/alipay-jraft.log says \"it is not in conf\" with the old one; give it back (nacos.inetutils.ip-address, server.port), or move data/protocol/raft away and start again (a node that runs alone loses its persistent instances)")
+            .remedy("in a cluster: more than half of the nodes up, port main - 1000 open between all of them"),
+    )
+}
+
 fn subscribers(seen: &Seen) -> Option<Finding> {
     let count = *seen.state.counts.get("subscribeCount")?;
     (count >= MANY_SUBSCRIBERS).then(|| {
@@ -130,7 +160,13 @@ mod tests {
 
     fn member(address: &str, state: &str, leader: &str) -> Member {
         let leaders = vec![("naming".to_owned(), leader.to_owned())];
-        Member { address: address.into(), state: state.into(), version: "2.5.1".into(), leaders }
+        Member {
+            address: address.into(),
+            state: state.into(),
+            version: "2.5.1".into(),
+            raft_port: "7848".into(),
+            leaders,
+        }
     }
 
     fn codes(seen: &Seen) -> Vec<(String, Severity)> {
@@ -164,6 +200,20 @@ mod tests {
         seen.members[2].version = "2.3.0".into();
         let found: Vec<String> = codes(&seen).into_iter().map(|(code, _)| code).collect();
         assert_eq!(found, ["MEMBER-VERSIONS-DIFFER", "RAFT-LEADERS-DISAGREE"]);
+    }
+
+    /// As 2.5.1 lists itself when its raft data name another port: it is ready, and no group is told.
+    #[test]
+    fn a_node_that_knows_no_leader_is_found() {
+        let mut seen = healthy();
+        seen.members.truncate(1);
+        seen.members[0].leaders.clear();
+        assert_eq!(codes(&seen), [("RAFT-NO-LEADER".to_owned(), Severity::Warning)]);
+        seen.members[0].version = "1.4.6".into();
+        assert_eq!(codes(&seen), [], "whose raft is told elsewhere");
+        seen.members[0].version = "2.5.1".into();
+        seen.state.naming = None;
+        assert_eq!(codes(&seen), [], "which has no services, and no groups");
     }
 
     #[test]
