@@ -43,7 +43,7 @@ unit: ## Tests of the crates and of the tools
 golden: ## Replay the recorded answers of real Nacos servers
 	PYTHON='$(PYTHON)' tools/tests.sh golden
 
-metrics: ## Boards and alerts against a real Prometheus (fetched from Debian's packages)
+metrics: ## Boards and alerts against a real Prometheus (fetched from Debian's packages); traces
 	PYTHON='$(PYTHON)' tools/tests.sh metrics
 
 doctor: ## Inject faults for real and compare what the doctor says

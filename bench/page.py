@@ -100,6 +100,29 @@ def fan_out_rows(results):
     return rows
 
 
+def overhead_rows(results):
+    """What the signals cost, by operation; the target is about all of them together."""
+    what, found = "signals and journal, cost of throughput", {}
+    for key, result in results.items():
+        ratio = ratio_to(result, "signals off") if key.startswith("overhead-") else None
+        if ratio:
+            protocol, operation = key.removeprefix("overhead-").split("-", 1)
+            found[f"{'HTTP' if protocol == 'http' else 'gRPC'} {operation}"] = (*ratio, result)
+    if not found:
+        return [Row(what, "≤ 2 %", "not measured", "open")]
+    # The mean that a sum of ratios has no bias in: twice as fast and half as fast are nothing together.
+    cost = 1 - statistics.geometric_mean(rate for rate, _, _ in found.values())
+    worst = min(found, key=lambda name: found[name][0])
+    with_cpu = [cpu for _, cpu, _ in found.values() if cpu]
+    cpu = f"; {statistics.geometric_mean(with_cpu):.3f} x the CPU" if with_cpu else ""
+    shown = f"{cost * 100:.1f} % over {len(found)} operations{cpu}; most for {worst}: {(1 - found[worst][0]) * 100:.1f} %"
+    rows = [Row(what, "≤ 2 %", shown, verdict(cost <= 0.02), found[worst][2]["command"])]
+    for name, (rate, cpu, result) in found.items():
+        with_cpu = f", {cpu:.3f} x the CPU" if cpu else ""
+        rows.append(Row(f"signals and journal, {name}", "", f"{rate:.3f} x the throughput without{with_cpu}", "info", result["command"]))
+    return rows
+
+
 def config_cost(result):
     """Bytes of a config beyond its content."""
     before = (server(result) or {}).get("memory_before")
@@ -131,6 +154,7 @@ def rows(results):
         shown = ", ".join(f"{n}: {rate:.0f}/s" for n, rate in scaling.items())
         grows = scaling[max(scaling)] > scaling[min(scaling)] * 2
         table.append(Row("durable publish, by clients", "scales with clients", shown, verdict(grows), results["publish-16"]["command"] if 16 in scaling else ""))
+    table += overhead_rows(results)
     table += fan_out_rows(results)
     table += [
         simple(results, "footprint", "memory of an ephemeral instance, HTTP", "≤ 450 B", lambda r: r.get("bytes_an_instance"), lambda v: f"{v:.0f} B", lambda v: v <= 450),
@@ -259,7 +283,9 @@ one run, each with 64 connections unless told otherwise. A *ratio* is the median
 tonic in a process of its own that answers the very bytes that nacre answered, without anything of Nacos, even without
 timeouts. Every registration and publish in these runs is a real change (other metadata, another content). The tool takes
 a good part of the machine itself, nearly all of it the kernel's network: its CPU time is in the last table, so that ratios of
-servers alone can be worked out from CPU time. A durable publish of nacre is answered after an fsync; r-nacos does none.
+servers alone can be worked out from CPU time. A durable publish of nacre is answered after an fsync; r-nacos does none. What signals and journal cost is measured on two
+servers of the same binary: one as it is by default, one without doctor, sightings and the journal's files (`nacre.doctor.enabled`
+and `nacre.journal.disk.enabled` = `false`); the journal in memory cannot be switched off, nor the counters of metrics.
 
 """
 

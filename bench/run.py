@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Measures nacre and writes what it found: target/bench/*.json, docs/performance.md, target/promises/*.json.
 
-    bench/run.py             everything, about a quarter of an hour after the builds
+    bench/run.py             everything, about twenty minutes after the builds
     bench/run.py --quick     the same rows in a few minutes; figures are rougher
-    bench/run.py --only http one part: http, grpc, publish, fan-out, memory, core, start
+    bench/run.py --only http one part: http, grpc, publish, fan-out, memory, core, start, overhead
 
 Beside nacre stand a bare hyper or tonic server (in the tool itself), r-nacos when target/rnacos/bin/rnacos is there
 (bench/rnacos.sh builds it), and a Java Nacos when NACOS_ADDR names one (host:port, on this machine).
@@ -24,7 +24,12 @@ import servers  # noqa: E402
 
 TARGET = os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target"))
 RESULTS = os.path.join(TARGET, "bench")
-PARTS = ["http", "grpc", "publish", "fan-out", "memory", "core", "start"]
+PARTS = ["http", "grpc", "publish", "fan-out", "memory", "core", "start", "overhead"]
+
+# What may be switched off of what measures itself. The journal in memory always is there.
+SIGNALS_OFF = ["nacre.doctor.enabled=false", "nacre.journal.disk.enabled=false"]
+SIGNALLED = ["http register", "http beat", "http list", "http config-get", "http config-publish",
+             "grpc register", "grpc service-query", "grpc config-query"]
 
 
 class Run:
@@ -181,6 +186,14 @@ class Run:
                 spans.append(server.wait())
         self.keep("start-empty", {"seconds": spans, "command": "nacre server, until a request is answered with 200"})
         self.keep("binary", {"bytes": os.path.getsize(self.binary), "command": "cargo build --profile shipping -p nacre-cli"})
+
+    def overhead(self):
+        """What the signals cost: doctor, sightings and the journal's files, on as by default and off, in turns."""
+        span, rounds = ("5s", "5") if self.quick else ("22s", "11")
+        with self.nacre() as on, self.nacre(settings=SIGNALS_OFF) as off:
+            for name in SIGNALLED:
+                words = [*name.split(" "), "-d", span, "--rounds", rounds]
+                self.bench("overhead-" + name.replace(" ", "-"), on.address, *words, others=[("signals off", off.address)])
 
     def core(self):
         """The naming core in process."""

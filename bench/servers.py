@@ -115,10 +115,11 @@ def home(base):
     return tempfile.mkdtemp(dir=base)
 
 
-def nacre(binary, base, where=None, port=None):
-    """nacre, logging what is wrong only. `where` is the home of an earlier one."""
+def nacre(binary, base, where=None, port=None, settings=()):
+    """nacre, logging what is wrong only. `where` is the home of an earlier one, `settings` are further properties."""
     where, port = where or home(base), port or free_port()
     command = [binary, "server", "--home", where, "-D", f"server.port={port}", "-D", "nacre.logging=warn"]
+    command += [word for setting in settings for word in ("-D", setting)]
     return Server("nacre", command, port, where)
 
 

@@ -35,6 +35,16 @@ class Page(unittest.TestCase):
         self.assertEqual(found["HTTP instance list (10), to r-nacos"], "hit")
         self.assertNotIn("HTTP instance list (10), to java-nacos", found)
 
+    def test_what_the_signals_cost_is_judged_over_all_operations(self):
+        results = {"overhead-http-beat": contest(("signals off", 0.97)), "overhead-grpc-register": contest(("signals off", 1.0))}
+        first, *others = page.overhead_rows(results)
+        self.assertEqual((first.verdict, len(others)), ("hit", 2))
+        self.assertIn("1.5 % over 2 operations", first.measured)
+        self.assertIn("HTTP beat: 3.0 %", first.measured)
+        results["overhead-http-list"] = contest(("signals off", 0.9))
+        self.assertEqual(page.overhead_rows(results)[0].verdict, "missed")
+        self.assertEqual(page.overhead_rows({})[0].verdict, "open")
+
     def test_the_figures_of_the_promise_page_have_their_keys(self):
         spans = {**LATENCY, "p99": 99_000.0}
         ours = {"name": "target", "changes": 5, "last_after_acknowledged_us": spans, "missed": 0}

@@ -48,7 +48,11 @@ binary() {
 }
 
 golden() { binary && suite golden '^[0-9]+ passed, [0-9]+ failed' "$python" tests/golden/run.py --quiet; }
-metrics() { binary && suite metrics '^[0-9]+ passed, [0-9]+ failed' "$python" tests/metrics/run.py; }
+metrics() {
+    binary || return
+    suite metrics '^[0-9]+ passed, [0-9]+ failed' "$python" tests/metrics/run.py
+    suite traces '^[0-9]+ passed, [0-9]+ failed' "$python" tests/metrics/traces.py
+}
 doctor() {
     binary || return
     suite doctor '^[0-9]+ passed, [0-9]+ failed' "$python" tests/doctor/run.py

@@ -229,7 +229,11 @@ fn why_tells_the_story_of_an_instance_with_its_client() {
     journal.record(event(
         0,
         named(),
-        Cause::ClientConnected { version: "Nacos-Java-Client:v2.3.2".into(), module: "naming".into(), app: String::new() },
+        Cause::ClientConnected {
+            version: "Nacos-Java-Client:v2.3.2".into(),
+            module: "naming".into(),
+            app: String::new(),
+        },
     ));
     journal.record(event(
         1_000,

@@ -131,6 +131,7 @@ pub async fn start_with(props: Properties, logging: Logging) -> Result<Arc<App>,
         grpc.trace(traces);
     }
     let udp = Arc::new(Udp::bind(clock.clone(), naming.clone(), journal.clone(), metrics.clone())?);
+    let doctor = Doctor::new(props.bool("nacre.doctor.enabled"));
     let app = Arc::new(App {
         grpc: grpc.clone(),
         router: Router::new(&settings.context),
@@ -145,7 +146,7 @@ pub async fn start_with(props: Properties, logging: Logging) -> Result<Arc<App>,
         settings,
         clock,
         journal,
-        doctor: Doctor::default(),
+        doctor,
         naming,
         configs,
         listeners,

@@ -327,20 +327,21 @@ fn hit(scene: &Scene<'_>, found: &Return<'_>, missing: &[usize], has: usize) -> 
     let ip = place_of(new).to_owned();
     let version = if new.version.is_empty() { "?" } else { &new.version };
     let ago = |at: i64| duration(u64::try_from(scene.now.wall - at).unwrap_or(0));
-    let mut hit =
-        Hit::new(About::service(service).with_instance(instance).with_client(&new.id).with_address(&ip))
-            .grouped(&ip)
-            .fact("address", &ip)
-            .fact("services", listed(services.iter().copied()))
-            .fact("version", version)
-            .fact("connected", ago(new.since))
-            .fact("publishes", has)
-            .fact("lost", lost.len())
-            .saw(new.since, format!("{ip} connected again as {} ({version}), module {}", new.id, new.module))
-            .saw(scene.now.wall - new.idle_ms as i64, "last heard of on that connection: it is alive")
-            .not("the network: the connection stands and its client speaks");
+    let mut hit = Hit::new(About::service(service).with_instance(instance).with_client(&new.id).with_address(&ip))
+        .grouped(&ip)
+        .fact("address", &ip)
+        .fact("services", listed(services.iter().copied()))
+        .fact("version", version)
+        .fact("connected", ago(new.since))
+        .fact("publishes", has)
+        .fact("lost", lost.len())
+        .saw(new.since, format!("{ip} connected again as {} ({version}), module {}", new.id, new.module))
+        .saw(scene.now.wall - new.idle_ms as i64, "last heard of on that connection: it is alive")
+        .not("the network: the connection stands and its client speaks");
     hit = match known_to_lose_redo(&new.version) {
-        Some(why) => hit.words("sdk", format!("{version} is known for it ({why})"), format!("{version} 以此闻名（{why}）")),
+        Some(why) => {
+            hit.words("sdk", format!("{version} is known for it ({why})"), format!("{version} 以此闻名（{why}）"))
+        }
         None => hit.words("sdk", format!("{version} is not known for it"), format!("{version} 没有此类已知问题")),
     };
     hit = match gone.end {

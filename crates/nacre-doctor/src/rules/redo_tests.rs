@@ -163,7 +163,8 @@ fn where_nothing_tells_a_new_process_from_a_lost_redo_it_is_only_worth_knowing()
 }
 
 fn stood(client: &str, version: &str, publishes: &[(&str, &str)]) -> Stood {
-    let who = Parting { id: client.into(), agent: version.into(), app: "".into(), interests: Some(Interests::default()) };
+    let who =
+        Parting { id: client.into(), agent: version.into(), app: "".into(), interests: Some(Interests::default()) };
     let published = publishes.iter().map(|(name, instance)| (service(name), (*instance).into())).collect();
     Stood { who, published }
 }
@@ -224,11 +225,8 @@ fn after_a_restart_those_that_only_consume_or_are_not_back_are_not_told() {
     wait(&mut stage, 30_000);
     assert!(!stage.codes().contains(&"REDO-LOST".to_owned()));
     // A part is missing: told whatever the SDK.
-    let mut stage = restarted(vec![stood(
-        &id(1, "10.0.0.7"),
-        JAVA,
-        &[("a", "10.0.0.7:1:DEFAULT"), ("b", "10.0.0.7:2:DEFAULT")],
-    )]);
+    let mut stage =
+        restarted(vec![stood(&id(1, "10.0.0.7"), JAVA, &[("a", "10.0.0.7:1:DEFAULT"), ("b", "10.0.0.7:2:DEFAULT")])]);
     connect(&mut stage, &new, JAVA, &[("a", "1")]);
     wait(&mut stage, 12_000);
     let finding = stage.only();

@@ -34,7 +34,11 @@ pub fn read(app: &Arc<App>) {
             before = found.next.filter(|_| !enough && !found.exhausted && left > 0);
         }
         let read = reading.done();
-        tracing::debug!(connections = read.stood.len(), bytes = work.read, "the journal of the process before was read");
+        tracing::debug!(
+            connections = read.stood.len(),
+            bytes = work.read,
+            "the journal of the process before was read"
+        );
         app.doctor.mind.lock().memory.before = read;
     });
 }

@@ -43,7 +43,8 @@ impl Sampler {
             self.files = process::files();
         }
         self.rounds += 1;
-        let sample = Sample { at: Instant::now(), cpu: process.cpu, throttled: cgroup::throttled(), machine: machine(), lag };
+        let sample =
+            Sample { at: Instant::now(), cpu: process.cpu, throttled: cgroup::throttled(), machine: machine(), lag };
         let oldest = self.samples.front();
         let passed = oldest.map_or(Duration::ZERO, |old| sample.at - old.at);
         let share = |now: Option<Duration>, then: Option<Duration>| {

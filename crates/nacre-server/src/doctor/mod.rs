@@ -44,6 +44,8 @@ pub struct Shown {
 /// The doctor of this server.
 #[derive(Default)]
 pub struct Doctor {
+    /// `nacre.doctor.enabled=false`: nothing is noted for it either.
+    off: bool,
     pub sightings: Sightings,
     shown: ArcSwap<Shown>,
     mind: Mutex<Mind>,
@@ -60,6 +62,14 @@ struct Mind {
 }
 
 impl Doctor {
+    pub fn new(on: bool) -> Self {
+        Self { off: !on, ..Self::default() }
+    }
+
+    pub fn is_on(&self) -> bool {
+        !self.off
+    }
+
     pub fn shown(&self) -> Arc<Shown> {
         self.shown.load_full()
     }
@@ -71,7 +81,7 @@ impl Doctor {
 
 /// Starts the worker.
 pub fn start(app: &Arc<App>) {
-    if !app.props.bool("nacre.doctor.enabled") {
+    if !app.doctor.is_on() {
         return;
     }
     before::read(app);

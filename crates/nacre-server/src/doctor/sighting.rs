@@ -23,6 +23,9 @@ use crate::{
 
 /// An HTTP request with its parameters read.
 pub fn http(app: &App, row: &Row, ctx: &Ctx) {
+    if !app.doctor.is_on() {
+        return;
+    }
     let now = app.clock.now();
     let source = app.doctor.sightings.of(ctx.client_address(), now);
     let act = http_act(row, ctx);
@@ -81,18 +84,27 @@ fn hand(app: &App, row: &Row, ctx: &Ctx, now: Now) {
 
 /// A read of a config found none.
 pub fn no_config(app: &App, ctx: &Ctx, key: KeyRef<'_>) {
+    if !app.doctor.is_on() {
+        return;
+    }
     let sought = Sought::Config(key.to_key());
     app.doctor.sightings.asked.note(sought, ctx.client_address(), ctx.agent(), false, app.clock.now());
 }
 
 /// A list of a service was empty.
 pub fn no_instances(app: &App, ctx: &Ctx, service: &ServiceKey, clusters: &str) {
+    if !app.doctor.is_on() {
+        return;
+    }
     let sought = Sought::Service(service.clone(), clusters.into());
     app.doctor.sightings.asked.note(sought, ctx.client_address(), ctx.agent(), false, app.clock.now());
 }
 
 /// The same over gRPC; a subscription stands until it is taken back.
 pub fn nothing_found(app: &App, connection: &Connection, sought: Sought, standing: bool) {
+    if !app.doctor.is_on() {
+        return;
+    }
     let named = connection.client_ip.parse::<IpAddr>();
     let address = named.unwrap_or_else(|_| connection.peer.remote.ip()).to_canonical();
     app.doctor.sightings.asked.note(sought, address, &connection.version, standing, app.clock.now());
@@ -100,6 +112,9 @@ pub fn nothing_found(app: &App, connection: &Connection, sought: Sought, standin
 
 /// A request that was turned away before it was read.
 pub fn refused(app: &App, peer: IpAddr, agent: &str) {
+    if !app.doctor.is_on() {
+        return;
+    }
     let now = app.clock.now();
     let source = app.doctor.sightings.of(peer.to_canonical(), now);
     source.saw(Act::Refused, now);

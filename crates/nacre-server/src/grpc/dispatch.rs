@@ -144,7 +144,7 @@ pub(super) async fn answer(transport: &Transport, payload: Payload) -> Payload {
     let (nanos, mono) = (began.elapsed().as_nanos() as u64, now.mono);
     if code == UNREGISTERED && transport.connection().is_none() {
         transport.source.saw(Act::Unregistered, now);
-    } else {
+    } else if app.doctor.is_on() {
         sighting::grpc(&transport.source, name, now);
     }
     transport.app.metrics.grpc(name, module, code, nanos, mono);

@@ -387,10 +387,9 @@ fn findings(text: &mut Text, app: &App) {
     }
 }
 
-/// Of a server that traces.
+/// All 0 where nobody asked for traces.
 fn traces(text: &mut Text, app: &App) {
-    let Some(traces) = &app.traces else { return };
-    let (sent, dropped, rejected, waiting) = traces.counts();
+    let (sent, dropped, rejected, waiting) = app.traces.as_ref().map(|traces| traces.counts()).unwrap_or_default();
     text.family("nacre_trace_spans_total", "counter", "Spans by what became of them.");
     for (outcome, count) in [("sent", sent), ("dropped", dropped), ("rejected", rejected)] {
         text.sample("nacre_trace_spans_total", &[("outcome", outcome)], count as f64);

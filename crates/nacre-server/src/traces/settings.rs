@@ -89,6 +89,10 @@ impl Settings {
             (None, None, Some(text)) => Endpoint::below(&text),
             (None, None, None) => Endpoint::below(ENDPOINT),
         }?;
+        let protocol = said("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL").or_else(|| said("OTEL_EXPORTER_OTLP_PROTOCOL"));
+        if let Some(other) = protocol.filter(|word| word.trim() != "http/protobuf") {
+            tracing::warn!("the environment asks for traces by {other}; http/protobuf is spoken, usually to port 4318");
+        }
         let headers = said("OTEL_EXPORTER_OTLP_TRACES_HEADERS").or_else(|| said("OTEL_EXPORTER_OTLP_HEADERS"));
         let millis = |name: &str| said(name).and_then(|text| text.trim().parse().ok()).map(Duration::from_millis);
         Ok(Some(Self {
