@@ -3,6 +3,7 @@
 use std::{
     cell::Cell,
     hash::{BuildHasher, Hasher, RandomState},
+    time::Duration,
 };
 
 use nacre_wire::otlp;
@@ -68,6 +69,11 @@ fn hex<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
         *byte = digit(pair[0])? << 4 | digit(pair[1])?;
     }
     Some(bytes)
+}
+
+/// A share between a half and all of it, so that many servers do not ask again at the same moment.
+pub fn scattered(span: Duration) -> Duration {
+    span.mul_f64(0.5 + (random() >> 11) as f64 / (1_u64 << 54) as f64)
 }
 
 /// Not 0, and different from the others; nobody has to be unable to guess it.
@@ -168,6 +174,14 @@ mod tests {
         assert_eq!(ids.len(), 10_000);
         let traces: std::collections::HashSet<_> = ids.iter().map(|context| context.trace).collect();
         assert_eq!(traces.len(), 10_000);
+    }
+
+    #[test]
+    fn pauses_are_scattered_and_never_longer() {
+        let second = Duration::from_secs(1);
+        let pauses: std::collections::HashSet<_> = (0..1_000).map(|_| scattered(second)).collect();
+        assert!(pauses.len() > 900);
+        assert!(pauses.iter().all(|pause| (second / 2..=second).contains(pause)));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use prost::Message;
 
 use super::{
     Traces,
+    context::scattered,
     post::{Outcome, post},
     settings::Settings,
 };
@@ -86,7 +87,7 @@ impl Traces {
         let Some(batch) = self.next() else { return };
         let mut pause = self.exporter.settings.delay;
         while let Some(after) = self.try_once(&batch, tell).await {
-            tokio::time::sleep(after.unwrap_or(pause)).await;
+            tokio::time::sleep(after.unwrap_or_else(|| scattered(pause))).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
