@@ -256,6 +256,21 @@ fn a_port_in_use_is_named() {
         run(&["server", "--home", home.path().to_str().unwrap(), "-D", &format!("server.port={port}")]);
     assert_eq!(code, 1);
     assert!(err.contains(&format!("cannot listen on 127.0.0.1:{port}")) && err.contains("-D server.port"), "{err}");
+    assert!(err.contains(&format!("pid {}", server.process.0.id())), "{err}");
+}
+
+/// Main ports that are neighbours at the classic distances: one's gRPC port is the other's main port.
+#[test]
+fn c103_a_neighbour_whose_port_is_wanted_is_named_with_its_role() {
+    let server = Server::start();
+    let port: u16 = server.url.trim_start_matches("http://127.0.0.1:").split('/').next().unwrap().parse().unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let wanted = format!("server.port={}", port + 1000);
+    let (code, _, err) = run(&["server", "--home", home.path().to_str().unwrap(), "-D", &wanted]);
+    assert_eq!(code, 1);
+    let role =
+        format!("port {} is the gRPC port of nacre (pid {}, main {port} + 1000)", port + 1000, server.process.0.id());
+    assert!(err.contains(&role) && err.contains("at least 10 apart"), "{err}");
 }
 
 #[test]

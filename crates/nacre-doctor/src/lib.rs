@@ -18,6 +18,7 @@ mod rule;
 pub mod rules;
 pub mod scene;
 pub mod sightings;
+pub mod strays;
 #[cfg(test)]
 mod testing;
 

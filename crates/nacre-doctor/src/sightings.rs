@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use crate::{
     asked::{Asked, Hands},
     partings::Partings,
+    strays::Strays,
 };
 
 /// What an address can be seen doing.
@@ -253,6 +254,8 @@ pub struct Sightings {
     rest: Arc<Source>,
     /// Questions that found nothing.
     pub asked: Asked,
+    /// Calls that met nothing.
+    pub strays: Strays,
     /// Naming connections that ended.
     pub partings: Partings,
     /// Who edited instances, and who registered them from elsewhere.
@@ -268,6 +271,7 @@ impl Default for Sightings {
             count: AtomicUsize::new(0),
             rest: Arc::new(Source::new(nobody, Now::default())),
             asked: Asked::default(),
+            strays: Strays::default(),
             partings: Partings::default(),
             hands: Hands::default(),
         }

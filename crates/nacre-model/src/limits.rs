@@ -53,6 +53,7 @@ limits! {
     CONTESTED = 2_048, "instances", "", "Instances for which several addresses send beats; those silent for two minutes are forgotten.";
     CALLERS = 10_000, "instances", "", "Instances of which the doctor keeps who registered them from elsewhere, some 200 bytes each; the older half is forgotten.";
     PARTINGS = 4_096, "connections", "", "Naming connections that ended, of which the doctor keeps who they were, some 150 bytes each; the oldest goes first.";
+    STRAYS = 2_048, "calls", "", "Calls below another context path and of unknown APIs, by caller; those not made again for a minute are forgotten.";
     BEFORE = 50_000, "instances and connections", "", "What the doctor reads back of the process before a restart, newest first, for a quarter of an hour.";
     JOURNAL_DISK_BYTES = 1024 * 1024 * 1024, "bytes", "nacre.journal.disk.bytes", "The flight recorder on disk; the oldest file goes first.";
     JOURNAL_DISK_READERS = 2, "questions", "", "Questions to the journal's files at the same time; each reads 512 MiB or for 3 seconds at most, and says where to go on.";

@@ -22,6 +22,7 @@ pub mod logging;
 pub mod long_line;
 pub mod machine;
 pub mod metrics;
+mod neighbour;
 pub mod notices;
 mod patience;
 pub mod properties;

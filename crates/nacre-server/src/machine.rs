@@ -62,7 +62,7 @@ impl MachineReader {
     }
 }
 
-fn file(path: &str) -> String {
+pub(crate) fn file(path: &str) -> String {
     std::fs::read_to_string(path).unwrap_or_default()
 }
 

@@ -33,6 +33,7 @@ use crate::{
     logging::{self, Logging},
     machine::MachineReader,
     metrics::Metrics,
+    neighbour,
     properties::Properties,
     retention,
     room::Room,
@@ -217,7 +218,7 @@ fn settings(props: &Properties) -> Settings {
 fn bind(settings: &mut Settings, offset: u16) -> io::Result<Vec<(tokio::net::TcpListener, Door)>> {
     const ATTEMPTS: usize = 50;
     if settings.main_port != 0 {
-        return bind_pair(settings);
+        return bind_pair(settings).map_err(|(port, error)| taken(port, error, settings, offset));
     }
     let mut last = io::Error::other("no pair of ports is free");
     for _ in 0..ATTEMPTS {
@@ -227,19 +228,34 @@ fn bind(settings: &mut Settings, offset: u16) -> io::Result<Vec<(tokio::net::Tcp
         (settings.main_port, settings.grpc_port) = (free, grpc);
         match bind_pair(settings) {
             Ok(doors) => return Ok(doors),
-            Err(error) => last = error,
+            Err((_, error)) => last = error,
         }
     }
     Err(last)
 }
 
-fn bind_pair(settings: &Settings) -> io::Result<Vec<(tokio::net::TcpListener, Door)>> {
+/// Both doors on every address; the error comes with its port.
+fn bind_pair(settings: &Settings) -> Result<Vec<(tokio::net::TcpListener, Door)>, (u16, io::Error)> {
     let mut doors = Vec::new();
     for ip in &settings.listen {
-        doors.push((listen::bind(SocketAddr::new(*ip, settings.main_port))?, Door::Main));
-        doors.push((listen::bind(SocketAddr::new(*ip, settings.grpc_port))?, Door::Grpc));
+        for (port, door) in [(settings.main_port, Door::Main), (settings.grpc_port, Door::Grpc)] {
+            let listener = listen::bind(SocketAddr::new(*ip, port)).map_err(|error| (port, error))?;
+            doors.push((listener, door));
+        }
     }
     Ok(doors)
+}
+
+/// Says who has the port, when somebody has it.
+fn taken(port: u16, error: io::Error, settings: &Settings, offset: u16) -> io::Error {
+    let holder = match error.kind() {
+        io::ErrorKind::AddrInUse => neighbour::explain(port, settings.main_port, offset),
+        _ => None,
+    };
+    match holder {
+        Some(holder) => io::Error::new(error.kind(), format!("{error}: {holder}")),
+        None => error,
+    }
 }
 
 fn spawn_workers(app: &Arc<App>, proposals: tokio::sync::mpsc::Receiver<nacre_naming::NamingCommand>) {

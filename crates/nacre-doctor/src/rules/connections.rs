@@ -87,8 +87,13 @@ fn instances_of(scene: &Scene<'_>, client: &str) -> Vec<String> {
     gone
 }
 
-fn instances_text(gone: &[String]) -> String {
-    if gone.is_empty() { "it had registered nothing".to_owned() } else { listed(gone.iter().map(String::as_str)) }
+/// In both languages.
+fn instances_text(gone: &[String]) -> (String, String) {
+    if gone.is_empty() {
+        return ("it had registered nothing".to_owned(), "没有注册过实例".to_owned());
+    }
+    let names = listed(gone.iter().map(String::as_str));
+    (names.clone(), names)
 }
 
 /// When a client of this address connected again after `at`.
@@ -122,16 +127,18 @@ fn cut(scene: &Scene<'_>, hits: &mut Hits) {
 fn silent_hit(scene: &Scene<'_>, event: &Event, client: &str, idle_ms: u64) -> Hit {
     let address = address_of(client);
     let gone = instances_of(scene, client);
-    let back = match came_back(scene, address, event.at) {
-        Some(at) => format!("was back after {}", duration(u64::try_from(at - event.at).unwrap_or(0))),
-        None => "is not back".to_owned(),
+    let back = came_back(scene, address, event.at).map(|at| duration(u64::try_from(at - event.at).unwrap_or(0)));
+    let (back, zh_back) = match back {
+        Some(after) => (format!("was back after {after}"), format!("在 {after} 后回来了")),
+        None => ("is not back".to_owned(), "还没有回来".to_owned()),
     };
+    let (instances, zh_instances) = instances_text(&gone);
     Hit::new(About::address(address).with_client(client))
         .grouped(address)
         .fact("address", address)
         .fact("silent", duration(idle_ms))
-        .fact("back", back)
-        .fact("instances", instances_text(&gone))
+        .words("back", back, zh_back)
+        .words("instances", instances, zh_instances)
         .event(event)
         .not("this server: other connections answered, and its own pauses are not counted")
 }
@@ -162,12 +169,13 @@ fn gone(scene: &Scene<'_>, hits: &mut Hits) {
             let (act, ago) = source.last(scene.now)?;
             (ago < u64::try_from(scene.now.wall - event.at).unwrap_or(0)).then(|| act.words())
         });
+        let gone = instances_text(&instances);
         let mut hit = Hit::new(About::address(address).with_client(client))
             .grouped(address)
             .fact("address", address)
             .fact("how", how)
             .fact("lived", duration(*lived_ms))
-            .fact("instances", instances_text(&instances))
+            .words("instances", gone.0, gone.1)
             .event(event)
             .not(format!("the network: {how} came in, so {address} could still be reached"))
             .not("an orderly stop: that deregisters first");
@@ -232,14 +240,19 @@ fn never_set_up(scene: &Scene<'_>, hits: &mut Hits) {
             Cause::HandshakeRefused { reason } => Some((event, reason.clone())),
             _ => None,
         });
-        let why = match &refused {
-            Some((_, reason)) => format!("its set-up was refused: {reason}"),
-            None => "no ConnectionSetupRequest arrived on a stream of theirs".to_owned(),
+        let (why, zh_why) = match &refused {
+            Some((_, reason)) => {
+                (format!("its set-up was refused: {reason}"), format!("其建立会话的请求被拒绝：{reason}"))
+            }
+            None => (
+                "no ConnectionSetupRequest arrived on a stream of theirs".to_owned(),
+                "没有在其流上收到 ConnectionSetupRequest".to_owned(),
+            ),
         };
         let mut hit = Hit::new(About::address(&address))
             .fact("address", &address)
             .fact("times", source.count(Act::Unregistered))
-            .fact("why", why)
+            .words("why", why, zh_why)
             .saw(
                 scene.now.wall - ago as i64,
                 format!(
@@ -275,6 +288,11 @@ fn unacknowledged(scene: &Scene<'_>, hits: &mut Hits) {
             continue;
         }
         let address = address_of(client);
+        let state = if closed {
+            ("the connection was closed for it", "连接因此被关闭")
+        } else {
+            ("its list is as old as its last poll", "它的列表停留在上次轮询时")
+        };
         let subjects: BTreeSet<String> = events.iter().filter_map(|event| named(event)).collect();
         let mut hit = Hit::new(About::address(address).with_client(client))
             .grouped(address)
@@ -282,10 +300,7 @@ fn unacknowledged(scene: &Scene<'_>, hits: &mut Hits) {
             .fact("address", address)
             .fact("tries", tries)
             .fact("subjects", listed(subjects.iter().map(String::as_str)))
-            .fact(
-                "state",
-                if closed { "the connection was closed for it" } else { "its list is as old as its last poll" },
-            )
+            .words("state", state.0, state.1)
             .not("the network: the connection stands, and its client is heard of");
         for event in events.iter().take(4) {
             hit = hit.event(event);

@@ -96,14 +96,14 @@ fn refused(scene: &Scene<'_>, hits: &mut Hits, trouble: Trouble) {
         return;
     }
     let since = failures.last().map_or(scene.now.wall, |(event, _)| event.at);
-    let space = match scene.server.gauges().disk {
-        Some((free, size)) => format!("{} of {} are free", bytes(free), bytes(size)),
-        None => "how much is free cannot be read".to_owned(),
+    let (space, zh_space) = match scene.server.gauges().disk.map(|(free, size)| (bytes(free), bytes(size))) {
+        Some((free, size)) => (format!("{free} of {size} are free"), format!("磁盘剩余 {free} / {size}")),
+        None => ("how much is free cannot be read".to_owned(), "磁盘剩余空间无法读取".to_owned()),
     };
     let mut hit = Hit::new(About::setting("disk"))
         .fact("reason", &reason)
         .fact("since", duration(u64::try_from(scene.now.wall - since).unwrap_or(0)))
-        .fact("space", space)
+        .words("space", space, zh_space)
         .confidence(Confidence::High)
         .saw(scene.now.wall, format!("durable writes are refused: {reason}"))
         .not("clients and the network: reads, beats, registrations and pushes go on");

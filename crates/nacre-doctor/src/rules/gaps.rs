@@ -466,9 +466,9 @@ fn base(scene: &Scene<'_>, silence: &Silence<'_>, source: Option<&Source>) -> Hi
     let sdk = agents.iter().rev().find(|agent| agent.starts_with("Nacos-")).or(agents.last());
     let client = format!("{}:{}#true", silence.ip, silence.port);
     let now = match &silence.state {
-        State::Unhealthy => "unhealthy".to_owned(),
-        State::Removed(_) => "removed".to_owned(),
-        State::Back(_) => "back".to_owned(),
+        State::Unhealthy => ("unhealthy", "不健康"),
+        State::Removed(_) => ("removed", "已移除"),
+        State::Back(_) => ("back", "已恢复"),
     };
     let about = About::service(silence.service).with_instance(silence.identity).with_client(&client);
     let mut hit = Hit::new(about.with_address(&silence.ip))
@@ -480,8 +480,8 @@ fn base(scene: &Scene<'_>, silence: &Silence<'_>, source: Option<&Source>) -> Hi
         .fact("gaps", silence.gap_list())
         .fact("interval", duration(silence.interval()))
         .fact("timeout", duration(silence.timeout()))
-        .fact("state", now)
-        .fact("agent", sdk.map_or("unknown", |agent| agent))
+        .words("state", now.0, now.1)
+        .fact("agent", sdk.map_or("?", |agent| agent))
         .saw(silence.onset, if silence.beats == 0 { "the registration" } else { "the last beat before the silence" })
         .event(silence.event)
         .saw(scene.now.wall, format!("gaps between its beats: {}", silence.gap_list()))

@@ -305,11 +305,21 @@ fn unreachable(scene: &Scene<'_>, hits: &mut Hits) {
                 .fact("ip", ip)
                 .fact("service", service.grouped())
                 .fact("sender", &sender)
-                .fact("why", why)
+                .words("why", why, zh_unreachable(why))
                 .event(event)
                 .saw(event.at, format!("{sender} ({}) registered {identity}", agent_at(scene, &sender)))
                 .not("a proxy between: the registered address itself is one that no other host can call"),
         );
+    }
+}
+
+/// [`unreachable_from_elsewhere`] in Chinese.
+fn zh_unreachable(why: &str) -> &'static str {
+    match why.split(':').next().unwrap_or(why) {
+        "a loopback address" => "回环地址：每台主机都这样称呼自己",
+        "a link-local address" => "链路本地地址：路由器不会转发",
+        "the unspecified address, which is nobody's" => "未指定地址，不属于任何主机",
+        _ => "docker 网桥的地址，其他主机无法到达",
     }
 }
 

@@ -82,16 +82,23 @@ pub(super) fn constant(scene: &Scene<'_>, hits: &mut Hits) {
             continue;
         }
         let claimed = source.claimed();
-        let whose = if claimed.is_empty() {
-            "the client's own address, so something on the way cuts it (NAT, firewall, service mesh)".to_owned()
+        let (whose, zh_whose) = if claimed.is_empty() {
+            (
+                "the client's own address, so something on the way cuts it (NAT, firewall, service mesh)".to_owned(),
+                "这是客户端自己的地址，所以是途中的某物切断了它（NAT、防火墙、服务网格）".to_owned(),
+            )
         } else {
-            format!("a proxy or load balancer; clients behind it say {}", listed(claimed.iter().map(|ip| &**ip)))
+            let clients = listed(claimed.iter().map(|ip| &**ip));
+            (
+                format!("a proxy or load balancer; clients behind it say {clients}"),
+                format!("这是代理或负载均衡；其后的客户端自报 {clients}"),
+            )
         };
         let mut hit = Hit::new(About::address(address))
             .fact("address", address)
             .fact("life", duration(median))
             .fact("times", ends.len())
-            .fact("whose", whose)
+            .words("whose", whose, zh_whose)
             .not("clients that stop: they are back at once after every cut")
             .not(format!("this server: it closed none of these {} connections itself", ends.len()));
         for end in &ends {

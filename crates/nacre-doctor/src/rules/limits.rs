@@ -81,15 +81,18 @@ fn open_files(scene: &Scene<'_>, hits: &mut Hits) {
         return;
     }
     let value = event.map_or_else(|| full.map_or(0, |(_, most)| most), |(_, _, value)| value);
-    let state = match event {
-        Some((_, times, _)) => format!("new connections were refused ({times} times told, at most once a second)"),
-        None => "new connections will be refused soon".to_owned(),
+    let (state, zh_state) = match event {
+        Some((_, times, _)) => (
+            format!("new connections were refused ({times} times told, at most once a second)"),
+            format!("新连接被拒绝（记录 {times} 次，每秒至多一次）"),
+        ),
+        None => ("new connections will be refused soon".to_owned(), "新连接很快会被拒绝".to_owned()),
     };
     let used = gauges.files.map_or_else(|| "many".to_owned(), |(used, _)| used.to_string());
     let mut hit = Hit::new(About::setting("ulimit -n"))
         .fact("value", value)
         .fact("used", &used)
-        .fact("state", state)
+        .words("state", state, zh_state)
         .fact("wanted", (value.max(1_024) * 4).max(65_536))
         .confidence(Confidence::High)
         .not("connected clients: a reserve of files is kept for them, the database and the log");
@@ -113,18 +116,16 @@ fn connections(scene: &Scene<'_>, hits: &mut Hits) {
         return;
     }
     let used = gauge.map_or(0, |(used, _)| used);
+    let state = if refused.is_some() || hit_event.is_some() {
+        ("new ones are refused", "新连接被拒绝")
+    } else {
+        ("new ones will be refused soon", "新连接很快会被拒绝")
+    };
     let mut hit = Hit::new(About::setting(CONNECTIONS))
         .fact("value", if configured > 0 { configured } else { hit_event.map_or(0, |(_, _, value)| value) })
         .fact("used", used)
         .fact("port", scene.server.grpc_port())
-        .fact(
-            "state",
-            if refused.is_some() || hit_event.is_some() {
-                "new ones are refused"
-            } else {
-                "new ones will be refused soon"
-            },
-        )
+        .words("state", state.0, state.1)
         .confidence(Confidence::High)
         .saw(scene.now.wall, format!("{used} connections are open"))
         .not("the limit of open files: this process may have more");
@@ -155,12 +156,14 @@ fn reached(scene: &Scene<'_>, hits: &mut Hits) {
         entry.1 = value;
     }
     for (limit, (events, value)) in by {
-        let who = events[0].subject.client.as_deref().map_or("several clients", address_of).to_owned();
+        let who = events[0].subject.client.as_deref().map(|client| address_of(client).to_owned());
+        let (who, zh_who) =
+            who.map_or(("several clients".to_owned(), "多个客户端".to_owned()), |ip| (ip.clone(), ip));
         let mut hit = Hit::new(About::setting(&limit))
             .fact("limit", &limit)
             .fact("value", value)
             .fact("times", events.len())
-            .fact("who", &who)
+            .words("who", &who, zh_who)
             .confidence(Confidence::High);
         for event in events.iter().take(6) {
             hit = hit.event(event);
@@ -206,10 +209,15 @@ fn write_queue(scene: &Scene<'_>, hits: &mut Hits) {
         return;
     }
     let (used, most) = gauge.unwrap_or_default();
+    let state = if refused.is_some() {
+        ("more were refused with 503", "更多的写入被以 503 拒绝")
+    } else {
+        ("more will be refused with 503", "更多的写入将被以 503 拒绝")
+    };
     let mut hit = Hit::new(About::setting("nacre.limit.write-queue"))
         .fact("used", used)
         .fact("most", most)
-        .fact("state", if refused.is_some() { "more were refused with 503" } else { "more will be refused with 503" })
+        .words("state", state.0, state.1)
         .saw(scene.now.wall, format!("{used} durable writes wait"));
     if let Some(event) = refused {
         hit = hit.event(event);

@@ -15,13 +15,14 @@ mod operator;
 mod redo;
 mod server;
 mod settings;
+mod strays;
 mod transport;
 
 use crate::Rule;
 
 /// Every rule.
 pub fn all() -> impl Iterator<Item = &'static Rule> {
-    let families: [&'static [Rule]; 14] = [
+    let families: [&'static [Rule]; 15] = [
         &beats::RULES,
         &configs::RULES,
         &connections::RULES,
@@ -35,6 +36,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         &operator::RULES,
         &server::RULES,
         &settings::RULES,
+        &strays::RULES,
         &transport::RULES,
     ];
     families.into_iter().flatten()

@@ -134,7 +134,9 @@ fn subscribe(stage: &mut Stage, client: &str, name: &str) {
         agent: GO.into(),
         app: "-".into(),
     };
-    stage.naming.subscribe(&ClientId::connection(client), &service(name), subscription, stage.now).expect("subscribed");
+    let client = ClientId::connection(client);
+    let effects = stage.naming.subscribe(&client, &service(name), subscription, stage.now).expect("subscribed");
+    stage.records(effects.1);
 }
 
 #[test]

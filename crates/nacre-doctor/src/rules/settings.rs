@@ -26,7 +26,9 @@ fn without_effect(scene: &Scene<'_>, hits: &mut Hits) {
                 let (key, place) =
                     one.split_once(" (").map_or((one, ""), |(key, rest)| (key, rest.trim_end_matches(')')));
                 hits.add(
-                    property_hit(scene, key, place, "this version of nacre does not have it").severity(Severity::Info),
+                    property_hit(scene, key, place, "this version of nacre does not have it")
+                        .words("instead", "this version of nacre does not have it", "本版本的 nacre 没有它")
+                        .severity(Severity::Info),
                 );
             }
             continue;
@@ -37,12 +39,21 @@ fn without_effect(scene: &Scene<'_>, hits: &mut Hits) {
     }
 }
 
+/// The notes of the settings are English; of those that name a replacement the name is what matters.
+fn zh_instead(instead: &str) -> String {
+    match instead.strip_prefix("use ") {
+        _ if instead.is_empty() => "请删除它".to_owned(),
+        Some(other) => format!("请改用 {other}"),
+        None => instead.to_owned(),
+    }
+}
+
 fn property_hit(scene: &Scene<'_>, key: &str, place: &str, instead: &str) -> Hit {
     let at = scene.now.wall - i64::try_from(scene.server.uptime_ms()).unwrap_or(0);
     Hit::new(About::setting(key))
         .fact("key", key)
         .fact("place", if place.is_empty() { "the settings" } else { place })
-        .fact("instead", if instead.is_empty() { "remove it" } else { instead })
+        .words("instead", if instead.is_empty() { "remove it" } else { instead }, zh_instead(instead))
         .confidence(Confidence::High)
         .saw(at, format!("{place}: {key} is set, and has no effect"))
 }
@@ -108,11 +119,16 @@ fn waits_for_restart(scene: &Scene<'_>, hits: &mut Hits) {
 fn expiry_disabled(scene: &Scene<'_>, hits: &mut Hits) {
     let property = "nacos.naming.expireInstance";
     let switches = scene.naming.switches();
-    let mut add = |setting: &str, what: &str, effect: &str, remedy: &str, evidence: String, event: Option<&Event>| {
+    let mut add = |setting: &str,
+                   what: &str,
+                   (effect, zh): (&str, &str),
+                   remedy: &str,
+                   evidence: String,
+                   event: Option<&Event>| {
         let hit = Hit::new(About::setting(setting))
             .fact("setting", setting)
             .fact("what", what)
-            .fact("effect", effect)
+            .words("effect", effect, zh)
             .fact("remedy", remedy)
             .confidence(Confidence::High);
         hits.add(match event {
@@ -125,7 +141,10 @@ fn expiry_disabled(scene: &Scene<'_>, hits: &mut Hits) {
         add(
             property,
             "false",
-            "ephemeral instances whose beats stop are shown as unhealthy and are removed only when their client expires (nacos.naming.client.expired.time)",
+            (
+                "ephemeral instances whose beats stop are shown as unhealthy and are removed only when their client expires (nacos.naming.client.expired.time)",
+                "心跳停止的临时实例显示为不健康，只有等其客户端过期（nacos.naming.client.expired.time）才被移除",
+            ),
             "nacos.naming.expireInstance=true",
             format!("{place}: {property}=false"),
             None,
@@ -135,7 +154,10 @@ fn expiry_disabled(scene: &Scene<'_>, hits: &mut Hits) {
         add(
             "healthCheckEnabled",
             "false",
-            "nobody is found unhealthy or removed for missing beats, and active checks of persistent instances stand still: dead instances stay in every list",
+            (
+                "nobody is found unhealthy or removed for missing beats, and active checks of persistent instances stand still: dead instances stay in every list",
+                "没有实例会因缺少心跳而变为不健康或被移除，持久实例的主动检查也停止：死掉的实例留在每个列表中",
+            ),
             "curl -X PUT 'SERVER/nacos/v1/ns/operator/switches?entry=check&value=true'   # the entry is called check",
             "the switch healthCheckEnabled is false".to_owned(),
             switch_event(scene, "check"),
@@ -168,42 +190,52 @@ fn push_disabled(scene: &Scene<'_>, hits: &mut Hits) {
 /// Switches that change what clients are told, and what they do.
 fn switch_changed(scene: &Scene<'_>, hits: &mut Hits) {
     let (now, usual) = (scene.naming.switches(), nacre_naming::Switches::default());
-    let mut changed: Vec<(&str, String, &str)> = Vec::new();
+    let mut changed: Vec<(&str, String, (&str, &str))> = Vec::new();
     if let Some(word) = now.forced_status() {
-        let effect = "the server says this status whatever its state is; DOWN refuses every call of naming with 503";
+        let effect = (
+            "the server says this status whatever its state is; DOWN refuses every call of naming with 503",
+            "无论实际状态如何，服务器都报告此状态；DOWN 会以 503 拒绝所有服务发现调用",
+        );
         changed.push(("overriddenServerStatus", word.to_owned(), effect));
     }
     if now.light_beat_enabled != usual.light_beat_enabled {
-        let effect =
-            "clients send the whole instance with every beat: more traffic, and beats register again by themselves";
+        let effect = (
+            "clients send the whole instance with every beat: more traffic, and beats register again by themselves",
+            "客户端每次心跳都发送完整实例：流量更多，且心跳会自行重新注册",
+        );
         changed.push(("lightBeatEnabled", now.light_beat_enabled.to_string(), effect));
     }
     if now.client_beat_interval != usual.client_beat_interval {
-        let effect =
-            "1.x clients that take the interval of the answer beat at this pace; time-outs of 15 s and 30 s stay";
+        let effect = (
+            "1.x clients that take the interval of the answer beat at this pace; time-outs of 15 s and 30 s stay",
+            "采用应答中间隔的 1.x 客户端按此节奏发送心跳；15 秒与 30 秒的超时不变",
+        );
         changed.push(("clientBeatInterval", now.client_beat_interval.to_string(), effect));
     }
     if now.auto_change_health_check_enabled != usual.auto_change_health_check_enabled {
         changed.push((
             "autoChangeHealthCheckEnabled",
             now.auto_change_health_check_enabled.to_string(),
-            "services keep their kind of active check",
+            ("services keep their kind of active check", "服务保持其主动检查的类型"),
         ));
     }
     if now.default_instance_ephemeral != usual.default_instance_ephemeral {
         changed.push((
             "defaultInstanceEphemeral",
             now.default_instance_ephemeral.to_string(),
-            "instances that do not say so are registered as persistent: they do not leave when their process ends",
+            (
+                "instances that do not say so are registered as persistent: they do not leave when their process ends",
+                "未声明的实例按持久实例注册：进程结束时不会离开",
+            ),
         ));
     }
-    for (entry, value, effect) in changed {
+    for (entry, value, (effect, zh)) in changed {
         // A whole server told to be down is more than worth knowing.
         let severity = if entry == "overriddenServerStatus" { Severity::Warning } else { Severity::Info };
         let hit = Hit::new(About::setting(entry))
             .fact("entry", entry)
             .fact("value", &value)
-            .fact("effect", effect)
+            .words("effect", effect, zh)
             .severity(severity)
             .confidence(Confidence::High);
         hits.add(match switch_event(scene, entry) {
@@ -243,15 +275,21 @@ fn listens_everywhere(scene: &Scene<'_>, hits: &mut Hits) {
         return;
     }
     let asked = scene.server.property("nacos.core.auth.enabled") == "true";
-    let wish =
-        if asked { "nacos.core.auth.enabled=true is set, and has no effect yet" } else { "authentication is off" };
+    let (wish, zh_wish) = if asked {
+        (
+            "nacos.core.auth.enabled=true is set, and has no effect yet",
+            "已设置 nacos.core.auth.enabled=true，但尚无效果",
+        )
+    } else {
+        ("authentication is off", "认证已关闭")
+    };
     let at = scene.now.wall - i64::try_from(scene.server.uptime_ms()).unwrap_or(0);
     hits.add(
         Hit::new(About::setting("nacre.listen"))
             .fact("addresses", open.join(", "))
             .fact("port", scene.server.main_port())
             .fact("grpc", scene.server.grpc_port())
-            .fact("wish", wish)
+            .words("wish", wish, zh_wish)
             .severity(if asked { Severity::Warning } else { Severity::Info })
             .confidence(Confidence::High)
             .saw(at, format!("it serves on {}; {wish}", open.join(", "))),

@@ -121,6 +121,23 @@ pub fn refused(app: &App, peer: IpAddr, agent: &str) {
     source.agent(agent);
 }
 
+/// A request that no row has: below another context path, or of an SDK that expects another server.
+pub fn stray(app: &App, peer: IpAddr, parts: &http::request::Parts) {
+    let agent = parts.headers.get(http::header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or("");
+    let (path, peer, now) = (parts.uri.path(), peer.to_canonical(), app.clock.now());
+    let strays = &app.doctor.sightings.strays;
+    match app.router.other_context(path) {
+        Some(given) => strays.context(given, path, peer, agent, now),
+        None if agent.starts_with("Nacos-") => strays.http(parts.method.as_str(), path, peer, agent, now),
+        None => {}
+    }
+}
+
+/// A gRPC request of a type that this server does not have.
+pub fn unknown_request(app: &App, peer: IpAddr, agent: &str, request: &str) {
+    app.doctor.sightings.strays.grpc(request, peer.to_canonical(), agent, app.clock.now());
+}
+
 fn http_act(row: &Row, ctx: &Ctx) -> Act {
     match (row.module, row.generation, row.auth) {
         (_, Generation::V3Admin | Generation::V3Console, _) | (_, _, Auth::Admin) => Act::Admin,

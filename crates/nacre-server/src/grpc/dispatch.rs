@@ -185,6 +185,11 @@ async fn pass(transport: &Transport, row: Option<&'static Row>, payload: Payload
             return Answered { payload: Payload::answer("ServerCheckResponse", body), code: 0 };
         }
         Some(Kind::Handler(handler)) => handler,
+        None if !name.is_empty() => {
+            let agent = transport.connection().map_or("", |connection| &*connection.version);
+            sighting::unknown_request(&transport.app, transport.peer.remote.ip(), agent, name);
+            return error_response(&Envelope::fail(302, "RequestHandler Not Found"));
+        }
         Some(Kind::ClusterOnly) | None => return error_response(&Envelope::fail(302, "RequestHandler Not Found")),
     };
     let Some(connection) = transport.connection() else {

@@ -220,7 +220,10 @@ where
     let accept = accept.and_then(|value| value.to_str().ok());
     let uri = parts.uri.clone();
     let mut site = Site { uri: &uri, accept, clock: &app.clock, charset_preset: false };
-    let Some(inner) = app.router.below_context(uri.path()) else { return refuse::web_server_page(404) };
+    let Some(inner) = app.router.below_context(uri.path()) else {
+        doctor::sighting::stray(app, peer.ip(), &parts);
+        return refuse::web_server_page(404);
+    };
     if inner.is_empty() {
         return to_context(&parts.headers, &uri);
     }
@@ -244,7 +247,10 @@ where
         }
         Found::Row(row, path) => (row, path),
         Found::WrongMethod(rows) => return refuse::wrong_method(&parts.method, inner, rows, &site),
-        Found::Nothing => return refuse::nothing_there(&parts.method, inner, &site),
+        Found::Nothing => {
+            doctor::sighting::stray(app, peer.ip(), &parts);
+            return refuse::nothing_there(&parts.method, inner, &site);
+        }
     };
     *met = Some(row);
     let body = match whole(body, app.settings.max_body).await {

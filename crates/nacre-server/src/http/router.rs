@@ -56,6 +56,13 @@ impl Router {
         (inner.is_empty() || inner.starts_with('/')).then_some(inner)
     }
 
+    /// What stands before the path of an API, where that is not the context path.
+    pub fn other_context<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let at = ["/v1/", "/v2/", "/v3/"].iter().filter_map(|generation| path.find(generation)).min()?;
+        let (given, api) = path.split_at(at);
+        (given != self.context && self.plain.contains_key(api.trim_end_matches('/'))).then_some(given)
+    }
+
     /// The row for a path below the context path.
     pub fn find(&self, method: &Method, inner: &str) -> Found {
         let inner = match inner.strip_suffix('/') {
@@ -90,5 +97,16 @@ mod tests {
     #[test]
     fn no_two_rows_claim_one_endpoint() {
         Router::new("/nacos");
+    }
+
+    #[test]
+    fn an_api_below_another_path_is_known_for_one() {
+        let router = Router::new("/nacos");
+        assert_eq!(router.other_context("/v1/ns/instance/beat"), Some(""));
+        assert_eq!(router.other_context("/registry/v1/cs/configs"), Some("/registry"));
+        assert_eq!(router.other_context("/nacos/nacos/v1/cs/configs"), Some("/nacos/nacos"));
+        assert_eq!(router.other_context("/nacos/v1/cs/configs"), None);
+        assert_eq!(router.other_context("/v1/cs/other"), None);
+        assert_eq!(router.other_context("/favicon.ico"), None);
     }
 }

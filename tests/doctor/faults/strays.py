@@ -1,0 +1,31 @@
+"""Calls that meet nothing: another context path, requests that this server does not have."""
+
+from clients import JAVA, Client
+from stand import case
+
+
+@case("CONTEXT-PATH-WRONG", "B15", what="a 1.x client that leaves the context path out of every call")
+def another_context_path(stand):
+    stand.start()
+    for _ in range(2):
+        assert stand.http(stand.port, "PUT", "/v1/ns/instance/beat?serviceName=s&ip=10.0.0.1&port=1", source="127.0.0.36",
+                          headers={"User-Agent": "Nacos-Java-Client:v1.4.8"})[0] == 404
+    stand.none(for_seconds=2)  # a slip of somebody's hand
+    stand.http(stand.port, "GET", "/v1/cs/configs?dataId=d&group=G", source="127.0.0.36")
+    stand.visible()
+    stand.finding(mentions=["127.0.0.36", "contextPath=/nacos", "below /,"])
+    stand.alone()
+    stand.clears()
+
+
+@case("CLIENT-CALLS-UNKNOWN-API", "C12", what="a 3.x client that asks for a lock, which this server does not have")
+def a_request_nobody_knows(stand):
+    stand.start()
+    client = Client(stand, source="127.0.0.37", version=JAVA)
+    answer = client.ask("LockOperationRequest", {"lockInstance": {"key": "k"}, "lockOperationEnum": "ACQUIRE"})
+    assert answer.get("errorCode") == 302, answer
+    stand.visible()
+    found = stand.finding(mentions=["127.0.0.37", JAVA, "LockOperationRequest", "302"])
+    assert found["severity"] == "info"
+    stand.alone()
+    stand.clears()
