@@ -4,7 +4,7 @@ import unittest
 from rack import grpc
 from rack.call import Answer, Outcome
 from rack.damage import difference
-from rack.model import Books, Cell, Chain
+from rack.model import NEWEST, Books, Cell, Chain
 from rack.soak import SAMPLE, Soak, growth
 from rack.watch import ServiceSubscriber
 
@@ -23,7 +23,7 @@ class CellTest(unittest.TestCase):
         cell.unknown("b")
         self.assertIsNone(cell.settle("b"))
         self.assertIsNotNone(cell.settle("a"), "what was seen once must stay")
-        self.assertEqual(cell.history, ["I", "U"])
+        self.assertEqual([*cell.history], ["I", "U"])
 
     def test_an_open_write_may_not_have_happened_and_then_never_does(self):
         cell = Cell()
@@ -31,14 +31,26 @@ class CellTest(unittest.TestCase):
         cell.unknown(None)
         self.assertIsNone(cell.settle("a"))
         self.assertIsNotNone(cell.settle(None))
-        self.assertEqual(cell.history, ["I"])
+        self.assertEqual([*cell.history], ["I"])
 
     def test_a_removal_that_comes_undone_is_found(self):
         cell = Cell()
         cell.acknowledged("a")
         cell.acknowledged(None)
         self.assertIsNotNone(cell.settle("a"))
-        self.assertEqual(cell.history, ["I", "D"])
+        self.assertEqual([*cell.history], ["I", "D"])
+
+    def test_what_is_kept_does_not_grow_with_the_run(self):
+        cell, chain, before = Cell(), Chain(), None
+        for number in range(10 * NEWEST):
+            content = f"{number} " + "x" * 10_000
+            cell.acknowledged(content)
+            chain.note(before, content, True)
+            before = content
+        self.assertEqual("".join(cell.history), "U" * (NEWEST + 1), "one more than a page tells a short history")
+        self.assertLess(sum(map(len, chain.made)), 100 * len(chain.made))
+        self.assertIsNone(chain.settle(before))
+        self.assertEqual((len(chain.made), chain.length), (0, 10 * NEWEST))
 
 
 class ChainTest(unittest.TestCase):

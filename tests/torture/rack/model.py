@@ -2,9 +2,16 @@
 
 A value is whatever a reader can see of a key, `None` when it is not there. Contents are unique, so a value names the write
 that made it. A key of one writer is a `Cell`; a key that several writers change by compare-and-set is a `Chain`.
+
+What is kept does not grow with the length of a run: a key's last value and its open ones, as many of its operations as are
+ever compared, and of the steps of a chain since somebody looked not the contents but what tells them apart.
 """
 
+import collections
 import hashlib
+
+# Operations of a config that are compared with its history at once: the size of the page that is asked for.
+NEWEST = 100
 
 
 def md5(text):
@@ -17,7 +24,8 @@ class Cell:
     def __init__(self):
         self.value = None
         self.open = []       # values that writes of unknown outcome would have made, oldest first
-        self.history = []    # operations (I, U, D), oldest first
+        # Operations (I, U, D), oldest first: one more than a page has, so that a history that is too short is seen.
+        self.history = collections.deque(maxlen=NEWEST + 1)
 
     def acknowledged(self, value):
         self._note(value)
@@ -46,15 +54,16 @@ class Chain:
     """A key that many change by compare-and-set: every success names the value it replaced."""
 
     def __init__(self):
-        self.value = None
+        self.value = None    # as `mark` names it, like all values here
         self.made = {}       # value -> (the value it replaced, acknowledged)
         self.length = 0      # steps settled
 
     def note(self, before, after, acknowledged):
-        self.made[after] = (before, acknowledged)
+        self.made[mark(after)] = (mark(before), acknowledged)
 
     def settle(self, seen):
         """The way back from what is seen to what was settled must use every acknowledged step, and each once."""
+        seen = mark(seen)
         at, used = seen, set()
         while at != self.value:
             if at not in self.made or at in used:
@@ -67,6 +76,11 @@ class Chain:
         self.value, self.made = seen, {}
         self.length += len(used)
         return None
+
+
+def mark(value):
+    """A long value by its beginning, which names its write, and its sum."""
+    return value if value is None or len(value) <= 64 else f"{value[:24]}… ({len(value)} characters, md5 {md5(value)})"
 
 
 def show(value):

@@ -77,7 +77,6 @@ class Soak:
         self.random = random.Random(f"{seed}/soak")
         self.life = max(10.0, min(60.0, seconds / 3))    # mean seconds between two deployments of a client
         self.alive = {}            # "ip:port" -> service
-        self.died = {}             # "ip:port" -> when its death began
         self.beaten = {}           # "ip:port" of a beater -> when its last beat was sent
         self.late = set()          # clients that did not keep time themselves: this machine was too busy to judge them
         self.lagged = 0            # when this process last could not run for LAG
@@ -110,7 +109,6 @@ class Soak:
     def dies(self, ip, port, how):
         self.alive.pop(f"{ip}:{port}", None)
         self.beaten.pop(f"{ip}:{port}", None)
-        self.died[f"{ip}:{port}"] = time.monotonic()
         self.counts[how] += 1
 
     async def lived(self, ended=None):
@@ -156,7 +154,6 @@ class Soak:
             except (OSError, AssertionError, asyncio.TimeoutError) as error:
                 self.judge_cut(f"{ip}:{port}", f"a gRPC client failed: {type(error).__name__} {error}")
                 self.alive.pop(f"{ip}:{port}", None)
-                self.died[f"{ip}:{port}"] = time.monotonic()
             self.listened.pop(number, None)
             await self.between_lives()
 

@@ -3,12 +3,10 @@
 import json
 
 from . import call
-from .model import Chain, md5
+from .model import NEWEST, Chain, md5
 
 GROUP = "torture"
 PAGE = 500
-# Rows of a history that are looked at: more than a cycle adds to one config.
-NEWEST = 100
 
 
 def config_text(ask, data_id):
@@ -116,7 +114,7 @@ def history_complaints(port, books, data_ids):
         whole = page["totalCount"] <= NEWEST
         if rows != (expected if whole else expected[len(expected) - len(rows):]):
             complaints.append(f"history of {data_id}: {rows[-40:]} ({len(rows)}), written were {expected[-40:]} "
-                              f"({len(expected)})")
+                              f"({len(expected)} kept)")
     ask.close()
     return complaints
 
