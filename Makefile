@@ -31,8 +31,12 @@ clippy:
 doc:
 	RUSTDOCFLAGS='-D warnings -A rustdoc::private_intra_doc_links' cargo doc --workspace --no-deps --document-private-items --locked
 
+# The fuzz targets are a workspace of their own, which nothing here compiles: its lock file must fit the crates' dependencies.
+# That each target calls what there is to call is a test of nacre-fuzz.
 deny:
 	$(PYTHON) tools/deny.py
+	@cargo metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null || { \
+	    echo 'fuzz/Cargo.lock is behind: cargo metadata --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null'; exit 1; }
 
 test: ## Install what the tests need and run all of them: unit, golden, doctor, metrics, compat, a short torture
 	PYTHON='$(PYTHON)' tools/tests.sh unit golden torture doctor metrics compat

@@ -19,6 +19,12 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz")
 }
 
+/// Names of the files in a folder, without their ends.
+fn stems(folder: &Path) -> Vec<String> {
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect()
+}
+
 /// One input of a line; see `fuzz/corpus.py`.
 fn unescape(line: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(line.len());
@@ -131,6 +137,12 @@ macro_rules! replayed {
                 let call = format!("libfuzzer_sys::fuzz_target!(|data: &[u8]| {path}(data));");
                 assert_eq!(binary.trim_end(), format!("#![no_main]\n\n{call}"), "{name}");
             }
+            // Nor is there a binary or a corpus of something that is no target any more: it would not compile, or not be read.
+            let mut stems: Vec<String> = ["fuzz_targets", "corpus"].iter().flat_map(|dir| stems(&folder().join(dir))).collect();
+            stems.extend(manifest.lines().filter_map(|line| Some(line.strip_prefix("path = \"fuzz_targets/")?.strip_suffix(".rs\"")?.to_owned())));
+            stems.sort();
+            let thrice: Vec<&str> = names.iter().flat_map(|name| [*name; 3]).collect();
+            assert_eq!(stems, thrice, "each target has one binary, one corpus and one entry of fuzz/Cargo.toml");
         }
     };
 }
