@@ -9,7 +9,7 @@ use std::{
 };
 
 use nacre_journal::{DiskOptions, Filter, Journal, Limits, Listed, Span, Work};
-use nacre_model::{Cause, Event, Instance, Now, ServiceKey, Subject};
+use nacre_model::{Cause, Event, Instance, Label, Now, ServiceKey, Subject};
 
 const EVENTS: u64 = 1_000_000;
 const BURST: u64 = 2_000;
@@ -24,8 +24,8 @@ fn event(n: u64, services: &[ServiceKey], metadata: &Arc<nacre_model::Metadata>)
     let mut instance = Instance::new(&ip, 8080);
     instance.metadata = Arc::clone(metadata);
     let subject = Subject::service(&services[(n % SERVICES) as usize])
-        .with_instance(&instance.identity())
-        .with_client(&format!("{ip}:8080#true"));
+        .with_instance(instance.label())
+        .with_client(Label::client(&instance.ip, instance.port, true));
     let cause = Cause::InstanceRegistered { how: "http".into(), replaced: false };
     let mut event = Event::new(now(n), subject, cause).showing(Some(Arc::new(instance)));
     event.revision = event.at;

@@ -92,6 +92,58 @@ fn numbers_and_events_go_on_over_an_orderly_restart() {
     assert!(kinds(&journal).is_empty());
 }
 
+/// As if that version had begun the file.
+fn stamp(path: &Path, version: u32) {
+    let file = fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
+    let mut header = [0; 16];
+    file.read_exact_at(&mut header, 0).unwrap();
+    header[8..12].copy_from_slice(&version.to_le_bytes());
+    let sum = crc32fast::hash(&header[..12]);
+    header[12..].copy_from_slice(&sum.to_le_bytes());
+    file.write_all_at(&header, 0).unwrap();
+}
+
+#[test]
+fn files_of_the_first_version_are_read_and_not_written_on() {
+    let home = TempDir::new().unwrap();
+    let options = options(home.path());
+    let journal = open(&options);
+    fill(&journal, 0, 10);
+    journal.close(at(2_000));
+    let first = files(&options, ".seg").remove(0);
+    stamp(&first, 1);
+    let before = fs::metadata(&first).unwrap().len();
+    for _ in 0..2 {
+        // With its index and without.
+        let journal = open(&options);
+        assert_eq!(seqs(&journal, &all()), (1..=10).collect::<Vec<_>>());
+        fs::remove_file(first.with_extension("idx")).unwrap();
+    }
+    let journal = open(&options);
+    fill(&journal, 10, 20);
+    assert_eq!(seqs(&journal, &all()), (1..=20).collect::<Vec<_>>());
+    assert_eq!((files(&options, ".seg").len(), fs::metadata(&first).unwrap().len()), (2, before));
+    assert!(kinds(&journal).is_empty());
+}
+
+#[test]
+fn a_file_of_a_later_version_is_told_of_and_left_alone() {
+    let home = TempDir::new().unwrap();
+    let options = options(home.path());
+    let journal = open(&options);
+    fill(&journal, 0, 10);
+    drop(journal);
+    let later = files(&options, ".seg").remove(0);
+    stamp(&later, 3);
+    let bytes = fs::read(&later).unwrap();
+    let journal = open(&options);
+    fill(&journal, 10, 20);
+    assert!(kinds(&journal).contains(&"journalDiskFailed"));
+    assert_eq!(fs::read(&later).unwrap(), bytes);
+    let seqs = seqs(&journal, &all());
+    assert!(seqs.len() >= 10 && seqs[0] > 10, "{seqs:?}");
+}
+
 #[test]
 fn after_a_crash_no_number_is_given_twice() {
     let home = TempDir::new().unwrap();

@@ -56,6 +56,19 @@ impl Label {
         }
     }
 
+    /// Whether it was made of these parts; a text is not taken apart.
+    pub fn is_instance(&self, ip: &str, port: i32, cluster: &str) -> bool {
+        matches!(&self.parts, Parts::Instance { ip: a, port: b, cluster: c } if **a == *ip && *b == port && **c == *cluster)
+    }
+
+    /// Whether the client that was made of these parts is ephemeral; `None` for everything else.
+    pub fn is_client(&self, ip: &str, port: i32) -> Option<bool> {
+        match &self.parts {
+            Parts::Client { ip: a, port: b, ephemeral } if **a == *ip && *b == port => Some(*ephemeral),
+            _ => None,
+        }
+    }
+
     /// Bytes of the parts, about those of the text.
     pub fn weight(&self) -> usize {
         match &self.parts {
@@ -158,5 +171,9 @@ mod tests {
         assert_eq!(back, client);
         assert_eq!((&*client, client.text()), ("::1:80#true", "::1:80#true".into()));
         assert!(client.text().starts_with(client.head()));
+        assert!(instance.is_instance("::1", 80, "C") && !instance.is_instance("::1", 80, "D"));
+        assert!(!client.is_instance("::1", 80, "C") && !Label::from("::1:80:C").is_instance("::1", 80, "C"));
+        assert_eq!([&client, &instance, &back].map(|one| one.is_client("::1", 80)), [Some(true), None, None]);
+        assert_eq!(client.is_client("::1", 81), None);
     }
 }

@@ -3,11 +3,12 @@
 //!
 //! A body that this version does not know (a later kind of cause) is counted and skipped; nothing else depends on it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc};
 
-use nacre_model::{Cause, ConfigKey, Event, Instance, Label, Metadata, ServiceKey, Subject};
-use serde::{Deserialize, Serialize};
+use nacre_model::{Cause, ConfigKey, DEFAULT_GROUP, Event, Instance, Label, Metadata, PUBLIC, ServiceKey, Subject};
+use serde::{Deserialize, Deserializer, Serialize};
 
+use super::pack;
 use crate::Record;
 
 pub const EVENT: u8 = 1;
@@ -90,7 +91,6 @@ pub fn client_hash(text: &str) -> u32 {
 }
 
 /// `ip, port, weight, flags, cluster, metadata`.
-type SeenOut<'a> = (&'a str, i32, f64, u8, &'a str, &'a Metadata);
 type SeenIn = (Arc<str>, i32, f64, u8, Arc<str>, Metadata);
 
 const HEALTHY: u8 = 1;
@@ -117,35 +117,6 @@ fn seen(ip: Arc<str>, port: i32, weight: f64, flags: u8, cluster: Arc<str>, meta
     })
 }
 
-#[derive(Serialize)]
-struct BodyOut<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    n: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    g: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    s: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cn: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cg: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    d: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    i: Option<&'a Label>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    c: Option<&'a Label>,
-    #[serde(skip_serializing_if = "is_zero")]
-    r: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    a: Option<SeenOut<'a>>,
-    e: &'a Cause,
-}
-
-fn is_zero(number: &i64) -> bool {
-    *number == 0
-}
-
 #[derive(Deserialize)]
 struct BodyIn {
     n: Option<Arc<str>>,
@@ -154,52 +125,143 @@ struct BodyIn {
     cn: Option<Arc<str>>,
     cg: Option<Arc<str>>,
     d: Option<Arc<str>>,
-    i: Option<Arc<str>>,
-    c: Option<Arc<str>>,
+    i: Option<Name>,
+    c: Option<Name>,
     #[serde(default)]
     r: i64,
     a: Option<SeenIn>,
     e: Cause,
 }
 
-/// Writes the payload of an event; answers its head.
+/// A name, or that it is made of the address that was seen: `true` for an instance, for a client whether it is ephemeral.
+enum Name {
+    Text(Arc<str>),
+    Seen(bool),
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = Name;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a name")
+            }
+
+            fn visit_bool<E>(self, seen: bool) -> Result<Name, E> {
+                Ok(Name::Seen(seen))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Name, E> {
+                Ok(Name::Text(text.into()))
+            }
+        }
+
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+impl Name {
+    fn instance(self, seen: Option<&Instance>) -> Option<Label> {
+        match self {
+            Self::Text(text) => Some(text.into()),
+            Self::Seen(_) => seen.map(|seen| Label::instance(&seen.ip, seen.port, &seen.cluster)),
+        }
+    }
+
+    fn client(self, seen: Option<&Instance>) -> Option<Label> {
+        match self {
+            Self::Text(text) => Some(text.into()),
+            Self::Seen(ephemeral) => seen.map(|seen| Label::client(&seen.ip, seen.port, ephemeral)),
+        }
+    }
+}
+
+/// Writes the payload of an event; answers its head. What most events have is left out: the usual namespace and group, and
+/// names that are made of the address that was seen. Keys are texts of one or two letters, as [`BodyIn`] says them.
 pub fn write_event(record: &Record, out: &mut Vec<u8>) -> Option<Head> {
     let head = Head::of(record);
     head.write(out);
     let Event { subject, cause, shown, revision, .. } = &record.event;
-    let service = subject.service.as_ref();
-    let config = subject.config.as_ref();
-    let body = BodyOut {
-        n: service.map(|service| &*service.namespace),
-        g: service.map(|service| &*service.group),
-        s: service.map(|service| &*service.name),
-        cn: config.map(|config| &*config.namespace),
-        cg: config.map(|config| &*config.group),
-        d: config.map(|config| &*config.data_id),
-        i: subject.instance.as_ref(),
-        c: subject.client.as_ref(),
-        r: *revision,
-        a: shown.as_deref().map(|one| (&*one.ip, one.port, one.weight, flags(one), &*one.cluster, &*one.metadata)),
-        e: cause,
+    let map = out.len();
+    out.push(0);
+    let mut entries = 0;
+    let mut key = |out: &mut Vec<u8>, key: &[u8]| {
+        out.extend_from_slice(key);
+        entries += 1;
     };
-    rmp_serde::encode::write_named(out, &body).ok().map(|()| head)
+    if let Some(service) = &subject.service {
+        if *service.namespace != *PUBLIC {
+            key(out, b"\xA1n");
+            pack::text(out, &service.namespace);
+        }
+        if *service.group != *DEFAULT_GROUP {
+            key(out, b"\xA1g");
+            pack::text(out, &service.group);
+        }
+        key(out, b"\xA1s");
+        pack::text(out, &service.name);
+    }
+    if let Some(config) = &subject.config {
+        if *config.namespace != *PUBLIC {
+            key(out, b"\xA2cn");
+            pack::text(out, &config.namespace);
+        }
+        if *config.group != *DEFAULT_GROUP {
+            key(out, b"\xA2cg");
+            pack::text(out, &config.group);
+        }
+        key(out, b"\xA1d");
+        pack::text(out, &config.data_id);
+    }
+    let seen = shown.as_deref();
+    if let Some(instance) = &subject.instance {
+        key(out, b"\xA1i");
+        let same = seen.is_some_and(|seen| instance.is_instance(&seen.ip, seen.port, &seen.cluster));
+        if same { pack::flag(out, true) } else { pack::text(out, &instance.text()) }
+    }
+    if let Some(client) = &subject.client {
+        key(out, b"\xA1c");
+        match seen.and_then(|seen| client.is_client(&seen.ip, seen.port)) {
+            Some(ephemeral) => pack::flag(out, ephemeral),
+            None => pack::text(out, &client.text()),
+        }
+    }
+    if *revision != 0 {
+        key(out, b"\xA1r");
+        pack::number(out, *revision);
+    }
+    if let Some(seen) = seen {
+        key(out, b"\xA1a");
+        pack::array(out, 6);
+        pack::text(out, &seen.ip);
+        pack::number(out, seen.port.into());
+        pack::float(out, seen.weight);
+        pack::number(out, flags(seen).into());
+        pack::text(out, &seen.cluster);
+        pack::metadata(out, &seen.metadata);
+    }
+    key(out, b"\xA1e");
+    // A map of at most fifteen entries begins with one byte; there are ten names.
+    out[map] = 0x80 | entries;
+    rmp_serde::encode::write_named(out, cause).ok().map(|()| head)
 }
 
 /// The event behind a head; `None` when this version does not know it.
 pub fn read_event(head: &Head, body: &[u8]) -> Option<Record> {
     let body: BodyIn = rmp_serde::from_slice(body).ok()?;
-    let service = match (body.n, body.g, body.s) {
-        (Some(namespace), Some(group), Some(name)) => Some(ServiceKey { namespace, group, name }),
-        _ => None,
-    };
-    let config = match (body.cn, body.cg, body.d) {
-        (Some(namespace), Some(group), Some(data_id)) => Some(ConfigKey { namespace, group, data_id }),
-        _ => None,
-    };
+    let namespace = |given: Option<Arc<str>>| given.unwrap_or_else(|| PUBLIC.into());
+    let group = |given: Option<Arc<str>>| given.unwrap_or_else(|| DEFAULT_GROUP.into());
+    let service = body.s.map(|name| ServiceKey { namespace: namespace(body.n), group: group(body.g), name });
+    let config = body.d.map(|data_id| ConfigKey { namespace: namespace(body.cn), group: group(body.cg), data_id });
     let shown = body
         .a
         .map(|(ip, port, weight, flags, cluster, metadata)| seen(ip, port, weight, flags, cluster, Arc::new(metadata)));
-    let subject = Subject { service, config, instance: body.i.map(Label::from), client: body.c.map(Label::from) };
+    let instance = body.i.and_then(|name| name.instance(shown.as_deref()));
+    let client = body.c.and_then(|name| name.client(shown.as_deref()));
+    let subject = Subject { service, config, instance, client };
     let event = Event { at: head.at, subject, cause: body.e, shown, revision: body.r };
     Some(Record { seq: head.seq, event })
 }
@@ -374,6 +436,75 @@ mod tests {
         assert_eq!((again.seq, &again.event), (9, &record.event));
         assert_eq!(head.instance, instance_hash("10.0.0.1"));
         assert_eq!(head.client, client_hash("10.0.0.1"));
+    }
+
+    #[test]
+    fn names_made_of_the_address_that_was_seen_take_no_room_and_read_back() {
+        let (ip, other): (Arc<str>, Arc<str>) = ("10.0.0.1".into(), "10.0.0.2".into());
+        let seen = Arc::new(Instance::new(&ip, 80));
+        let labels = |ip: &Arc<str>, ephemeral| {
+            let subject = Subject { service: Some(ServiceKey::new("", DEFAULT_GROUP, "orders")), ..Subject::default() };
+            let instance = Label::instance(ip, 80, &seen.cluster);
+            subject.with_instance(instance).with_client(Label::client(ip, 80, ephemeral))
+        };
+        let mut sizes = Vec::new();
+        for (subject, shown) in [
+            (labels(&ip, true), Some(seen.clone())),
+            (labels(&ip, false), Some(seen.clone())),
+            (labels(&other, true), Some(seen.clone())),
+            (labels(&ip, true), None),
+            (Subject::config(&ConfigKey::new("dev", "G", "app.yaml")), None),
+            (Subject::config(&ConfigKey::new("", DEFAULT_GROUP, "app.yaml")).with_client("10.0.0.9"), None),
+            (Subject::default(), Some(seen.clone())),
+        ] {
+            let event = Event::new(Now { mono: 0, wall: 7 }, subject, Cause::BrakeOff).showing(shown);
+            let record = Record { seq: 1, event };
+            let mut out = Vec::new();
+            write_event(&record, &mut out).unwrap();
+            let (head, body) = Head::read(&out).unwrap();
+            assert_eq!(read_event(&head, body).unwrap().event, record.event);
+            sizes.push(out.len());
+        }
+        assert_eq!(sizes[0], sizes[1]);
+        assert!(sizes[0] + 30 < sizes[2], "{sizes:?}");
+    }
+
+    /// As version 1 of the files has it: everything by its name.
+    #[test]
+    fn an_event_of_the_first_version_reads_as_it_was() {
+        #[derive(Serialize)]
+        struct First<'a> {
+            n: &'a str,
+            g: &'a str,
+            s: &'a str,
+            i: &'a str,
+            c: &'a str,
+            r: i64,
+            a: (&'a str, i32, f64, u8, &'a str, Metadata),
+            e: Cause,
+        }
+        let metadata: Metadata = [("zone".into(), "a".into())].into_iter().collect();
+        let first = First {
+            n: "public",
+            g: "DEFAULT_GROUP",
+            s: "orders",
+            i: "10.0.0.1:80:DEFAULT",
+            c: "10.0.0.1:80#true",
+            r: 78,
+            a: ("10.0.0.1", 80, 2.5, HEALTHY | EPHEMERAL, "DEFAULT", metadata.clone()),
+            e: Cause::BrakeOff,
+        };
+        let body = rmp_serde::to_vec_named(&first).unwrap();
+        let head = Head { sort: EVENT, seq: 9, at: 77, ..Head::default() };
+        let read = read_event(&head, &body).unwrap();
+        let mut instance = Instance::new("10.0.0.1", 80);
+        (instance.weight, instance.enabled, instance.metadata) = (2.5, false, Arc::new(metadata));
+        let service = ServiceKey::new("", DEFAULT_GROUP, "orders");
+        let subject = Subject::service(&service).with_instance("10.0.0.1:80:DEFAULT").with_client("10.0.0.1:80#true");
+        let mut event =
+            Event::new(Now { mono: 0, wall: 77 }, subject, Cause::BrakeOff).showing(Some(Arc::new(instance)));
+        event.revision = 78;
+        assert_eq!((read.seq, read.event), (9, event));
     }
 
     #[test]

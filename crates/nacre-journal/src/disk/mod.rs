@@ -6,7 +6,7 @@
 //! | file | what |
 //! |---|---|
 //! | `frame` | the grain: mark, length, sum |
-//! | `codec` | what frames hold |
+//! | `codec`, `pack` | what frames hold, and the writing of it |
 //! | `segment`, `bloom` | one file, and what is known of it without reading it |
 //! | `writer` | appending, rotation, retention |
 //! | `read` | walking over what is kept, newest or oldest first, within bounds |
@@ -14,6 +14,7 @@
 mod bloom;
 pub(crate) mod codec;
 mod frame;
+mod pack;
 mod read;
 mod segment;
 mod writer;

@@ -17,8 +17,10 @@ use super::{
 
 pub const HEADER: usize = 16;
 const MAGIC: &[u8; 8] = b"NACREJNL";
-/// Rises when an older version could not read what is written.
-pub const VERSION: u32 = 1;
+/// Rises when an older version could not read what is written. 2: events leave out what most of them have.
+pub const VERSION: u32 = 2;
+/// The first version whose frames this one reads.
+const OLDEST: u32 = 1;
 const EXTENSION: &str = "seg";
 const INDEX: &str = "idx";
 /// A mark each so many bytes.
@@ -40,7 +42,18 @@ pub fn header() -> [u8; HEADER] {
 /// Whether frames of a file with this beginning can be read. A damaged header says nothing against the frames.
 fn readable(header: &[u8]) -> bool {
     let sound = header.len() == HEADER && crc32fast::hash(&header[..12]).to_le_bytes() == header[12..];
-    !sound || (header[..8] == *MAGIC && header[8..12] == VERSION.to_le_bytes())
+    !sound || (header[..8] == *MAGIC && (OLDEST..=VERSION).contains(&version(header)))
+}
+
+fn version(header: &[u8]) -> u32 {
+    header.get(8..12).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes)
+}
+
+/// Whether a segment is one that this version began: only such a one may be written on.
+pub fn is_own(dir: &Path, name: &str) -> bool {
+    let mut found = [0; HEADER];
+    let read = File::open(dir.join(name)).and_then(|mut file| file.read_exact(&mut found));
+    read.is_ok() && found == header()
 }
 
 pub fn name(first: u64, at: i64) -> String {

@@ -247,16 +247,15 @@ impl Disk {
             self.make_room(writer, now)?;
             let Some(active) = &mut writer.active else { return Err(io::Error::other("no segment is open")) };
             active.file.write_all(&writer.buffer)?;
-            let start = active.meta.bytes;
+            let (start, before) = (active.meta.bytes, active.meta.events);
             for (from, to, head) in writer.noted.drain(..) {
-                // Only rounds are noted by their body, and those are written by themselves.
-                let payload = writer.buffer.get(from + frame::OVERHEAD..to);
+                // Only rounds are noted by their body.
+                let payload =
+                    (head.sort == codec::ROUND).then(|| writer.buffer.get(from + frame::OVERHEAD..to)).flatten();
                 let body = payload.and_then(Head::read).map_or(&[][..], |(_, body)| body);
                 active.meta.note(&mut active.bloom, start + from as u64, &head, body, &mut writer.previous);
-                if head.sort == codec::EVENT {
-                    self.counters.written_events.fetch_add(1, Relaxed);
-                }
             }
+            self.counters.written_events.fetch_add(active.meta.events - before, Relaxed);
             active.meta.bytes += writer.buffer.len() as u64;
             self.counters.written_bytes.fetch_add(writer.buffer.len() as u64, Relaxed);
             writer.dirty = true;
@@ -327,6 +326,9 @@ impl Disk {
         let last = self.shelf.read().segments.last().cloned();
         let Some(last) = last.filter(|last| last.meta.bytes < limit) else { return Ok(None) };
         let dir = &self.options.dir;
+        if !segment::is_own(dir, &last.meta.name) {
+            return Ok(None);
+        }
         let Some(bloom) = segment::bloom(dir, &last.meta.name) else { return Ok(None) };
         let mut file = OpenOptions::new().write(true).open(dir.join(&last.meta.name))?;
         let end = file.seek(SeekFrom::End(0))?;
