@@ -199,11 +199,12 @@ async fn an_http_request_is_a_span_below_its_callers() {
     }
     assert_eq!((int(&span, "http.response.status_code"), int(&span, "network.peer.port")), (200, 40_000));
     assert!(!is_error(&span) && value(&span, "error.type").is_none());
-    let kept = collector.kept.lock();
-    assert!(kept.paths.iter().all(|path| path == "/v1/traces"), "{:?}", kept.paths);
-    assert!(kept.content_types.iter().all(|kind| kind == "application/x-protobuf"));
-    assert!(kept.resources.contains(&("service.name".into(), "registry".into())), "{:?}", kept.resources);
-    drop(kept);
+    {
+        let kept = collector.kept.lock();
+        assert!(kept.paths.iter().all(|path| path == "/v1/traces"), "{:?}", kept.paths);
+        assert!(kept.content_types.iter().all(|kind| kind == "application/x-protobuf"));
+        assert!(kept.resources.contains(&("service.name".into(), "registry".into())), "{:?}", kept.resources);
+    }
     server.stop().await;
 }
 
