@@ -105,6 +105,27 @@ fn the_text_fits_into_80_columns_and_has_no_colours_in_a_pipe() {
 }
 
 #[test]
+fn everything_is_said_in_chinese_when_that_is_asked_for() {
+    let node = Node::start(&[]);
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let page = Scripted::start(|_| (200, "Content-Type: text/html\r\n", "<html>hello</html>".to_owned()));
+    let client = ["doctor", "client", "--lang", "zh"];
+    for (server, args, wanted) in [
+        (node.url.as_str(), vec!["--seconds", "2", "--idle", "1"], "次HTTP 心跳"),
+        (node.url.as_str(), vec!["--seconds", "0", "--idle", "0", "--grpc-port", &closed], "被拒绝"),
+        (page.url.as_str(), vec!["--seconds", "0"], "应答的是给人看的网页"),
+        ("http://127.0.0.1:1", vec![], "没有程序监听"),
+        ("http://no-such-name.invalid:8848", vec![], "本机无法解析"),
+    ] {
+        let (_, out, err) = run(&[&["--server", server], &client[..], &args].concat());
+        assert!(out.contains(wanted), "{wanted}: {out}{err}");
+        // The system's own words stay as they are.
+        let ours = out.replace("Name or service not known", "");
+        assert_eq!(common::english_sentences(&ours), Vec::<String>::new(), "{out}");
+    }
+}
+
+#[test]
 fn nothing_that_listens_is_refused_and_ends_with_2() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let (code, report) = check(&format!("127.0.0.1:{port}"), &BRIEF);

@@ -250,3 +250,14 @@ fn nacre_looked_at_from_outside_is_healthy_and_its_instances_are_probed() {
     let finding = &report["findings"][0];
     assert_eq!((&finding["subject"]["serviceName"], &finding["count"]), (&"lost".into(), &1.into()));
 }
+
+#[test]
+fn everything_is_said_in_chinese_when_that_is_asked_for() {
+    let server = java();
+    let (code, out, _) = run(&["-s", &server.url, "doctor", "--between", "100ms", "--lang", "zh"]);
+    assert_eq!(code, 2);
+    assert!(out.contains("有实例权重为 0") && out.contains("看不到的内容"), "{out}");
+    assert_eq!(common::english_sentences(&out), Vec::<String>::new());
+    let (_, out, _) = run(&["-s", &server.url, "doctor", "--between", "100ms", "--lang", "en"]);
+    assert!(common::english_sentences(&out).len() > 10, "the measure finds English: {out}");
+}

@@ -245,6 +245,11 @@ fn absence(entry: &Entry, server: &Server, lang: Lang) -> String {
              look at the members below and at logs/alipay-jraft.log",
             "该服务端没有此序列：Nacos 2.2 及以后没有代码计数。没有它并不说明集群状态；请看下面的成员和 logs/alipay-jraft.log",
         )
+    } else if entry.heads.iter().any(|head| head.name.starts_with("nacos_client_")) {
+        lang.pick(
+            "no server shows it: Java clients count it, in the metrics of the application",
+            "服务端没有此序列：由 Java 客户端计数，在应用自己的指标中",
+        )
     } else if entry.judge == Judge::Failures {
         lang.pick(
             "this server does not show it: counters of Java Nacos appear with their first event, so nothing was counted since it \

@@ -176,3 +176,20 @@ fn answer(stream: TcpStream, memory: &Mutex<Vec<Asked>>, script: &dyn Fn(&Asked)
         body.len()
     );
 }
+
+/// English that is left in Chinese: five plain words in a row. Commands and what a server says itself have fewer.
+pub fn english_sentences(text: &str) -> Vec<String> {
+    let plain = |word: &&str| {
+        !word.is_empty() && word.trim_end_matches([',', '.', ':']).bytes().all(|b| b.is_ascii_alphabetic())
+    };
+    text.lines()
+        .filter(|line| {
+            line.split(' ')
+                .filter(|word| !word.is_empty())
+                .collect::<Vec<_>>()
+                .windows(5)
+                .any(|five| five.iter().all(plain))
+        })
+        .map(str::to_owned)
+        .collect()
+}

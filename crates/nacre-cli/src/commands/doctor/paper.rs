@@ -11,21 +11,23 @@ pub fn wrapped(text: &str, columns: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
     let mut used = 0;
-    for word in text.split_whitespace() {
-        let mut word = word;
+    let words = text.split_whitespace().flat_map(|word| pieces(word).into_iter().enumerate());
+    for (n, mut word) in words {
         let wide = width(word);
-        if used > 0 && used + 1 + wide <= columns {
-            line.push(' ');
+        // Only words have a blank between them.
+        let blank = usize::from(n == 0 && used > 0);
+        if used > 0 && used + blank + wide <= columns {
+            line.push_str(&" ".repeat(blank));
             line.push_str(word);
-            used += 1 + wide;
+            used += blank + wide;
             continue;
         }
         if used > 0 && (wide <= columns || used + 8 > columns) {
             lines.push(std::mem::take(&mut line));
             used = 0;
         } else if used > 0 {
-            line.push(' ');
-            used += 1;
+            line.push_str(&" ".repeat(blank));
+            used += blank;
         }
         while used + width(word) > columns {
             let cut = fitting(word, columns - used);
@@ -41,6 +43,27 @@ pub fn wrapped(text: &str, columns: usize) -> Vec<String> {
         lines.push(line);
     }
     lines
+}
+
+/// Where a word may be broken: between wide characters, as Chinese is written. Closing marks stay with what is before them, opening ones
+/// with what comes after.
+fn pieces(word: &str) -> Vec<&str> {
+    const CLOSE: &str = "，。；：、！？）】》”’";
+    const OPEN: &str = "（【《“‘";
+    let mut out = Vec::new();
+    let mut from = 0;
+    let mut before: Option<char> = None;
+    for (at, c) in word.char_indices() {
+        let is_wide = |c: char| width(c.encode_utf8(&mut [0; 4])) > 1 || OPEN.contains(c);
+        let may = before.is_some_and(|before| (is_wide(before) || is_wide(c)) && !OPEN.contains(before));
+        if may && !CLOSE.contains(c) {
+            out.push(&word[from..at]);
+            from = at;
+        }
+        before = Some(c);
+    }
+    out.push(&word[from..]);
+    out
 }
 
 /// Bytes of the beginning that fit; at least one character.
@@ -76,6 +99,10 @@ mod tests {
         assert_eq!(wrapped("", 7), Vec::<String>::new());
         assert_eq!(wrapped("abcdefghij", 4), ["abcd", "efgh", "ij"]);
         assert_eq!(wrapped("中文中文", 4), ["中文", "中文"]);
+        assert_eq!(
+            wrapped("设置了 enabled=false：多健康，都得不到（它）。", 24),
+            ["设置了 enabled=false：多", "健康，都得不到（它）。"]
+        );
     }
 
     proptest! {

@@ -121,7 +121,7 @@ pub fn finding(screen: &Screen, finding: &Finding, now: i64, lang: Lang) -> Stri
         block(if n == 0 { lang.pick("do", "处理") } else { "" }, Tone::Good, text);
     }
     if !matches!(finding.confidence.as_str(), "" | "high" | "1" | "1.0") {
-        block("", Tone::Dim, &format!("{} {}", lang.pick("confidence", "可信度"), finding.confidence));
+        block("", Tone::Dim, &format!("{} {}", lang.pick("confidence", "可信度"), sure(&finding.confidence, lang)));
     }
     out
 }
@@ -146,6 +146,14 @@ pub fn summary(screen: &Screen, findings: &[Finding], lang: Lang) -> String {
         return screen.paint(Tone::Good, lang.pick("no findings", "没有发现问题"));
     }
     parts.join(", ")
+}
+
+fn sure(confidence: &str, lang: Lang) -> &str {
+    match confidence {
+        "medium" => lang.pick("medium", "中"),
+        "low" => lang.pick("low", "低"),
+        other => other,
+    }
 }
 
 fn ago(now: i64, at: i64, lang: Lang) -> String {

@@ -22,6 +22,8 @@ use crate::{
 
 /// Services that are looked into; more are counted.
 const SERVICES: usize = 1_000;
+/// Names of namespaces under which something may stand.
+const NAMES: usize = 100;
 /// Instances of a cluster that are looked at.
 const PAGE: &str = "1000";
 
@@ -37,6 +39,15 @@ pub struct Service {
     pub instances: Vec<Instance>,
 }
 
+/// What stands under the name of a namespace, where its id belongs: to a server another namespace, which no list has.
+#[derive(Clone, Debug)]
+pub struct Misnamed {
+    pub id: String,
+    pub name: String,
+    pub services: Vec<(String, String)>,
+    pub configs: usize,
+}
+
 #[derive(Debug, Default)]
 pub struct Seen {
     pub state: State,
@@ -45,6 +56,7 @@ pub struct Seen {
     pub metrics: Option<(Vec<Sample>, Vec<Sample>, f64)>,
     pub namespaces: usize,
     pub services: Vec<Service>,
+    pub misnamed: Vec<Misnamed>,
     /// Services there are, looked into or not.
     pub total: usize,
     /// The server is on this machine: loopback addresses may be meant.
@@ -126,13 +138,30 @@ async fn scrape(client: &Client, seen: &mut Seen) -> Outcome<Option<Vec<Sample>>
     }
 }
 
-/// Every namespace; `None` when the server does not list them.
-async fn namespaces(client: &Client) -> Outcome<Option<Vec<String>>> {
+/// Ids and names of all namespaces; `None` when the server does not list them.
+async fn namespaces(client: &Client) -> Outcome<Option<Vec<(String, String)>>> {
     let first = Request::get("/v1/console/namespaces", Params::default());
     let second = Request::get("/v3/admin/core/namespace/list", Params::default());
     let (_, response) = client.either(first, second).await?;
     let Ok(Value::Array(list)) = data(&response) else { return Ok(None) };
-    Ok(Some(list.iter().map(|item| text(item, "namespace")).collect()))
+    Ok(Some(list.iter().map(|item| (text(item, "namespace"), text(item, "namespaceShowName"))).collect()))
+}
+
+/// Looks under the names of namespaces that are no ids.
+async fn misnamed(client: &Client, namespaces: &[(String, String)]) -> Vec<Misnamed> {
+    let is_id = |name: &str| namespaces.iter().any(|(id, _)| id == name);
+    let names = namespaces.iter().filter(|(_, name)| !matches!(name.as_str(), "" | "public") && !is_id(name));
+    let mut out = Vec::new();
+    for (id, name) in names.take(NAMES) {
+        let there = client.beside(None, Some(name.clone()));
+        let rows = there.services(None).await.unwrap_or_default();
+        let services: Vec<_> = rows.into_iter().map(|row| (row.group, row.name)).collect();
+        let configs = there.search("", "").await.map_or(0, |found| found.len());
+        if configs > 0 || !services.is_empty() {
+            out.push(Misnamed { id: id.clone(), name: name.clone(), services, configs });
+        }
+    }
+    out
 }
 
 async fn services(client: &Client, seen: &mut Seen) -> Outcome {
@@ -143,11 +172,12 @@ async fn services(client: &Client, seen: &mut Seen) -> Outcome {
                 format!("other namespaces than {}: the server does not list them", client.namespace_name()),
                 LOGIN,
             );
-            vec![client.namespace.clone()]
+            vec![(client.namespace.clone(), String::new())]
         }
     };
+    seen.misnamed = misnamed(client, &namespaces).await;
     seen.namespaces = namespaces.len();
-    for namespace in namespaces {
+    for (namespace, _) in namespaces {
         let there = client.beside(None, Some(namespace));
         let rows = match there.services(None).await {
             Ok(rows) => rows,

@@ -155,16 +155,16 @@ fn described(instance: &Instance) -> String {
         .iter()
         .filter_map(|key| instance.metadata.get(*key).map(|value| format!("{key}={value}")))
         .collect();
-    format!(
-        "{}: {}, {}, weight {}, {}{}{}",
+    let base = format!(
+        "{}: {}, {}, weight {}, {}",
         instance.endpoint(),
         if instance.healthy { "healthy" } else { "unhealthy" },
         if instance.enabled { "enabled" } else { "disabled" },
         instance.weight,
         if instance.ephemeral { "ephemeral" } else { "persistent" },
-        if timers.is_empty() { "" } else { ", " },
-        timers.join(", ")
-    )
+    );
+    let more = if timers.is_empty() { String::new() } else { format!(", with {}", timers.join(", ")) };
+    format!("{base}{more}")
 }
 
 fn loopback(services: &[Service], local: bool) -> Option<Finding> {

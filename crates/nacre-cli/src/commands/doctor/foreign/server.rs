@@ -17,6 +17,7 @@ pub fn judge(seen: &Seen) -> Vec<Finding> {
     out.extend(versions(seen));
     out.extend(leaders(seen));
     out.extend(leaderless(seen));
+    out.extend(misnamed(seen));
     out.extend(subscribers(seen));
     out
 }
@@ -139,6 +140,43 @@ fn leaderless(seen: &Seen) -> Option<Finding> {
     )
 }
 
+fn misnamed(seen: &Seen) -> Option<Finding> {
+    /// Services that are named.
+    const SERVICES: usize = 10;
+    if seen.misnamed.is_empty() {
+        return None;
+    }
+    let about = seen.misnamed.iter().flat_map(|found| {
+        let services = found.services.iter().take(SERVICES).map(|(group, service)| {
+            subject(&[("namespaceId", &found.name), ("groupName", group), ("serviceName", service)])
+        });
+        services.chain(found.services.is_empty().then(|| subject(&[("namespaceId", &found.name)])))
+    });
+    let finding = Finding::new(
+        "NAMESPACE-IS-NAME",
+        Severity::Warning,
+        "Clients use the name of a namespace where its id belongs",
+        "To the server the name is another namespace, which the console does not show: who uses the name and who uses the id do not see each other's services and configurations.",
+    )
+    .about(about.collect());
+    let finding = seen.misnamed.iter().take(5).fold(finding, |f, found| {
+        f.saw(format!(
+            "the namespace {} has the id {}: {} services and {} configurations stand under the name",
+            found.name,
+            found.id,
+            found.services.len(),
+            found.configs
+        ))
+    });
+    let of = |found: &super::gather::Misnamed| {
+        format!(
+            "in these clients: spring.cloud.nacos.discovery.namespace={0} (config.namespace={0}; other SDKs: namespaceId)",
+            found.id
+        )
+    };
+    Some(seen.misnamed.iter().take(3).fold(finding, |f, found| f.remedy(of(found))))
+}
+
 fn subscribers(seen: &Seen) -> Option<Finding> {
     let count = *seen.state.counts.get("subscribeCount")?;
     (count >= MANY_SUBSCRIBERS).then(|| {
@@ -200,6 +238,26 @@ mod tests {
         seen.members[2].version = "2.3.0".into();
         let found: Vec<String> = codes(&seen).into_iter().map(|(code, _)| code).collect();
         assert_eq!(found, ["MEMBER-VERSIONS-DIFFER", "RAFT-LEADERS-DISAGREE"]);
+    }
+
+    #[test]
+    fn what_stands_under_the_name_of_a_namespace_is_found() {
+        let mut seen = healthy();
+        let found = super::super::gather::Misnamed {
+            id: "dev".into(),
+            name: "development".into(),
+            services: vec![("DEFAULT_GROUP".into(), "orders".into())],
+            configs: 2,
+        };
+        seen.misnamed.push(found);
+        let finding = judge(&seen).remove(0);
+        assert_eq!((finding.code.as_str(), finding.severity), ("NAMESPACE-IS-NAME", Severity::Warning));
+        assert_eq!(
+            (&finding.subject["namespaceId"], &finding.subject["serviceName"]),
+            (&"development".into(), &"orders".into())
+        );
+        assert!(finding.evidence[0].1.contains("1 services and 2 configurations"), "{finding:?}");
+        assert!(finding.remedy[0].contains("namespace=dev "), "{finding:?}");
     }
 
     /// As 2.5.1 lists itself when its raft data name another port: it is ready, and no group is told.
