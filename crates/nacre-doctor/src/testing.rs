@@ -158,6 +158,10 @@ impl Stage {
             told_ms: 60_000,
         };
         self.engine.round(rules::all(), &scene);
+        for found in self.engine.open() {
+            let english = english_in(&found.zh.cause).filter(|_| !QUOTING.contains(&found.zh.code.as_str()));
+            assert!(english.is_none(), "{}: {english:?} in {}", found.zh.code, found.zh.cause);
+        }
         self.engine.open().iter().map(|found| Arc::clone(&found.en)).collect()
     }
 
@@ -171,4 +175,37 @@ impl Stage {
     pub fn codes(&mut self) -> Vec<String> {
         self.findings().iter().map(|finding| finding.code.clone()).collect()
     }
+}
+
+/// Findings that quote what a machine, a library or this server's own answer said: as it was said.
+const QUOTING: [&str; 12] = [
+    "CONFIG-REFUSED",
+    "CONNECTION-NEVER-SET-UP",
+    "DATABASE-REFUSES-WRITES",
+    "DISK-FAILED",
+    "DISK-FULL",
+    "DISK-READ-ONLY",
+    "DISK-SLOW",
+    "PARAMETER-REFUSED",
+    "PROPERTY-WITHOUT-EFFECT",
+    "SETTING-REFUSED",
+    "WORKER-RESTARTED",
+    "WRITES-RECOVERED",
+];
+
+/// Words in a row that make an English sentence of a Chinese text.
+fn english_in(text: &str) -> Option<String> {
+    const SENTENCE: usize = 4;
+    let mut run: Vec<&str> = Vec::new();
+    for word in text.split(|c: char| c.is_whitespace() || !c.is_ascii()) {
+        let plain = word.trim_matches([',', ';', '.', ':', '(', ')']);
+        if plain.len() > 1 && plain.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'\'') {
+            run.push(word);
+        } else if run.len() >= SENTENCE {
+            break;
+        } else if !word.is_empty() {
+            run.clear();
+        }
+    }
+    (run.len() >= SENTENCE).then(|| run.join(" "))
 }

@@ -13,6 +13,7 @@ use nacre_naming::{Beater, ClientId};
 use super::{
     credit::parts,
     gaps::{self, seconds},
+    zh,
 };
 use crate::{
     About, Confidence, Hit, Hits, Rule, Scene, Severity,
@@ -334,7 +335,7 @@ fn register_storm(scene: &Scene<'_>, hits: &mut Hits) {
                 .fact("instance", format!("{ip}:{port}"))
                 .fact("service", service.grouped())
                 .fact("address", &address)
-                .fact("agent", agent.as_deref().unwrap_or("an unknown agent"))
+                .fact("agent", agent.as_deref().unwrap_or("?"))
                 .fact("times", times)
                 .fact("within", duration(STORM_MS as u64))
                 .event(event)
@@ -389,7 +390,7 @@ fn deregistered_by_other(scene: &Scene<'_>, hits: &mut Hits) {
             later.subject.client.as_deref() == Some(&*client) && later.subject.service.as_ref() == Some(service)
         });
         let Some(after) = again.or(beat) else { continue };
-        let agent = if by.agent.is_empty() { "no agent named" } else { &*by.agent };
+        let agent = if by.agent.is_empty() { "?" } else { &*by.agent };
         hits.add(
             Hit::new(About::service(service).with_instance(identity).with_address(&from))
                 .grouped(&from)
@@ -449,10 +450,10 @@ fn not_registered(scene: &Scene<'_>, hits: &mut Hits) {
                 .fact("address", &home)
                 .fact("agent", agent.as_deref().unwrap_or("an unknown agent"))
                 .fact("service", service.grouped())
-                .fact("act", act.words())
+                .words("act", act.words(), zh::act(act))
                 .fact("ago", duration(ago))
                 .fact("since", &told)
-                .fact("removal", nacre_journal::removal(removal))
+                .words("removal", nacre_journal::removal(removal), zh::removal(removal))
                 .severity(if *removal == Removal::Deregistered { Severity::Info } else { Severity::Warning })
                 .event(event)
                 .saw(scene.now.wall - ago as i64, format!("{home}: last seen {} {} ago", act.words(), duration(ago)))

@@ -90,16 +90,16 @@ fn stale_md5(scene: &Scene<'_>, hits: &mut Hits) {
             continue;
         }
         let lookup = scene.configs.query(key, &Asker::ip(client));
-        let current = match lookup.md5() {
-            "" => "none: there is no such config".to_owned(),
-            current => current.to_owned(),
+        let (current, zh_current) = match lookup.md5() {
+            "" => ("none: there is no such config".to_owned(), "没有（没有这个配置）".to_owned()),
+            current => (current.to_owned(), current.to_owned()),
         };
         // What stands for "nothing": the md5 of the empty text, which no config can have.
         const EMPTY: &str = "d41d8cd98f00b204e9800998ecf8427e";
         let hint = if md5 == EMPTY {
-            "the md5 of the empty text; a config that is absent has no md5"
+            ("the md5 of the empty text; a config that is absent has no md5", "空文本的 md5；不存在的配置没有 md5")
         } else {
-            "an old version"
+            ("an old version", "旧版本")
         };
         hits.add(
             about(key)
@@ -107,13 +107,13 @@ fn stale_md5(scene: &Scene<'_>, hits: &mut Hits) {
                 .fact("address", client)
                 .fact("agent", super::identity::agent_at(scene, client))
                 .fact("held", if md5.is_empty() { "no md5" } else { md5 })
-                .fact("current", &current)
-                .fact("hint", hint)
+                .words("current", &current, zh_current)
+                .words("hint", hint.0, hint.1)
                 .confidence(Confidence::High)
                 .event(event)
                 .saw(
                     event.at,
-                    format!("{client} asked five times or more with {md5} ({hint}); the server has {current}"),
+                    format!("{client} asked five times or more with {md5} ({}); the server has {current}", hint.0),
                 )
                 .not("a config that changes all the time: the server's md5 was the same each time"),
         );
@@ -269,7 +269,7 @@ fn unparseable(scene: &Scene<'_>, hits: &mut Hits) {
         let from = event.subject.client.as_deref().unwrap_or("unknown");
         hits.add(
             about(key)
-                .fact("what", reason)
+                .words("what", reason, reason.replacen("not parseable as ", "无法解析为 ", 1))
                 .fact("from", from)
                 .confidence(Confidence::High)
                 .event(event)
@@ -427,7 +427,7 @@ fn missed(scene: &Scene<'_>) -> Vec<(Question, ConfigKey, ConfigKey)> {
 }
 
 fn told_miss(question: &Question, key: &ConfigKey, near: &ConfigKey) -> Hit {
-    let agent = if question.agent.is_empty() { "no agent named" } else { &question.agent };
+    let agent = if question.agent.is_empty() { "?" } else { &question.agent };
     about(key)
         .fact("address", question.address)
         .fact("agent", agent)

@@ -91,7 +91,7 @@ fn elsewhere(scene: &Scene<'_>, key: &ServiceKey, clusters: &str) -> Option<Else
 
 fn told(scene: &Scene<'_>, question: &Question, key: &ServiceKey, right: &ServiceKey) -> Hit {
     let address = question.address.to_string();
-    let agent = if question.agent.is_empty() { "no agent named" } else { &question.agent };
+    let agent = if question.agent.is_empty() { "?" } else { &question.agent };
     let hosts = scene.naming.list(right, &Query::default(), scene.now).hosts.len();
     let how = if question.standing { "subscribes" } else { "asks for" };
     Hit::new(About::service(key).with_address(&address))
@@ -146,10 +146,13 @@ fn name_differs(scene: &Scene<'_>, hits: &mut Hits) {
 fn wrong_namespace(scene: &Scene<'_>, hits: &mut Hits) {
     for (question, key, elsewhere) in missed(scene) {
         let Elsewhere::Namespace(right) = &elsewhere else { continue };
-        let known = scene.configs.namespace_exists(&key.namespace);
+        let known = match scene.configs.namespace_exists(&key.namespace) {
+            true => ("exists", "存在"),
+            false => ("was never created", "从未创建"),
+        };
         hits.add(
             told(scene, &question, &key, right)
-                .fact("known", if known { "exists" } else { "was never created" })
+                .words("known", known.0, known.1)
                 .fact("right_namespace", &right.namespace),
         );
     }

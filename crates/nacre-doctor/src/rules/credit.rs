@@ -6,6 +6,7 @@ use nacre_journal::duration;
 use nacre_model::{Cause, Event, ServiceKey};
 use nacre_naming::{Beater, ClientId};
 
+use super::zh;
 use crate::{
     About, Confidence, Hit, Hits, Rule, Scene, Severity,
     memory::{HORIZON_MS, address_of},
@@ -259,14 +260,23 @@ fn not_found_ignored(scene: &Scene<'_>, hits: &mut Hits) {
                 && event.subject.service.as_ref() == Some(service)
         });
         let uptime = scene.server.uptime_ms();
-        let history = match gone {
+        let (history, zh_history) = match gone {
             Some(event) => {
                 let Cause::InstanceRemoved { removal } = &event.cause else { continue };
                 let ago = u64::try_from(scene.now.wall - event.at).unwrap_or(0);
-                format!("it was removed {} ago: {}", duration(ago), nacre_journal::removal(removal))
+                (
+                    format!("it was removed {} ago: {}", duration(ago), nacre_journal::removal(removal)),
+                    format!("{} 前被移除：{}", duration(ago), zh::removal(removal)),
+                )
             }
-            None if uptime < 600_000 => format!("this server started {} ago and never knew it", duration(uptime)),
-            None => "it was not registered here within the last 15 minutes".to_owned(),
+            None if uptime < 600_000 => (
+                format!("this server started {} ago and never knew it", duration(uptime)),
+                format!("本服务器 {} 前启动，从未见过它", duration(uptime)),
+            ),
+            None => (
+                "it was not registered here within the last 15 minutes".to_owned(),
+                "最近 15 分钟内没有在这里注册过".to_owned(),
+            ),
         };
         let from = sender(&held);
         let mut hit = Hit::new(About::service(service).with_client(client).with_address(&ip))
@@ -276,7 +286,7 @@ fn not_found_ignored(scene: &Scene<'_>, hits: &mut Hits) {
             .fact("namespace", &service.namespace)
             .fact("address", &from)
             .fact("times", held.times)
-            .fact("history", history)
+            .words("history", history, zh_history)
             .event(held.oldest)
             .event(held.newest)
             .confidence(Confidence::High)

@@ -10,7 +10,7 @@ use nacre_journal::duration;
 use nacre_model::{Cause, Event, Instance, ServiceKey, event::Removal};
 use nacre_naming::{Beater, Census, ClientId};
 
-use super::credit;
+use super::{credit, zh};
 use crate::{
     About, Confidence, Hit, Hits, Rule, Scene,
     memory::HORIZON_MS,
@@ -95,9 +95,13 @@ impl Silence<'_> {
 
     /// `5 s, 5 s, 5 s, then 60 s`.
     fn gap_list(&self) -> String {
+        self.gaps_in_words("then ", " so far")
+    }
+
+    fn gaps_in_words(&self, then: &str, so_far: &str) -> String {
         let known: Vec<String> = self.gaps.iter().map(|gap| seconds(u64::from(*gap))).collect();
-        let (last, so_far) = (seconds(self.gap_ms), if self.is_back() { "" } else { " so far" });
-        if known.is_empty() { format!("{last}{so_far}") } else { format!("{}, then {last}{so_far}", known.join(", ")) }
+        let (last, so_far) = (seconds(self.gap_ms), if self.is_back() { "" } else { so_far });
+        if known.is_empty() { format!("{last}{so_far}") } else { format!("{}, {then}{last}{so_far}", known.join(", ")) }
     }
 }
 
@@ -383,13 +387,19 @@ fn on_host(
             .take(3)
             .map(|(port, service, ago)| format!("{ip}:{port} of {} ({} ago)", service.grouped(), duration(*ago)))
             .collect();
+        let others: Vec<String> = neighbours
+            .iter()
+            .take(3)
+            .map(|(port, service, ago)| format!("{} 的 {ip}:{port}（{} 前）", service.grouped(), duration(*ago)))
+            .collect();
+        let zh_witness = format!("同一地址的 {} 一直有心跳", others.join("、"));
         let hit = base
             .grouped(client)
-            .fact("witness", format!("{} on the same address kept beating", named.join(", ")))
+            .words("witness", format!("{} on the same address kept beating", named.join(", ")), zh_witness)
             .saw(scene.now.wall, format!("beats of the same address go on: {}", named.join(", ")))
             .not(format!("the host and its network: {steady} other instance(s) of {ip} beat on"));
         if matches!(silence.state, State::Removed(_)) {
-            let hit = hit.fact("last", format!("other processes of {ip} beat on"));
+            let hit = hit.words("last", format!("other processes of {ip} beat on"), format!("{ip} 的其他进程仍有心跳"));
             return ("CLIENT-GONE", hit);
         }
         return ("BEAT-GAP-CLIENT-PAUSED", hit.confidence(Confidence::High));
@@ -398,7 +408,7 @@ fn on_host(
         let alive = format!("it was seen {} {} ago", act.words(), duration(ago));
         let hit = base
             .grouped(client)
-            .fact("alive", &alive)
+            .words("alive", &alive, format!("{} 前看到它在{}", duration(ago), zh::act(act)))
             .saw(scene.now.wall - ago as i64, format!("{ip} was seen {}, after the last beat", act.words()))
             .not("the host and the network: other requests of the address arrive");
         return ("BEAT-TASK-DEAD", hit);
@@ -412,14 +422,21 @@ fn on_host(
         return ("BEAT-GAP-HOST", hit);
     }
     if silence.is_back() {
-        let hit = base.grouped(client).fact("witness", "nothing else beats from that address to compare with");
+        let hit = base.grouped(client).words(
+            "witness",
+            "nothing else beats from that address to compare with",
+            "该地址没有其他心跳可供比较",
+        );
         return ("BEAT-GAP-CLIENT-PAUSED", hit);
     }
-    let last = source.and_then(|source| source.last(scene.now)).map_or_else(
-        || format!("nothing else was ever seen from {ip}"),
-        |(act, ago)| format!("{ip} was last seen {} {} ago", act.words(), duration(ago)),
-    );
-    ("CLIENT-GONE", base.grouped(client).fact("last", last))
+    let (last, zh_last) = match source.and_then(|source| source.last(scene.now)) {
+        None => (format!("nothing else was ever seen from {ip}"), format!("从未见过来自 {ip} 的其他请求")),
+        Some((act, ago)) => (
+            format!("{ip} was last seen {} {} ago", act.words(), duration(ago)),
+            format!("最后一次看到 {ip} 是 {} 前在{}", duration(ago), zh::act(act)),
+        ),
+    };
+    ("CLIENT-GONE", base.grouped(client).words("last", last, zh_last))
 }
 
 /// What the address does besides beating, if it was seen after the last beat.
@@ -443,17 +460,27 @@ fn never(scene: &Scene<'_>, silence: &Silence<'_>, base: Hit) -> Hit {
     let agent = by.as_ref().map(|by| by.agent.to_string()).or_else(|| base.facts.get("agent").cloned());
     let agent = agent.unwrap_or_default();
     let kind = match &*agent {
-        agent if agent.starts_with("Nacos-Python") => {
-            "the Python SDK beats only when add_naming_instance is given heartbeat_interval"
+        agent if agent.starts_with("Nacos-Python") => (
+            "the Python SDK beats only when add_naming_instance is given heartbeat_interval",
+            "Python SDK 只有在 add_naming_instance 给出 heartbeat_interval 时才发送心跳",
+        ),
+        agent if is_cpp(agent) => (
+            "the C++ SDK stops beating when its NamingService object is destroyed",
+            "C++ SDK 的 NamingService 对象销毁后不再发送心跳",
+        ),
+        agent if agent.starts_with("Nacos-") => (
+            "an SDK, whose beat task never started or was shut down at once",
+            "这是 SDK，其心跳任务从未启动或立即被关闭",
+        ),
+        agent if agent.starts_with("Mozilla") => ("a browser, which does not beat", "这是浏览器，不会发送心跳"),
+        _ => {
+            ("no SDK: a script or tool, which does not beat by itself", "这不是 SDK，而是脚本或工具，不会自行发送心跳")
         }
-        agent if is_cpp(agent) => "the C++ SDK stops beating when its NamingService object is destroyed",
-        agent if agent.starts_with("Nacos-") => "an SDK, whose beat task never started or was shut down at once",
-        agent if agent.starts_with("Mozilla") => "a browser, which does not beat",
-        _ => "no SDK: a script or tool, which does not beat by itself",
     };
     let who = by.as_ref().map_or_else(|| silence.ip.to_string(), |by| by.address.to_string());
-    let shown = if agent.is_empty() { "an unknown agent" } else { &*agent };
-    let mut hit = base.grouped(silence.service.to_string()).fact("who", &who).fact("agent", shown).fact("kind", kind);
+    let shown = if agent.is_empty() { "?" } else { &*agent };
+    let mut hit =
+        base.grouped(silence.service.to_string()).fact("who", &who).fact("agent", shown).words("kind", kind.0, kind.1);
     if let Some(by) = by {
         hit = hit.saw(by.at, format!("registered by a call from {} ({shown})", by.address));
     }
@@ -477,7 +504,7 @@ fn base(scene: &Scene<'_>, silence: &Silence<'_>, source: Option<&Source>) -> Hi
         .fact("service", silence.service.grouped())
         .fact("namespace", &silence.service.namespace)
         .fact("silence", seconds(silence.gap_ms))
-        .fact("gaps", silence.gap_list())
+        .words("gaps", silence.gap_list(), silence.gaps_in_words("随后 ", "（至今）"))
         .fact("interval", duration(silence.interval()))
         .fact("timeout", duration(silence.timeout()))
         .words("state", now.0, now.1)

@@ -58,7 +58,7 @@ pub(super) fn without_cluster(identity: &str) -> &str {
 /// The agents seen at an address, the newest, in words.
 pub(super) fn agent_at(scene: &Scene<'_>, address: &str) -> String {
     let agents = scene.sightings.get(address).map(|source| source.agents()).unwrap_or_default();
-    agents.last().map_or_else(|| "no agent named".to_owned(), |agent| agent.to_string())
+    agents.last().map_or_else(|| "?".to_owned(), |agent| agent.to_string())
 }
 
 /// An address that several clients publish now.

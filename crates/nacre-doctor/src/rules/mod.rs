@@ -17,6 +17,7 @@ mod server;
 mod settings;
 mod strays;
 mod transport;
+mod zh;
 
 use crate::Rule;
 

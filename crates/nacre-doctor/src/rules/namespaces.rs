@@ -59,7 +59,7 @@ fn used(scene: &Scene<'_>) -> BTreeMap<String, Uses> {
             continue;
         }
         let uses = all.entry(question.sought.namespace().to_owned()).or_default();
-        let agent = if question.agent.is_empty() { "no agent named" } else { &question.agent };
+        let agent = if question.agent.is_empty() { "?" } else { &question.agent };
         let what = match &question.sought {
             Sought::Config(key) => {
                 uses.configs.insert(key.clone());

@@ -60,8 +60,12 @@ fn told_edit(scene: &Scene<'_>, event: &Event, instance: &Instance) -> Option<Hi
     let hand = scene.sightings.hands.editor(service, identity);
     let who = hand.as_ref().map_or_else(
         || "somebody who is not remembered (before this server's start, or in a batch)".to_owned(),
-        |hand| format!("{} ({})", hand.address, if hand.agent.is_empty() { "no agent named" } else { &hand.agent }),
+        |hand| format!("{} ({})", hand.address, if hand.agent.is_empty() { "?" } else { &hand.agent }),
     );
+    let zh_who = match &hand {
+        Some(_) => who.clone(),
+        None => "已无记录的某人（在本服务器启动之前，或批量修改）".to_owned(),
+    };
     let mut hit = Hit::new(About::service(service).with_instance(identity))
         .grouped(service.to_string())
         .fact("address", without_cluster(identity))
@@ -71,7 +75,7 @@ fn told_edit(scene: &Scene<'_>, event: &Event, instance: &Instance) -> Option<Hi
         .fact("namespace", &service.namespace)
         .fact("ip", &instance.ip)
         .fact("port", instance.port)
-        .fact("who", &who)
+        .words("who", &who, zh_who)
         .fact("when", nacre_journal_time(event.at))
         .confidence(Confidence::High)
         .event(event)
@@ -266,7 +270,7 @@ fn udp_unacked(scene: &Scene<'_>, hits: &mut Hits) {
         let services = services.into_iter().take(5).collect::<Vec<_>>().join(", ");
         let mut hit = Hit::new(About::address(crate::memory::address_of(client)).with_client(client))
             .fact("address", address)
-            .fact("agent", agent.as_deref().unwrap_or("a client that lapsed since"))
+            .fact("agent", agent.as_deref().unwrap_or("?"))
             .fact("times", events.len())
             .fact("services", &services)
             .confidence(Confidence::High)
