@@ -128,10 +128,11 @@ pub async fn start_with(props: Properties, logging: Logging) -> Result<Arc<App>,
 
     let options = grpc::Options::of(&props);
     let grpc = Arc::new(Hub::new(options, clock.clone(), journal.clone(), metrics.clone(), naming.clone()));
+    let udp = Arc::new(Udp::bind(clock.clone(), naming.clone(), journal.clone(), metrics.clone())?);
     if let Some(traces) = &traces {
         grpc.trace(traces);
+        udp.trace(traces);
     }
-    let udp = Arc::new(Udp::bind(clock.clone(), naming.clone(), journal.clone(), metrics.clone())?);
     let doctor = Doctor::new(props.bool("nacre.doctor.enabled"));
     let app = Arc::new(App {
         grpc: grpc.clone(),

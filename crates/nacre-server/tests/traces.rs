@@ -119,6 +119,17 @@ async fn eventually<T>(look: impl Fn() -> Option<T>) -> T {
     tokio::time::timeout(LONG, waiting).await.expect("it did not happen")
 }
 
+/// A datagram may get lost: `look` sends it again.
+async fn eventually_async<T>(look: impl AsyncFn() -> Option<T>) -> T {
+    let mut ticks = tokio::time::interval(Duration::from_millis(20));
+    loop {
+        ticks.tick().await;
+        if let Some(found) = look().await {
+            return found;
+        }
+    }
+}
+
 async fn traced(collector: &Collector, more: &[(&str, &str)]) -> Server {
     let endpoint = collector.endpoint();
     let own = [("nacre.tracing.otlp.endpoint", &*endpoint), ("nacre.tracing.delay", "10")];
@@ -283,6 +294,31 @@ async fn who_is_told_of_a_change_is_linked_to_who_made_it() {
     assert_eq!(text(&push, "nacos.service"), "s");
     assert_eq!(text(&push, "nacos.connection.id"), consumer.id().await);
     assert!(!is_error(&push));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_datagram_is_linked_to_the_change_once_it_is_acknowledged() {
+    let collector = Collector::start().await;
+    let server = traced(&collector, &[]).await;
+    let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let port = socket.local_addr().unwrap().port();
+    let list = format!("/nacos/v1/ns/instance/list?serviceName=s&udpPort={port}&clientIP=127.0.0.1");
+    assert_eq!(ask(&server, "GET", &list, &[("user-agent", "Nacos-Java-Client:v1.4.2")]).await, 200);
+    ask(&server, "POST", "/nacos/v1/ns/instance?serviceName=s&ip=192.0.2.1&port=1", &[]).await;
+    let mut buffer = vec![0; 65_536];
+    let (len, back) = tokio::time::timeout(LONG, socket.recv_from(&mut buffer)).await.unwrap().unwrap();
+    let packet: serde_json::Value = serde_json::from_slice(&buffer[..len]).unwrap();
+    let ack = json!({"type": "push-ack", "lastRefTime": packet["lastRefTime"].to_string(), "data": ""}).to_string();
+    let push = eventually_async(async || {
+        socket.send_to(ack.as_bytes(), back).await.unwrap();
+        collector.spans().into_iter().find(|span| span.name == "udp push")
+    });
+    let push = tokio::time::timeout(LONG, push).await.unwrap();
+    let cause = collector.span("POST /nacos/v1/ns/instance").await;
+    assert_eq!((push.links.len(), text(&push, "network.transport")), (1, "udp".into()));
+    assert_eq!((&push.links[0].trace_id, &push.links[0].span_id), (&cause.trace_id, &cause.span_id));
+    assert_eq!((text(&push, "nacos.service"), int(&push, "network.peer.port")), ("s".into(), port.into()));
     server.stop().await;
 }
 

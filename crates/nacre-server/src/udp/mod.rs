@@ -11,7 +11,7 @@ use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -28,7 +28,7 @@ use self::{
     outbox::{Listed, MAX_SENDS, Outbox, Round},
     packet::{MAX_DATAGRAM, Packet},
 };
-use crate::{clock::Clock, effects::Face, metrics::Metrics, workers::Workers};
+use crate::{clock::Clock, effects::Face, metrics::Metrics, traces::Traces, workers::Workers};
 
 pub use packet::accepts;
 
@@ -56,9 +56,15 @@ pub struct Udp {
     last_subscription: AtomicU64,
     last_stamp: AtomicU64,
     metrics: Arc<Metrics>,
+    traces: OnceLock<Arc<Traces>>,
 }
 
 impl Udp {
+    /// Those who are told of a traced change get spans. Called once, before anything is served.
+    pub fn trace(&self, traces: &Arc<Traces>) {
+        let _ = self.traces.set(Arc::clone(traces));
+    }
+
     /// Binds the socket: every address, a port of the kernel's choice.
     pub fn bind(clock: Clock, naming: Arc<Naming>, journal: Arc<Journal>, metrics: Arc<Metrics>) -> io::Result<Self> {
         let (socket, dual) = match std::net::UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)) {
@@ -78,6 +84,7 @@ impl Udp {
             last_subscription: AtomicU64::new(0),
             last_stamp: AtomicU64::new(0),
             metrics,
+            traces: OnceLock::new(),
         })
     }
 
@@ -248,6 +255,11 @@ impl Udp {
         let from = SocketAddr::new(from.ip().to_canonical(), from.port());
         let stamp = buffer.get(..len).and_then(packet::ack);
         let now = self.clock.now().mono;
+        if let (Some(traces), Some(stamp)) = (self.traces.get(), stamp)
+            && let Some((service, sent)) = self.outbox.lock().awaits(from, stamp)
+        {
+            traces.told_by_udp(from, service, sent, self.clock.now());
+        }
         let took = stamp.and_then(|stamp| self.outbox.lock().acked(from, stamp, now));
         // What acknowledges nothing that waits, from whomever, is nothing.
         if let Some(took) = took {

@@ -125,6 +125,12 @@ impl Outbox {
         Some(now.saturating_sub(done.sent_at))
     }
 
+    /// What waits for this acknowledgement, and since when.
+    pub fn awaits(&self, from: SocketAddr, stamp: u64) -> Option<(ServiceKey, u64)> {
+        let waiting = self.waiting.get(&from)?.iter().find(|w| w.packet.stamp == stamp)?;
+        Some((waiting.list.service.clone(), waiting.sent_at))
+    }
+
     /// Pushes whose acknowledgement is overdue: sent once more, or given up.
     pub fn overdue(&mut self, now: u64) -> Overdue {
         let mut found = Overdue::default();
