@@ -131,7 +131,8 @@ impl App {
         if let Some(poison) = self.store.poison() {
             return Err(self.refused(format!("not done: the database refuses writes: {}", poison.reason)));
         }
-        let bytes = command.encode().map_err(NacosError::server)?;
+        let given = self.state.hand(&command).map_err(NacosError::server)?;
+        let bytes = given.bytes();
         let road = self.traces.as_deref().and_then(|traces| traces.set_out(&command, bytes.len()));
         let outcome = match (&road, &self.traces) {
             (Some(road), Some(traces)) => {
@@ -142,7 +143,7 @@ impl App {
             _ => self.consensus.write(bytes).await,
         };
         match outcome {
-            Ok(reply) => Reply::decode(&reply),
+            Ok(reply) => given.reply().map_or_else(|| Reply::decode(&reply), Ok),
             Err(error @ (WriteError::NotDone(_) | WriteError::Unknown(_))) => Err(self.refused(error.to_string())),
         }
     }

@@ -15,7 +15,11 @@ use nacre_store::{KvOp, KvRow, Store, StoreError, WriteBatch};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
+pub use self::handed::Given;
+use self::handed::Handed;
 use crate::{clock::Clock, effects::Effector};
+
+mod handed;
 
 /// Everything durable. Stored in logs: variants and fields may be added, never renamed, removed or given another meaning.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -37,15 +41,15 @@ const FORMAT: u8 = 1;
 const MEMBERSHIP: &str = "consensus.membership";
 
 impl Command {
-    /// The bytes for the log. They are read once before they are given away: a command that could not be read back would
-    /// stop every node at its entry, now and at each restart.
-    pub fn encode(&self) -> Result<Bytes, String> {
+    /// The bytes for the log, and what they say. They are read once before they are given away: a command that could not be
+    /// read back would stop every node at its entry, now and at each restart.
+    fn encode(&self) -> Result<(Bytes, Self), String> {
         let mut out = Vec::with_capacity(self.size_hint());
         out.push(FORMAT);
         self.serialize(&mut rmp_serde::Serializer::new(&mut out).with_struct_map())
             .map_err(|error| format!("the command cannot be stored: {error}"))?;
-        Self::decode(&out).map_err(|error| format!("the command cannot be stored: {error}"))?;
-        Ok(out.into())
+        let read = Self::decode(&out).map_err(|error| format!("the command cannot be stored: {error}"))?;
+        Ok((out.into(), read))
     }
 
     /// About as many bytes as it takes, so that they are not moved about while they are written.
@@ -84,6 +88,7 @@ pub struct Machine {
     store: Arc<Store>,
     effects: Arc<Effector>,
     applied: Mutex<Applied>,
+    handed: Handed,
     /// Held while the cores and the database change together: by an entry, a snapshot, or a reading anew.
     turn: Mutex<()>,
 }
@@ -97,8 +102,8 @@ impl Machine {
         store: Arc<Store>,
         effects: Arc<Effector>,
     ) -> Result<Self, MachineError> {
-        let machine =
-            Self { clock, configs, naming, store, effects, applied: Mutex::default(), turn: Mutex::default() };
+        let (applied, handed, turn) = Default::default();
+        let machine = Self { clock, configs, naming, store, effects, applied, handed, turn };
         machine.load()?;
         Ok(machine)
     }
@@ -154,6 +159,39 @@ impl Machine {
         self.effects.config(ConfigEffects { events, ..ConfigEffects::default() });
     }
 
+    /// Makes the bytes of a command that is about to be proposed, and keeps what they say until the command is applied.
+    pub fn hand(&self, command: &Command) -> Result<Given<'_>, String> {
+        let (bytes, read) = command.encode()?;
+        Ok(self.handed.give(bytes, read))
+    }
+
+    /// The commands of an entry, and which of them were handed over. All or nothing: skipping what only a newer version can
+    /// read would make this node differ from its log.
+    fn read(&self, at: Position, commands: &[Bytes]) -> Result<Vec<(Command, bool)>, MachineError> {
+        let known = self.handed.take(commands).into_iter();
+        let read = commands.iter().zip(known).map(|(bytes, known)| match known {
+            Some(command) => Ok((command, true)),
+            None => Ok((readable(at, bytes)?, false)),
+        });
+        read.collect()
+    }
+
+    /// Leaves replies to those who handed their command over, and makes bytes of the others.
+    fn answer(&self, commands: &[Bytes], replies: Vec<(Reply, bool)>) -> Result<Vec<Bytes>, MachineError> {
+        let mut left = Vec::with_capacity(replies.len());
+        let mut out = Vec::with_capacity(replies.len());
+        for (bytes, (reply, was_handed)) in commands.iter().zip(replies) {
+            if was_handed {
+                left.push((bytes, reply));
+                out.push(Bytes::new());
+            } else {
+                out.push(reply.encode()?);
+            }
+        }
+        self.handed.answer(left.into_iter());
+        Ok(out)
+    }
+
     fn apply_one(&self, command: Command, now: Now, batch: &mut WriteBatch) -> Reply {
         match command {
             Command::Config(command) => {
@@ -182,11 +220,9 @@ impl StateMachine for Machine {
             applied: Some(nacre_store::Applied { index: at.index, term: at.term, leader: at.node }),
             ..WriteBatch::default()
         };
-        // All or nothing: skipping what only a newer version can read would make this node differ from its log.
-        let commands: Vec<Command> =
-            entry.commands.iter().map(|bytes| readable(at, bytes)).collect::<Result<_, _>>()?;
-        let replies: Vec<Reply> =
-            commands.into_iter().map(|command| self.apply_one(command, now, &mut batch)).collect();
+        let commands = self.read(at, &entry.commands)?.into_iter();
+        let replies: Vec<(Reply, bool)> =
+            commands.map(|(command, handed)| (self.apply_one(command, now, &mut batch), handed)).collect();
         if let Some(membership) = &entry.membership {
             batch.meta.push((MEMBERSHIP.to_owned(), membership.to_vec()));
         }
@@ -197,7 +233,7 @@ impl StateMachine for Machine {
             applied.membership = entry.membership;
         }
         drop(applied);
-        replies.iter().map(Reply::encode).collect()
+        self.answer(&entry.commands, replies)
     }
 
     fn applied(&self) -> Applied {

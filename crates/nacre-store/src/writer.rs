@@ -406,13 +406,15 @@ fn write_until_done(shared: &Shared, writing: &mut Writing, batches: &[WriteBatc
 fn write_group(writing: &mut Writing, batches: &[WriteBatch]) -> Result<(), StoreError> {
     let transaction = writing.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut applied = writing.applied;
+    let mut history = rows::History::default();
     for batch in batches {
         match (batch.applied, applied) {
             (Some(new), Some(old)) if new.index <= old.index => continue,
             (new, old) => applied = new.or(old),
         }
-        rows::write(&transaction, batch)?;
+        rows::write(&transaction, batch, &mut history)?;
     }
+    history.flush(&transaction)?;
     if let Some(applied) = applied.filter(|_| applied != writing.applied) {
         rows::write_applied(&transaction, applied)?;
     }

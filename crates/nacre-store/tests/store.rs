@@ -144,6 +144,68 @@ fn a_position_that_was_written_is_not_written_again() {
     assert!(rig.store.load().unwrap().kv.is_empty());
 }
 
+/// Twenty publishes of one key in one transaction: more than a statement takes, and not a multiple of it.
+fn publish_twenty_at_once(rig: &mut Rig) {
+    let mut ops = Vec::new();
+    for n in 0..20 {
+        let publish = Publish::new(key("d"), n.to_string());
+        ops.extend(rig.configs.apply(ConfigCommand::Publish(Box::new(publish)), rig.now.plus(n)).ops);
+    }
+    rig.index += 1;
+    let applied = Some(Applied { index: rig.index, term: 1, leader: 1 });
+    rig.store.write(WriteBatch { applied, ops, ..WriteBatch::default() }).unwrap();
+}
+
+/// An insert holds the new content, an update what it replaced.
+fn assert_history_of_twenty(rig: &Rig) {
+    for nid in 1..=20u64 {
+        let row = rig.store.history(nid).unwrap().unwrap_or_else(|| panic!("no row {nid}"));
+        let content = nid.saturating_sub(2).to_string();
+        assert_eq!((&*row.content, &row.key), (&*content, &key("d")), "row {nid}");
+        assert_eq!(row.modified, rig.now.plus(nid - 1).wall, "row {nid}");
+    }
+    assert_eq!(rig.store.history(21).unwrap(), None);
+}
+
+#[test]
+fn history_that_shares_a_statement_is_whole_and_in_order() {
+    let mut rig = Rig::new();
+    publish_twenty_at_once(&mut rig);
+    assert_history_of_twenty(&rig);
+    let rig = rig.restart();
+    assert_history_of_twenty(&rig);
+    assert_eq!(rig.configs.last_ids().history, 20);
+}
+
+#[test]
+fn rows_of_the_history_that_somebody_inserted_make_way() {
+    let mut rig = Rig::new();
+    rig.store.barrier().unwrap();
+    let strange = "INSERT INTO his_config_info (id, nid, data_id, group_id, content) VALUES (9, 5, 'x', 'y', 'z'),
+                   (9, 18, 'x', 'y', 'z')";
+    rusqlite::Connection::open(rig.path()).unwrap().execute_batch(strange).unwrap();
+    publish_twenty_at_once(&mut rig);
+    assert_history_of_twenty(&rig);
+}
+
+#[test]
+fn a_purge_drops_what_was_added_before_it_and_nothing_later() {
+    let mut rig = Rig::new();
+    rig.publish(&key("a"), "1");
+    let mut ops = Vec::new();
+    let wall = rig.now.wall;
+    for (at, data_id) in ["b", "c"].into_iter().enumerate() {
+        let publish = Publish::new(key(data_id), "1");
+        ops.extend(rig.configs.apply(ConfigCommand::Publish(Box::new(publish)), rig.now.plus(10)).ops);
+        if at == 0 {
+            ops.push(nacre_config::StoreOp::PurgeHistory { before: wall + 1_000 });
+        }
+    }
+    rig.store.write(WriteBatch { ops, ..WriteBatch::default() }).unwrap();
+    let left: Vec<bool> = (1..=3).map(|nid| rig.store.history(nid).unwrap().is_some()).collect();
+    assert_eq!(left, [false, false, true]);
+}
+
 /// A power cut may take the end of the WAL; what is left is a prefix of the history with its position.
 #[test]
 fn a_torn_wal_opens_with_an_earlier_position() {

@@ -38,7 +38,7 @@ pub(super) fn entry(index: u64, commands: &[Command]) -> Entry {
     Entry {
         position: Position { term: 1, node: 1, index },
         wall: 1_700_000_000_000 + index as i64,
-        commands: commands.iter().map(|command| command.encode().unwrap()).collect(),
+        commands: commands.iter().map(|command| command.encode().unwrap().0).collect(),
         membership: None,
     }
 }
@@ -69,7 +69,7 @@ fn commands_of_old_logs_are_read() {
     ];
     for (command, stored) in commands {
         let read = Command::decode(&unhex(stored))
-            .unwrap_or_else(|error| panic!("{error}; now {}", hex(&command.encode().unwrap())));
+            .unwrap_or_else(|error| panic!("{error}; now {}", hex(&command.encode().unwrap().0)));
         assert_eq!(format!("{read:?}"), format!("{command:?}"));
     }
 }
@@ -148,4 +148,79 @@ fn a_snapshot_installed_elsewhere_is_the_same_state() {
     drop((machine, configs));
     let (machine, configs) = other.open();
     assert_eq!((machine.applied(), content(&configs, "a").as_deref()), (held, Some("1")));
+}
+
+/// The reply the caller of `given` gets: left for it, or read from the bytes.
+fn reply_of(given: Given<'_>, bytes: &[u8]) -> Reply {
+    given.reply().unwrap_or_else(|| Reply::decode(bytes).unwrap())
+}
+
+fn logged(index: u64, commands: &[Bytes]) -> Entry {
+    Entry { commands: commands.to_vec(), ..entry(index, &[]) }
+}
+
+fn is_published(reply: &Reply) -> bool {
+    matches!(reply, Reply::Config(ConfigReply::Published(_)))
+}
+
+#[test]
+fn a_command_that_was_handed_over_is_applied_and_answered_like_one_that_was_read() {
+    let (bench, other) = (Bench::new(), Bench::new());
+    let ((machine, configs), (reader, read)) = (bench.open(), other.open());
+    let commands = [publish("a", "1"), publish("b", "2")];
+    let given: Vec<Given<'_>> = commands.iter().map(|command| machine.hand(command).unwrap()).collect();
+    let bytes: Vec<Bytes> = given.iter().map(Given::bytes).collect();
+    // Bytes of the same text that lie elsewhere are another command.
+    let copies: Vec<Bytes> = bytes.iter().map(|bytes| Bytes::copy_from_slice(bytes)).collect();
+    let replies = machine.apply(logged(0, &bytes)).unwrap();
+    let read_replies = reader.apply(logged(0, &copies)).unwrap();
+    for ((given, reply), read) in given.into_iter().zip(replies).zip(read_replies) {
+        assert!(reply.is_empty(), "it was left for the caller");
+        let reply = reply_of(given, &reply);
+        assert!(is_published(&reply));
+        assert_eq!(format!("{reply:?}"), format!("{:?}", Reply::decode(&read).unwrap()));
+    }
+    for data_id in ["a", "b"] {
+        assert_eq!(configs.get(&key(data_id)), read.get(&key(data_id)));
+    }
+    assert_eq!(machine.handed.len(), 0);
+}
+
+#[test]
+fn handed_and_read_commands_share_an_entry() {
+    let bench = Bench::new();
+    let (machine, configs) = bench.open();
+    let given = machine.hand(&publish("b", "2")).unwrap();
+    let mut mixed = entry(0, &[publish("a", "1"), publish("c", "3")]);
+    mixed.commands.insert(1, given.bytes());
+    let replies = machine.apply(mixed).unwrap();
+    assert_eq!(replies.len(), 3);
+    assert!(is_published(&Reply::decode(&replies[0]).unwrap()) && is_published(&Reply::decode(&replies[2]).unwrap()));
+    assert!(is_published(&reply_of(given, &replies[1])));
+    for (data_id, expected) in [("a", "1"), ("b", "2"), ("c", "3")] {
+        assert_eq!(content(&configs, data_id).as_deref(), Some(expected));
+    }
+}
+
+#[test]
+fn a_command_whose_caller_went_away_is_read_from_its_bytes() {
+    let bench = Bench::new();
+    let (machine, configs) = bench.open();
+    let given = machine.hand(&publish("a", "1")).unwrap();
+    let bytes = given.bytes();
+    drop(given);
+    assert_eq!(machine.handed.len(), 0);
+    let replies = machine.apply(logged(0, &[bytes])).unwrap();
+    assert!(is_published(&Reply::decode(&replies[0]).unwrap()));
+    assert_eq!(content(&configs, "a").as_deref(), Some("1"));
+}
+
+#[test]
+fn nothing_of_an_entry_is_applied_when_one_command_of_it_is_unreadable() {
+    let bench = Bench::new();
+    let (machine, configs) = bench.open();
+    let given = machine.hand(&publish("a", "1")).unwrap();
+    assert!(machine.apply(logged(0, &[given.bytes(), Bytes::from_static(b"\x02")])).is_err());
+    assert_eq!(content(&configs, "a"), None);
+    assert!(given.reply().is_none());
 }
