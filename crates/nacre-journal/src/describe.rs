@@ -71,8 +71,8 @@ pub fn subject(subject: &Subject) -> String {
 pub fn sentence(cause: &Cause) -> Sentence {
     use Cause as C;
     match cause {
-        C::ClientConnected { version, module, .. } => {
-            let client = join(&[version, &with("for ", module)], " ");
+        C::ClientConnected { version, module, app } => {
+            let client = join(&[version, &with("for ", module), &with("of ", app)], " ");
             Sentence::new("connected", client)
         }
         C::HandshakeRefused { reason } => Sentence::new("handshake refused", reason),
