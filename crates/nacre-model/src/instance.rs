@@ -126,6 +126,11 @@ impl Instance {
     }
 }
 
+/// Whether any key of a meaning in [`preserved`] may be there; usually none is, and then nobody looks for each.
+pub fn has_preserved(metadata: &Metadata) -> bool {
+    metadata.keys().any(|key| key.starts_with("preserved."))
+}
+
 /// A metadata value that is a plain non-negative decimal, else `None` (Nacos reads `^\d+$`, else the default).
 pub fn metadata_ms(metadata: &Metadata, key: &str) -> Option<u64> {
     let text = metadata.get(key)?;

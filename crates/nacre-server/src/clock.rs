@@ -57,6 +57,11 @@ impl Clock {
         Now { mono: reading(&self.base.load(), self.raw()), wall: wall_ms() }
     }
 
+    /// Both clocks at a moment that was read just now.
+    pub fn now_at(&self, moment: Instant) -> Now {
+        Now { mono: self.mono_at(moment), wall: wall_ms() }
+    }
+
     /// The monotonic clock at a moment that was read already.
     pub fn mono_at(&self, moment: Instant) -> u64 {
         let raw = moment.saturating_duration_since(self.start).as_millis();

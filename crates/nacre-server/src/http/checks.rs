@@ -92,8 +92,9 @@ fn naming_info<'a>(ctx: &'a Ctx, how: Check, metadata: Option<&'a Metadata>) -> 
 }
 
 fn check_target(ip: Option<&str>, port: i32, cluster: Option<&str>, limit: usize) -> Result<(), String> {
-    let port = port.to_string();
-    check::check(&check::ParamInfo { ip, port: Some(&port), cluster, ..Default::default() }, limit)
+    // A number that is a port needs no text to be looked at.
+    let port = (!(0..=65_535).contains(&port)).then(|| port.to_string());
+    check::check(&check::ParamInfo { ip, port: port.as_deref(), cluster, ..Default::default() }, limit)
 }
 
 /// Modules other than naming: every name that any of their extractors accepts.

@@ -178,30 +178,52 @@ fn decode_into(text: &[u8], to: &mut String) {
     {
         return to.push_str(plain);
     }
-    let mut out = SmallVec::<[u8; 256]>::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = memchr::memchr2(b'+', b'%', rest) {
-        out.extend_from_slice(&rest[..at]);
-        let (byte, after) = match &rest[at..] {
-            [b'+', after @ ..] => (b' ', after),
-            [b'%', high, low, after @ ..] if hex(*high).is_some() && hex(*low).is_some() => {
-                (hex(*high).unwrap_or(0) << 4 | hex(*low).unwrap_or(0), after)
-            }
-            _ => (rest[at], &rest[at + 1..]),
+    let (mut small, mut large) = ([0; 512], Vec::new());
+    let out = match small.get_mut(..text.len()) {
+        Some(room) => room,
+        None => {
+            large.resize(text.len(), 0);
+            &mut large[..]
+        }
+    };
+    // Byte by byte: clients encode a heartbeat's JSON so that every third byte or so is an escape.
+    let (mut from, mut length) = (0, 0);
+    while let Some(&byte) = text.get(from) {
+        let (decoded, taken) = match byte {
+            b'+' => (b' ', 1),
+            b'%' => escaped(text, from).map_or((byte, 1), |decoded| (decoded, 3)),
+            _ => (byte, 1),
         };
-        out.push(byte);
-        rest = after;
+        out[length] = decoded;
+        from += taken;
+        length += 1;
     }
-    out.extend_from_slice(rest);
-    match std::str::from_utf8(&out) {
+    let out = &out[..length];
+    match std::str::from_utf8(out) {
         Ok(plain) => to.push_str(plain),
-        Err(_) => to.push_str(&String::from_utf8_lossy(&out)),
+        Err(_) => to.push_str(&String::from_utf8_lossy(out)),
     }
 }
 
-fn hex(byte: u8) -> Option<u8> {
-    (byte as char).to_digit(16).map(|digit| digit as u8)
+/// What `%xy` at this place stands for.
+fn escaped(text: &[u8], at: usize) -> Option<u8> {
+    let &[high, low] = text.get(at + 1..at + 3)? else { return None };
+    let (high, low) = (HEX[usize::from(high)], HEX[usize::from(low)]);
+    (high | low < 16).then_some(high << 4 | low)
 }
+
+/// Values of hexadecimal digits; larger ones are of what is none.
+static HEX: [u8; 256] = {
+    let mut values = [0xff; 256];
+    let mut value = 0;
+    while value < 16 {
+        let digit = b"0123456789abcdef"[value as usize];
+        values[digit as usize] = value;
+        values[digit.to_ascii_uppercase() as usize] = value;
+        value += 1;
+    }
+    values
+};
 
 #[cfg(test)]
 mod tests {
@@ -230,6 +252,25 @@ mod tests {
         let mut params = Params::default();
         params.add_urlencoded(br#"beat={"ip":"10.0.0.1","metadata":{"p":"100%"}}"#);
         assert_eq!(params.get("beat"), Some(r#"{"ip":"10.0.0.1","metadata":{"p":"100%"}}"#));
+    }
+
+    #[test]
+    fn broken_escapes_stay_as_they_are() {
+        for (text, want) in [
+            ("%", "%"),
+            ("%4", "%4"),
+            ("a%4", "a%4"),
+            ("%4g+%g4", "%4g %g4"),
+            ("%%41", "%A"),
+            ("%e5%8D%95", "单"),
+            ("%2B%25", "+%"),
+        ] {
+            assert_eq!(decode(text.as_bytes()), want, "{text}");
+        }
+        for size in [510, 511, 512, 513, 2_000] {
+            let text = format!("{}%41", "b".repeat(size - 3));
+            assert_eq!(decode(text.as_bytes()), format!("{}A", "b".repeat(size - 3)));
+        }
     }
 
     #[test]

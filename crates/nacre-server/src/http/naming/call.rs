@@ -1,6 +1,9 @@
 //! Calls that several generations share; they differ in how a request is read and an answer spelled.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{
+    borrow::Cow,
+    sync::{Arc, LazyLock},
+};
 
 use bytes::Bytes;
 use nacre_model::{Cause, Event, Instance, Metadata, NacosError, ServiceKey, Subject};
@@ -100,11 +103,17 @@ fn completed<'a>(info: Cow<'a, BeatInfo>, params: &BeatParams<'_>) -> Cow<'a, Be
 
 /// Bare in both generations, and of constant shape: 1.x clients read it every five seconds per instance.
 fn beat_reply(answer: &BeatAnswer) -> Reply {
+    const USUAL: BeatAnswer =
+        BeatAnswer { code: BeatAnswer::OK, client_beat_interval: 5_000, light_beat_enabled: true };
+    static BODY: LazyLock<Bytes> = LazyLock::new(|| beat_body(&USUAL).into());
+    if *answer == USUAL { Reply::new(JSON, BODY.clone()) } else { Reply::new(JSON, beat_body(answer)) }
+}
+
+fn beat_body(answer: &BeatAnswer) -> String {
     let BeatAnswer { code, client_beat_interval, light_beat_enabled } = answer;
-    let body = format!(
+    format!(
         "{{\"clientBeatInterval\":{client_beat_interval},\"code\":{code},\"lightBeatEnabled\":{light_beat_enabled}}}"
-    );
-    Reply::new(JSON, body)
+    )
 }
 
 /// Who polls a list, for UDP pushes and selectors.
