@@ -1,11 +1,8 @@
 //! Heartbeats of HTTP clients (spec/naming.md 8).
 
-use std::{
-    hash::{DefaultHasher, Hash, Hasher},
-    sync::{
-        Arc,
-        atomic::Ordering::{Relaxed, SeqCst},
-    },
+use std::sync::{
+    Arc,
+    atomic::Ordering::{Relaxed, SeqCst},
 };
 
 use nacre_model::{Cause, DEFAULT_CLUSTER, Event, Instance, NacosError, Now, ServiceKey};
@@ -16,6 +13,7 @@ use crate::{
     client_id::Address,
     naming::subject,
     publish::Asked,
+    quick,
     slot::reference,
 };
 
@@ -228,9 +226,7 @@ impl Naming {
 
 /// What is kept of the address that sends an instance's beats.
 fn sender_mark(sender: &str) -> u32 {
-    let mut hasher = DefaultHasher::new();
-    sender.hash(&mut hasher);
-    hasher.finish() as u32 | 1
+    quick::mark(sender) as u32 | 1
 }
 
 /// Two processes that beat for one address are a fault of theirs; the beats count all the same.

@@ -3,7 +3,6 @@
 //! Lock order: a slot's state, then a client's links, then the wheel. Never two slots or two clients at once.
 
 use std::{
-    collections::HashSet,
     hash::{Hash, Hasher},
     sync::{
         Arc,
@@ -15,7 +14,7 @@ use nacre_model::{Instance, ServiceKey};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
-use crate::{ClientId, ConnectionInfo, beaters::Rhythm, client_id::AnyId, slot::Slot, wheel::UNARMED};
+use crate::{ClientId, ConnectionInfo, beaters::Rhythm, client_id::AnyId, quick::Set, slot::Slot, wheel::UNARMED};
 
 /// One client object.
 #[derive(Debug)]
@@ -223,7 +222,7 @@ pub(crate) enum KeyedSet<T> {
     #[default]
     None,
     One(Arc<T>),
-    Many(Box<HashSet<ByKey<T>>>),
+    Many(Box<Set<ByKey<T>>>),
 }
 
 /// An entry of a [`KeyedSet`], found by its key: the key is not kept twice.
@@ -275,7 +274,7 @@ impl<T: Keyed> KeyedSet<T> {
     pub fn insert(&mut self, item: Arc<T>) {
         *self = match std::mem::take(self) {
             Self::None => Self::One(item),
-            Self::One(one) => Self::Many(Box::new([one, item].map(ByKey).into())),
+            Self::One(one) => Self::Many(Box::new([one, item].map(ByKey).into_iter().collect())),
             Self::Many(mut many) => {
                 many.insert(ByKey(item));
                 Self::Many(many)

@@ -41,6 +41,7 @@ mod operator;
 mod options;
 mod publish;
 mod query;
+mod quick;
 mod restore;
 mod rows;
 mod selector;

@@ -17,6 +17,7 @@ use crate::{
     ClientId, Effects, Options, Switches,
     client::{Client, Publication},
     fuzzy::FuzzyWatches,
+    quick::Quick,
     slot::{Registered, Slot, SlotState},
     table::Clients,
     wheel::{Timer, UNARMED, Wheel},
@@ -32,7 +33,7 @@ pub struct Naming {
     /// `nacos.naming.client.expired.time`, which may change while the server runs.
     client_expired_ms: AtomicU64,
     pub(crate) switches: ArcSwap<Switches>,
-    pub(crate) slots: papaya::HashMap<ServiceKey, Arc<Slot>>,
+    pub(crate) slots: papaya::HashMap<ServiceKey, Arc<Slot>, Quick>,
     pub(crate) clients: Clients,
     /// Services that exist, for lists.
     pub(crate) index: RwLock<Index>,
@@ -111,7 +112,7 @@ impl Naming {
             client_expired_ms: AtomicU64::new(options.client_expired_ms),
             options,
             switches: ArcSwap::default(),
-            slots: papaya::HashMap::new(),
+            slots: papaya::HashMap::default(),
             clients: Clients::default(),
             index: RwLock::default(),
             wheel: Mutex::default(),

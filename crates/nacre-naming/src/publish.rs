@@ -8,7 +8,7 @@ use std::{
 use nacre_model::{
     Cause, ErrorCode, Event, Instance, Metadata, NacosError, Now, ServiceKey, Subject,
     event::Removal,
-    instance::{metadata_ms, preserved},
+    instance::{has_preserved, metadata_ms, preserved},
 };
 use smallvec::{SmallVec, smallvec};
 
@@ -533,7 +533,7 @@ pub(crate) fn nothing(service: &ServiceKey, client: &ClientId, call: &str, reaso
 fn look_like_seconds(metadata: &Metadata) -> Option<String> {
     /// No client beats in earnest every tenth of a second.
     const TOO_SHORT_MS: u64 = 100;
-    if metadata.is_empty() {
+    if !has_preserved(metadata) {
         return None;
     }
     let keys = [preserved::HEART_BEAT_INTERVAL, preserved::HEART_BEAT_TIMEOUT, preserved::IP_DELETE_TIMEOUT];

@@ -1,11 +1,7 @@
 //! Slots: everything known about one service key. A slot lives as long as somebody publishes, subscribes or describes
 //! the service; whether the *service* exists is `registered`.
 
-use std::{
-    collections::{HashMap, HashSet},
-    hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use arc_swap::ArcSwapOption;
 use nacre_model::{Instance, Metadata, ServiceKey, instance::preserved};
@@ -15,6 +11,7 @@ use smallvec::SmallVec;
 use crate::{
     ClientId, InstanceMetadata, InstanceRef, ServiceMetadata, Snapshot, Subscription,
     client::{ByClient, Entry, Publication},
+    quick::{self, Map, Set},
 };
 
 #[derive(Debug)]
@@ -33,17 +30,17 @@ pub(crate) struct SlotState {
     pub registered: Option<Registered>,
     /// `lastRefTime` of the newest change.
     pub ref_time: i64,
-    pub publishers: HashSet<ByClient>,
+    pub publishers: Set<ByClient>,
     /// How many addresses connections publish, by hash: HTTP publishers are found by their client id.
-    pub connection_addresses: HashMap<u64, u32>,
-    pub subscribers: HashMap<ClientId, Arc<Subscription>>,
+    pub connection_addresses: Map<u64, u32>,
+    pub subscribers: Map<ClientId, Arc<Subscription>>,
     /// `subscribers`' keys, shared with pushes until they change.
     pub subscriber_ids: Option<Arc<[ClientId]>>,
     pub metadata: Option<Arc<ServiceMetadata>>,
     /// When the metadata of a cleaned service goes (monotonic).
     pub metadata_expires: Option<u64>,
     /// The operator's layer.
-    pub records: HashMap<InstanceRef, Record>,
+    pub records: Map<InstanceRef, Record>,
     /// Since when nobody publishes (monotonic).
     pub empty_since: u64,
     /// An `Empty` timer is in the wheel.
@@ -263,9 +260,7 @@ impl SlotState {
 
 /// A byte that equal metadata have in common, and different ones seldom.
 fn fingerprint(metadata: &Metadata) -> u8 {
-    let mut hasher = DefaultHasher::new();
-    metadata.hash(&mut hasher);
-    hasher.finish() as u8
+    quick::mark(metadata) as u8
 }
 
 /// Of entries with the same address the one registered last stays, in its place.
@@ -307,7 +302,5 @@ fn address_hash(instance: &Instance) -> u64 {
 }
 
 fn hash_of(ip: &str, port: i32, cluster: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (ip, port, cluster).hash(&mut hasher);
-    hasher.finish()
+    quick::mark((ip, port, cluster))
 }

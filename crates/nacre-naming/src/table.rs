@@ -1,10 +1,6 @@
 //! The table of client objects: sharded sets, a word and a bit for each client.
 
-use std::{
-    collections::{HashSet, hash_map::RandomState},
-    hash::BuildHasher,
-    sync::Arc,
-};
+use std::{hash::BuildHasher, sync::Arc};
 
 use parking_lot::RwLock;
 
@@ -12,6 +8,7 @@ use crate::{
     ClientId,
     client::{ById, Client},
     client_id::AnyId,
+    quick::{Quick, Set},
 };
 
 /// Look-ups of the beat path lock one of so many shards for reading; writers are registrations of new clients.
@@ -19,18 +16,18 @@ const SHARDS: usize = 256;
 
 #[derive(Debug)]
 pub(crate) struct Clients {
-    hasher: RandomState,
-    shards: Box<[RwLock<HashSet<ById>>]>,
+    hasher: Quick,
+    shards: Box<[RwLock<Set<ById>>]>,
 }
 
 impl Default for Clients {
     fn default() -> Self {
-        Self { hasher: RandomState::new(), shards: (0..SHARDS).map(|_| RwLock::default()).collect() }
+        Self { hasher: Quick::default(), shards: (0..SHARDS).map(|_| RwLock::default()).collect() }
     }
 }
 
 impl Clients {
-    fn shard(&self, id: &dyn AnyId) -> &RwLock<HashSet<ById>> {
+    fn shard(&self, id: &dyn AnyId) -> &RwLock<Set<ById>> {
         &self.shards[self.hasher.hash_one(id) as usize % SHARDS]
     }
 

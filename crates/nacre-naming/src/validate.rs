@@ -1,6 +1,6 @@
 //! Rules about instances that are checked where they are registered or updated.
 
-use nacre_model::{ErrorCode, Instance, NacosError};
+use nacre_model::{ErrorCode, Instance, NacosError, instance::has_preserved};
 
 /// 0.0..=10000.0 over HTTP v1 registration and update, v2 and v3; gRPC, beats and PATCH do not check (Nacos 2.5.1).
 pub fn check_weight(weight: f64) -> Result<(), NacosError> {
@@ -13,8 +13,10 @@ pub fn check_weight(weight: f64) -> Result<(), NacosError> {
 
 /// The check of every register and update path: timers that contradict each other, then the cluster's name.
 pub fn check_instance(instance: &Instance) -> Result<(), NacosError> {
-    let interval = instance.beat_interval_ms();
-    if instance.beat_timeout_ms() < interval || instance.delete_timeout_ms() < interval {
+    let interval = || instance.beat_interval_ms();
+    let contradictory = || instance.beat_timeout_ms() < interval() || instance.delete_timeout_ms() < interval();
+    // The defaults do not contradict each other.
+    if has_preserved(&instance.metadata) && contradictory() {
         let text = "Instance 'heart beat interval' must less than 'heart beat timeout' and 'ip delete timeout'.";
         return Err(NacosError::new(400, ErrorCode::INSTANCE_ERROR, text));
     }
