@@ -213,6 +213,20 @@ async fn a_payload_over_the_limit_is_refused_and_the_connection_stays() {
     assert_eq!(client.call("ConfigPublishRequest", large).await.body["success"], true);
     let answer = client.call("ConfigQueryRequest", json!({"dataId":"d","group":"G"})).await;
     assert_eq!(answer.body["content"].as_str().unwrap().len(), 9_000_000);
+    assert_eq!(server.app.journal.query(&limits_hit()).len(), 1);
+    server.stop().await;
+}
+
+fn limits_hit() -> nacre_journal::Filter {
+    nacre_journal::Filter { kinds: vec!["limitHit".to_owned()], limit: 10, ..Default::default() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn http_over_http_2_is_dated() {
+    let server = Server::start(&[]).await;
+    let client = server.client("naming").await;
+    let headers = client.get("/nacos/v1/console/health/readiness").await;
+    assert!(headers["date"].to_str().unwrap().ends_with(" GMT"));
     server.stop().await;
 }
 
@@ -318,6 +332,9 @@ async fn compressed_requests_are_read() {
     let server = Server::start(&[]).await;
     let client = server.client("config").await.compressing();
     assert_eq!(client.call("HealthCheckRequest", json!({"pad":"x".repeat(10_000)})).await.name, "HealthCheckResponse");
+    let huge = Payload::answer("HealthCheckRequest", Bytes::from(vec![b' '; 10 * 1024 * 1024 + 1]));
+    assert_eq!(client.send_payload(huge).await.unwrap_err().code(), Code::ResourceExhausted);
+    assert_eq!(server.app.journal.query(&limits_hit()).len(), 1);
     server.stop().await;
 }
 

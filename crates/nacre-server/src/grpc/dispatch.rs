@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use nacre_doctor::sightings::Act;
-use nacre_model::{Cause, ErrorCode, Event, NacosError, Subject, check};
+use nacre_model::{Cause, ErrorCode, Event, NacosError, Now, Subject, check};
 use nacre_wire::grpc::{
     Envelope, Payload,
     connection::ServerCheckResponse,
@@ -37,6 +37,8 @@ pub struct Call<'a> {
     pub app: &'a Arc<App>,
     pub connection: &'a Arc<Connection>,
     pub payload: &'a Payload,
+    /// When it came: every reading of the clocks costs about as much as finding a service.
+    pub now: Now,
 }
 
 impl Call<'_> {
@@ -103,6 +105,11 @@ impl Reply {
         Self { body: answer_members(envelope, members), code: envelope.error_code, reason: None }
     }
 
+    /// A success whose whole body was made before.
+    pub fn kept(body: Bytes) -> Self {
+        Self { body, code: 0, reason: None }
+    }
+
     pub fn ok<T: Serialize>(fields: &T) -> Self {
         Self::new(&Envelope::ok(), fields)
     }
@@ -127,21 +134,23 @@ fn error_response(envelope: &Envelope) -> Answered {
 /// Answers one unary call.
 pub(super) async fn answer(transport: &Transport, payload: Payload) -> Payload {
     let began = Instant::now();
+    let now = transport.app.clock.now_at(began);
     let _under_way = transport.app.metrics.calls.begin();
     let row = table::find(payload.type_name());
     let (app, peer) = (&transport.app, &transport.peer);
     let span = app.traces.as_ref().and_then(|traces| traces.grpc(&peer.id, peer.remote, &payload));
     let Answered { payload, code } = match &span {
-        None => pass(transport, row, payload).await,
+        None => pass(transport, row, payload, now).await,
         // Boxed: nobody else's future grows by it.
-        Some(span) => Box::pin(span.within(pass(transport, row, payload))).await,
+        Some(span) => Box::pin(span.within(pass(transport, row, payload, now))).await,
     };
     let (name, module) = row.map_or(("unknown", "unknown"), |row| (row.name, row.module));
     if let Some(span) = span {
         span.replied(name, module, code);
     }
-    let now = transport.app.clock.now();
-    let (nanos, mono) = (began.elapsed().as_nanos() as u64, now.mono);
+    let ended = Instant::now();
+    let nanos = ended.saturating_duration_since(began).as_nanos() as u64;
+    let mono = app.clock.mono_at(ended);
     if code == UNREGISTERED && transport.connection().is_none() {
         transport.source.saw(Act::Unregistered, now);
     } else if app.doctor.is_on() {
@@ -170,7 +179,7 @@ fn count_config(transport: &Transport, row: Option<&'static Row>, nanos: u64, mo
     }
 }
 
-async fn pass(transport: &Transport, row: Option<&'static Row>, payload: Payload) -> Answered {
+async fn pass(transport: &Transport, row: Option<&'static Row>, payload: Payload, now: Now) -> Answered {
     let name = payload.type_name();
     if row.is_some_and(|row| matches!(row.kind, Kind::ClusterOnly)) {
         return error_response(&Envelope::fail(502, format!(" invoke {name} from sdk is forbidden")));
@@ -195,7 +204,7 @@ async fn pass(transport: &Transport, row: Option<&'static Row>, payload: Payload
     let Some(connection) = transport.connection() else {
         return error_response(&Envelope::fail(UNREGISTERED, "Connection is unregistered."));
     };
-    handler(Call { app: &transport.app, connection, payload: &payload }).await
+    handler(Call { app: &transport.app, connection, payload: &payload, now }).await
 }
 
 /// The steps that depend on the body: reading it, noting the client's activity, the parameter check, the handler.
@@ -205,8 +214,7 @@ pub(super) fn run<O: Operation>(call: Call<'_>) -> Answering<'_> {
             Ok(operation) => operation,
             Err(text) => return error_response(&Envelope::fail(502, text)),
         };
-        let now = call.app.clock.now();
-        call.connection.touch(now);
+        call.connection.touch(call.now);
         if let Some(text) = unknown_namespace(call.app, &operation) {
             refused(&call, operation.subject(), ErrorCode::NAMESPACE_NOT_EXIST.code, &text);
             return typed::<O>(ErrorCode::NAMESPACE_NOT_EXIST.code, text);

@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `transport`, `io`, `codec`, `tcp` | one TCP connection: HTTP/2, the two methods, how it ended |
+//! | `transport`, `unary`, `eager`, `io`, `codec`, `tcp` | one TCP connection: HTTP/2, the two methods, how it ended |
 //! | `table`, `dispatch`, `handlers` | one row per payload type, the pipeline in front of them, what they do |
 //! | `connections`, `lifecycle` | set-up, activity, detection, reset, end |
 //! | `outbox`, `coalesce`, `timers`, `push` | what a connection is owed, when a change goes out, retries |
@@ -13,6 +13,7 @@ pub mod coalesce;
 mod codec;
 pub mod connections;
 mod dispatch;
+mod eager;
 mod handlers;
 mod io;
 mod lifecycle;
@@ -22,6 +23,7 @@ pub mod table;
 mod tcp;
 pub mod timers;
 pub mod transport;
+mod unary;
 
 use std::{
     collections::BTreeMap,

@@ -18,7 +18,7 @@ use futures::{Stream, StreamExt, stream::FuturesUnordered};
 use http::{HeaderValue, Request, Response, header};
 use http_body_util::{Either, Full};
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use nacre_doctor::sightings::{Act, Source};
 use nacre_model::{Cause, event::Disconnect, limits};
 use nacre_wire::grpc::{
@@ -30,7 +30,7 @@ use nacre_wire::grpc::{
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tonic::{
-    Status, Streaming,
+    Code, Status, Streaming,
     codec::CompressionEncoding,
     server::{Grpc, StreamingService, UnaryService},
 };
@@ -39,8 +39,10 @@ use super::{
     codec::PayloadCodec,
     connections::{Closer, Connection, Peer},
     dispatch,
+    eager::{self, Eager},
     io::{End, HowEnded, Watched},
     outbox::Slot,
+    unary::{self, Answer},
 };
 use crate::{app::App, doctor, http as http_face};
 
@@ -59,7 +61,7 @@ const UNREGISTERED: Duration = Duration::from_secs(300);
 /// A client's payloads over the limit are journalled this often.
 const LARGE_TOLD_EVERY_MS: u64 = 1_000;
 
-type Body = Either<tonic::body::Body, Full<Bytes>>;
+type Body = Either<Answer, Either<tonic::body::Body, Full<Bytes>>>;
 
 /// A TCP connection, registered or not.
 pub(super) struct Transport {
@@ -97,13 +99,9 @@ impl Transport {
             && self.warned.swap(true, Ordering::Relaxed)
     }
 
-    /// A payload over the limit is RESOURCE_EXHAUSTED in the protocol's other implementations; tonic says OUT_OF_RANGE,
-    /// which nothing of ours does.
-    fn exhausted<B>(&self, mut response: Response<B>) -> Response<B> {
-        if let Some(status) = response.headers_mut().get_mut("grpc-status")
-            && status == "11"
-        {
-            *status = HeaderValue::from_static("8");
+    /// Answers a call that came to nothing. What is over the limit is journalled.
+    fn failed(&self, status: Status) -> Response<tonic::body::Body> {
+        if status.code() == Code::ResourceExhausted {
             let now = self.app.clock.now();
             // A client that tries again at once must not fill the journal.
             let told = self.told_large.swap(now.mono.max(1), Ordering::Relaxed);
@@ -113,7 +111,18 @@ impl Transport {
                 self.app.grpc.note(&self.peer.id, Cause::LimitHit { limit, value });
             }
         }
-        response
+        status.into_http()
+    }
+
+    /// The library says OUT_OF_RANGE of a payload over the limit, which nothing of ours does; the protocol's other
+    /// implementations say RESOURCE_EXHAUSTED.
+    fn exhausted(&self, response: Response<tonic::body::Body>) -> Response<tonic::body::Body> {
+        match Status::from_header_map(response.headers()) {
+            Some(status) if matches!(status.code(), Code::OutOfRange | Code::ResourceExhausted) => {
+                self.failed(Status::resource_exhausted(status.message()))
+            }
+            _ => response,
+        }
     }
 
     /// Waits until the connection was of no use for [`UNREGISTERED`].
@@ -174,7 +183,7 @@ where
 {
     let props = &transport.app.props;
     let mut connection = pin!(
-        http2::Builder::new(TokioExecutor::new())
+        http2::Builder::new(Eager)
             .timer(TokioTimer::new())
             .keep_alive_interval(props.duration("nacos.remote.server.grpc.sdk.keep-alive-time"))
             .keep_alive_timeout(props.duration("nacos.remote.server.grpc.sdk.keep-alive-timeout"))
@@ -183,6 +192,8 @@ where
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_frame_size(FRAME)
             .max_pending_accept_reset_streams(CANCELLED_STREAMS)
+            // No gRPC server sends one; see `over_http`.
+            .auto_date_header(false)
             .serve_connection(io, service)
     );
     // In a set of its own: looked at when something in it happens, and not with each frame.
@@ -225,24 +236,55 @@ async fn route(transport: Arc<Transport>, request: Request<Incoming>) -> Respons
             .max_encoding_message_size(usize::MAX)
     };
     transport.calls.fetch_add(1, Ordering::Relaxed);
+    let library = |response| Either::Right(Either::Left(response));
     match request.uri().path() {
+        REQUEST_PATH if unary::is_plain(&request) => {
+            let limit = transport.app.grpc.options().max_message;
+            let answered = match unary::read(request.into_body(), limit).await {
+                Ok(payload) => answer(&transport, payload).await,
+                Err(status) => Err(status),
+            };
+            match answered {
+                Ok(payload) => unary::answer(&payload).map(Either::Left),
+                Err(status) => transport.failed(status).map(library),
+            }
+        }
         REQUEST_PATH => {
             let unary = Unary(Arc::clone(&transport));
-            transport.exhausted(grpc().unary(unary, request).await).map(Either::Left)
+            transport.exhausted(grpc().unary(unary, request).await).map(library)
         }
         STREAM_PATH => {
             let bidi = Bidi(Arc::clone(&transport));
-            transport.exhausted(grpc().streaming(bidi, request).await).map(Either::Left)
+            transport.exhausted(grpc().streaming(bidi, request).await).map(library)
         }
         path if is_grpc(&request) => {
             let status = Status::unimplemented(format!("Method not found: {}", path.trim_start_matches('/')));
-            status.into_http::<tonic::body::Body>().map(Either::Left)
+            status.into_http::<tonic::body::Body>().map(library)
         }
         _ => {
-            let app = Arc::clone(&transport.app);
-            Box::pin(http_face::serve(&app, transport.peer.remote, request)).await.map(Either::Right)
+            let answered = Box::pin(over_http(&transport, request)).await;
+            answered.map(|body| Either::Right(Either::Right(body)))
         }
     }
+}
+
+/// Answers an HTTP request. Answers of HTTP are dated.
+async fn over_http(transport: &Transport, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let mut answered = http_face::serve(&transport.app, transport.peer.remote, request).await;
+    let date = http_face::dates::http_date(transport.app.clock.now().wall);
+    if let Ok(date) = HeaderValue::from_str(&date) {
+        answered.headers_mut().entry(header::DATE).or_insert(date);
+    }
+    answered
+}
+
+/// Answers a unary call.
+async fn answer(transport: &Transport, request: Payload) -> Result<Payload, Status> {
+    if transport.mistaken(&request) {
+        transport.source.saw(Act::Unregistered, transport.app.clock.now());
+        return Err(Status::unavailable("Connection is unregistered."));
+    }
+    Ok(dispatch::answer(transport, request).await)
 }
 
 fn is_grpc(request: &Request<Incoming>) -> bool {
@@ -252,7 +294,7 @@ fn is_grpc(request: &Request<Incoming>) -> bool {
 
 type Later<T> = Pin<Box<dyn Future<Output = Result<tonic::Response<T>, Status>> + Send>>;
 
-/// `Request/request`.
+/// `Request/request` of whoever compresses.
 struct Unary(Arc<Transport>);
 
 impl UnaryService<Payload> for Unary {
@@ -261,14 +303,7 @@ impl UnaryService<Payload> for Unary {
 
     fn call(&mut self, request: tonic::Request<Payload>) -> Self::Future {
         let transport = Arc::clone(&self.0);
-        Box::pin(async move {
-            let request = request.into_inner();
-            if transport.mistaken(&request) {
-                transport.source.saw(Act::Unregistered, transport.app.clock.now());
-                return Err(Status::unavailable("Connection is unregistered."));
-            }
-            Ok(tonic::Response::new(dispatch::answer(&transport, request).await))
-        })
+        Box::pin(async move { answer(&transport, request.into_inner()).await.map(tonic::Response::new) })
     }
 }
 
@@ -285,7 +320,7 @@ impl StreamingService<Payload> for Bidi {
         Box::pin(async move {
             transport.streamed.store(true, Ordering::Relaxed);
             let slot = Arc::new(Slot::default());
-            tokio::spawn(listen(Arc::clone(&transport), Arc::clone(&slot), request.into_inner()));
+            eager::begin(listen(Arc::clone(&transport), Arc::clone(&slot), request.into_inner()));
             Ok(tonic::Response::new(Pushes { transport, slot }))
         })
     }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tonic::{
     Status, Streaming,
-    client::Grpc,
+    client::{Grpc, GrpcService},
     codec::CompressionEncoding,
     transport::{Channel, Endpoint},
 };
@@ -190,6 +190,14 @@ impl Client {
         let codec = ProstCodec::<Payload, Payload>::default();
         let answer = grpc.unary(tonic::Request::new(Payload::default()), path, codec).await;
         answer.map_or_else(|status| status.code(), |_| tonic::Code::Ok)
+    }
+
+    /// Headers of the answer to a GET over the same connection.
+    pub async fn get(&self, path: &str) -> http::HeaderMap {
+        let request = http::Request::get(path).body(tonic::body::Body::empty()).unwrap();
+        let mut channel = self.channel.clone();
+        std::future::poll_fn(|cx| GrpcService::<tonic::body::Body>::poll_ready(&mut channel, cx)).await.unwrap();
+        GrpcService::call(&mut channel, request).await.unwrap().into_parts().0.headers
     }
 
     /// Waits for the end of the stream.

@@ -1,5 +1,8 @@
 //! Module `naming`: instances, queries, subscriptions.
 
+use std::sync::LazyLock;
+
+use bytes::Bytes;
 use nacre_doctor::asked::Sought;
 use nacre_model::{
     Instance, InstanceId, NacosError, ServiceKey, Subject,
@@ -8,7 +11,7 @@ use nacre_model::{
 use nacre_naming::{NamingCommand, Page, Query, ServiceView, Subscription, check_instance};
 use nacre_wire::grpc::{
     Envelope,
-    envelope::Nothing,
+    envelope::{self, Nothing},
     naming::{
         BATCH_REGISTER, BatchInstanceRequest, DEREGISTER, InstanceBody, InstanceRequest, InstanceResponse, REGISTER,
         ServiceListRequest, ServiceListResponse, ServiceQueryRequest, SubscribeServiceRequest,
@@ -75,10 +78,11 @@ fn metadata_size<'a>(instances: impl Iterator<Item = &'a InstanceBody>) -> usize
 
 /// The parameter check of an instance.
 fn check_body(info: &ParamInfo<'_>, instance: &InstanceBody, length: usize) -> Result<(), String> {
-    let port = instance.port.to_string();
+    // A number that is a port needs no text to be looked at.
+    let port = (!(0..=65_535).contains(&instance.port)).then(|| instance.port.to_string());
     let info = ParamInfo {
         ip: instance.ip.as_deref(),
-        port: Some(&port),
+        port: port.as_deref(),
         cluster: instance.cluster_name.as_deref(),
         metadata: instance.metadata.as_deref(),
         ..info.clone()
@@ -96,7 +100,7 @@ fn to_register(
     let mut instance = body.to_instance(ephemeral);
     check_instance(&instance)?;
     if instance.instance_id == InstanceId::Absent {
-        let (naming, now) = (&call.app.naming, call.app.clock.now());
+        let (naming, now) = (&call.app.naming, call.now);
         let cluster = body.cluster_name.as_deref();
         let named = body.service_name.as_deref().filter(|name| !name.is_empty());
         instance.instance_id = match named {
@@ -119,8 +123,16 @@ fn no_instance() -> NacosError {
     NacosError::invalid("Instance can not be null.")
 }
 
+/// Success, with the type of the request: three bodies, made once.
 fn echo(kind: &str) -> Reply {
-    Reply::ok(&InstanceResponse { kind: Some(kind) })
+    static BODIES: LazyLock<[(&str, Bytes); 3]> = LazyLock::new(|| {
+        let body = |kind| envelope::answer(&Envelope::ok(), &InstanceResponse { kind: Some(kind) });
+        [REGISTER, DEREGISTER, BATCH_REGISTER].map(|kind| (kind, body(kind)))
+    });
+    match BODIES.iter().find(|(known, _)| *known == kind) {
+        Some((_, body)) => Reply::kept(body.clone()),
+        None => Reply::ok(&InstanceResponse { kind: Some(kind) }),
+    }
 }
 
 impl Operation for InstanceRequest {
@@ -151,7 +163,7 @@ impl Operation for InstanceRequest {
         let (namespace, group) = (self.namespace.as_deref(), self.group_name.as_deref());
         let key = service(namespace, group, self.service_name.as_deref())?;
         let client = call.connection.client_id();
-        let (app, now) = (call.app, call.app.clock.now());
+        let (app, now) = (call.app, call.now);
         let effects = match self.kind.as_deref() {
             Some(REGISTER) => {
                 let body = self.instance.as_ref().ok_or_else(no_instance)?;
@@ -258,7 +270,7 @@ impl Operation for BatchInstanceRequest {
         let instances = bodies.iter().flatten().map(|body| to_register(call, &key, body, true));
         let instances = instances.collect::<Result<Vec<_>, _>>()?;
         let client = call.connection.client_id();
-        let effects = call.app.naming.register_batch(&client, &key, instances, call.app.clock.now())?;
+        let effects = call.app.naming.register_batch(&client, &key, instances, call.now)?;
         call.app.effects.naming(effects);
         Ok(echo(BATCH_REGISTER))
     }
@@ -291,7 +303,7 @@ impl Operation for ServiceQueryRequest {
             healthy_only: self.healthy_only,
             consumer_ip: &call.connection.client_ip,
         };
-        let view = call.app.naming.list(&key, &query, call.app.clock.now());
+        let view = call.app.naming.list(&key, &query, call.now);
         if view.hosts.is_empty() {
             let sought = Sought::Service(key, query.clusters.into());
             sighting::nothing_found(call.app, call.connection, sought, false);
@@ -353,7 +365,7 @@ impl Operation for SubscribeServiceRequest {
         let (namespace, group) = (self.namespace.as_deref(), self.group_name.as_deref());
         let key = service(namespace, group, self.service_name.as_deref())?;
         let connection = call.connection;
-        let (app, client, now) = (call.app, connection.client_id(), call.app.clock.now());
+        let (app, client, now) = (call.app, connection.client_id(), call.now);
         let clusters = self.clusters.as_deref().unwrap_or_default();
         let (view, effects): (ServiceView, _) = if self.subscribe {
             let own = connection.app_or_unknown();
