@@ -217,7 +217,6 @@ impl Keyed for Slot {
 
 /// A set with one entry per service. One entry costs a word (the usual client), many are hashed.
 #[derive(Debug, Default)]
-#[expect(clippy::box_collection, reason = "a client with one entry must not pay for the map of one with many")]
 pub(crate) enum KeyedSet<T> {
     #[default]
     None,
