@@ -5,6 +5,7 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use nacre_model::limits;
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 
 use crate::sightings::Act;
 
@@ -26,8 +27,20 @@ pub struct Callers {
 
 #[derive(Debug, Default)]
 struct Halves {
-    young: HashMap<Box<str>, Vec<Caller>>,
-    old: HashMap<Box<str>, Vec<Caller>>,
+    young: HashMap<Place, Calls>,
+    old: HashMap<Place, Calls>,
+}
+
+/// The bytes of `ip:port`; what most are needs no memory of its own.
+type Place = SmallVec<[u8; 24]>;
+/// One of each [`Act`].
+type Calls = SmallVec<[Caller; 1]>;
+
+fn place(ip: &str, port: &str) -> Place {
+    let mut place = Place::from_slice(ip.as_bytes());
+    place.push(b':');
+    place.extend_from_slice(port.as_bytes());
+    place
 }
 
 impl Callers {
@@ -37,16 +50,16 @@ impl Callers {
             // A plain call after a strange one makes that one history.
             let mut halves = self.halves.lock();
             if !(halves.young.is_empty() && halves.old.is_empty()) {
-                let key = format!("{ip}:{port}");
+                let key = place(ip, port);
                 let Halves { young, old } = &mut *halves;
-                for calls in [young.get_mut(&*key), old.get_mut(&*key)].into_iter().flatten() {
+                for calls in [young.get_mut(&key), old.get_mut(&key)].into_iter().flatten() {
                     calls.retain(|known| known.act != caller.act);
                 }
             }
             return;
         }
         let mut halves = self.halves.lock();
-        let key: Box<str> = format!("{ip}:{port}").into();
+        let key = place(ip, port);
         let mut calls = match halves.young.remove(&key) {
             Some(calls) => calls,
             None => halves.old.remove(&key).unwrap_or_default(),
@@ -61,9 +74,9 @@ impl Callers {
 
     /// The last such call for `ip:port`.
     pub fn last(&self, ip: &str, port: i32, act: Act) -> Option<Caller> {
-        let key = format!("{ip}:{port}");
+        let key = place(ip, &port.to_string());
         let halves = self.halves.lock();
-        let calls = halves.young.get(&*key).or_else(|| halves.old.get(&*key))?;
+        let calls = halves.young.get(&key).or_else(|| halves.old.get(&key))?;
         calls.iter().find(|call| call.act == act).cloned()
     }
 }

@@ -87,6 +87,8 @@ impl Act {
     }
 }
 
+/// Characters kept of an agent.
+const AGENT: usize = 120;
 /// Different agents kept of one address.
 const AGENTS: usize = 4;
 /// Ends of connections, and addresses that clients claim, kept of one address.
@@ -160,6 +162,12 @@ impl Source {
         seen.last.store(now.mono.max(1), Relaxed);
     }
 
+    /// An agent as it is kept here, shared if it was seen lately.
+    pub fn shared_agent(&self, agent: &str) -> Arc<str> {
+        let agent = agent.char_indices().nth(AGENT).map_or(agent, |(end, _)| &agent[..end]);
+        self.agents.lock().iter().find(|known| ***known == *agent).cloned().unwrap_or_else(|| agent.into())
+    }
+
     /// The agent of a request; costs a hash when it is the one of the request before.
     pub fn agent(&self, agent: &str) {
         if agent.is_empty() {
@@ -174,7 +182,7 @@ impl Source {
         if agents.len() == AGENTS {
             agents.pop_front();
         }
-        agents.push_back(agent.chars().take(120).collect::<String>().into());
+        agents.push_back(agent.chars().take(AGENT).collect::<String>().into());
     }
 
     pub fn opened(&self) {

@@ -38,8 +38,7 @@ pub fn http(app: &App, row: &Row, ctx: &Ctx) {
         && let (Some(ip), Some(port)) = (ctx.params.non_blank("ip"), ctx.params.non_blank("port"))
         && ip.len() + port.len() < 300
     {
-        let agent = ctx.agent();
-        let agent = agent.char_indices().nth(120).map_or(agent, |(end, _)| &agent[..end]).into();
+        let agent = source.shared_agent(ctx.agent());
         let caller = Caller { act, address: ctx.client_address(), agent, at: now.wall };
         app.doctor.sightings.callers.note(ip, port, caller);
     }
