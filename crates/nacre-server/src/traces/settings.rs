@@ -90,7 +90,9 @@ impl Settings {
             (None, None, None) => Endpoint::below(ENDPOINT),
         }?;
         let protocol = said("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL").or_else(|| said("OTEL_EXPORTER_OTLP_PROTOCOL"));
-        if let Some(other) = protocol.filter(|word| word.trim() != "http/protobuf") {
+        // A property wins over the environment; there is one it can name.
+        let named = props.is_set("nacre.tracing.otlp.protocol");
+        if let Some(other) = protocol.filter(|word| !named && word.trim() != "http/protobuf") {
             tracing::warn!("the environment asks for traces by {other}; http/protobuf is spoken, usually to port 4318");
         }
         let headers = said("OTEL_EXPORTER_OTLP_TRACES_HEADERS").or_else(|| said("OTEL_EXPORTER_OTLP_HEADERS"));
