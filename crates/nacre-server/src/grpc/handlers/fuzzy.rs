@@ -67,6 +67,7 @@ impl Operation for ConfigWatch {
         }
         let configs = &call.app.configs;
         let received = received(request);
+        let watching = connection.outbox.watching(Domain::Config);
         let watched = call.app.config_fuzzy.watch(connection.id(), pattern, &received, request.initializing, configs);
         if is_gone(call) {
             call.app.config_fuzzy.cancel(connection.id(), pattern);
@@ -83,6 +84,7 @@ impl Operation for ConfigWatch {
             let outcome = connection.outbox.sync(Domain::Config, &key, batches, finish);
             call.app.grpc.act(connection, outcome);
         }
+        drop(watching);
         Ok(reply(watched.error))
     }
 }
@@ -141,6 +143,7 @@ impl Operation for NamingWatch {
             None => return Err(NacosError::server("the watch type is null")),
         }
         let received = received(request);
+        let watching = connection.outbox.watching(Domain::Naming);
         let watched = call.app.naming.fuzzy_watch(&client, pattern, &received, request.initializing);
         if is_gone(call) {
             call.app.naming.fuzzy_cancel(&client, pattern);
@@ -149,6 +152,7 @@ impl Operation for NamingWatch {
         let finish = watched.finish_when_acked.then(|| naming_sync(&FuzzySync::finish(&key)));
         let outcome = connection.outbox.sync(Domain::Naming, &key, batches, finish);
         call.app.grpc.act(connection, outcome);
+        drop(watching);
         Ok(reply(watched.error))
     }
 }

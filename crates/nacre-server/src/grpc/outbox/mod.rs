@@ -149,8 +149,10 @@ impl Outbox {
         chain.load = Some(load);
         chain.owed.get_or_insert(now.mono);
         let gap = if matches!(target, Target::Config(_)) { self.rules().config_gap } else { 0 };
-        match chain.sent.map(|sent| sent + gap) {
-            Some(open) if open > now.mono => state.later(&target, open),
+        let open = chain.sent.map(|sent| sent + gap);
+        match (&target, open) {
+            (Target::Change(domain, _), _) => state.queue_change(*domain, &target),
+            (_, Some(open)) if open > now.mono => state.later(&target, open),
             _ => state.queue(&target),
         }
         if target == Target::Detection {
@@ -239,17 +241,20 @@ impl Outbox {
         marked
     }
 
+    /// Said before what a sync tells is looked up: changes that come meanwhile are sent behind it, once what this answers is
+    /// dropped. Else one could overtake the sync, which would then undo it at the client.
+    pub fn watching(&self, domain: Domain) -> Watching<'_> {
+        self.state.lock().preparing.push(domain);
+        Watching { outbox: self, domain }
+    }
+
     /// Starts a sync of a fuzzy watch, replacing one that is under way for the same pattern.
     pub fn sync(&self, domain: Domain, pattern: &Arc<str>, batches: Vec<Load>, finish: Option<Load>) -> Outcome {
         let mut state = self.state.lock();
         if state.closed {
             return Outcome::default();
         }
-        if let Some(old) = state.watches.remove(&(domain, Arc::clone(pattern))) {
-            for batch in 0..=old.batches {
-                state.drop_chain(&Target::Sync(domain, Arc::clone(pattern), batch));
-            }
-        }
+        Self::unsync(&mut state, domain, pattern);
         let count = batches.len();
         state.watches.insert((domain, Arc::clone(pattern)), Watch { open: count, batches: count, finish });
         for (at, load) in batches.into_iter().enumerate() {
@@ -265,8 +270,11 @@ impl Outbox {
 
     /// The pattern is no longer watched.
     pub fn unwatched(&self, domain: Domain, pattern: &Arc<str>) {
-        let mut state = self.state.lock();
-        if let Some(old) = state.watches.remove(&(domain, Arc::clone(pattern))) {
+        Self::unsync(&mut self.state.lock(), domain, pattern);
+    }
+
+    fn unsync(state: &mut State, domain: Domain, pattern: &Arc<str>) {
+        if let Some(old) = state.forget_watch(domain, pattern) {
             for batch in 0..=old.batches {
                 state.drop_chain(&Target::Sync(domain, Arc::clone(pattern), batch));
             }
@@ -283,7 +291,7 @@ impl Outbox {
                 state.queue(&target);
             }
             None => {
-                state.watches.remove(&key);
+                state.forget_watch(domain, pattern);
             }
         }
     }
@@ -417,6 +425,8 @@ impl Outbox {
 
     fn succeeded(&self, state: &mut State, target: &Target) {
         match target {
+            // A sync that is sent again would undo it at the client: it is then told again, too.
+            Target::Change(domain, _) if state.is_syncing(*domain) => {}
             Target::Service(_) | Target::Change(..) => state.settle(target),
             // Remembers when it was sent until the gap is over.
             Target::Config(_) => {
@@ -425,10 +435,9 @@ impl Outbox {
             }
             Target::Sync(domain, pattern, batch) => {
                 state.drop_chain(target);
-                let key = (*domain, Arc::clone(pattern));
                 if *batch == 0 {
-                    state.watches.remove(&key);
-                } else if let Some(watch) = state.watches.get_mut(&key) {
+                    state.forget_watch(*domain, pattern);
+                } else if let Some(watch) = state.watches.get_mut(&(*domain, Arc::clone(pattern))) {
                     watch.open -= 1;
                     if watch.open == 0 {
                         self.finish(state, *domain, pattern);
@@ -464,6 +473,9 @@ impl Outbox {
                 // The next change starts anew.
                 chain.failed = 0;
                 state.settle(target);
+                if let Target::Sync(domain, pattern, _) = target {
+                    state.forget_watch(*domain, pattern);
+                }
             }
         } else if !chain.queued {
             let due = now.mono + self.rules().retry_after(target, attempt);
@@ -485,6 +497,11 @@ impl Outbox {
                     if let Some(chain) = state.chains.get_mut(&target).filter(|chain| chain.timer == Some(key)) {
                         chain.timer = None;
                         state.queue(&target);
+                        if let Target::Sync(domain, ..) = target {
+                            for change in state.changes(domain) {
+                                state.queue_change(domain, &change);
+                            }
+                        }
                     }
                     continue;
                 }
@@ -527,6 +544,20 @@ impl Outbox {
     /// Things that wait to be sent.
     pub fn backlog(&self) -> usize {
         self.state.lock().ready.len()
+    }
+}
+
+/// See [`Outbox::watching`].
+#[derive(Debug)]
+#[must_use]
+pub struct Watching<'a> {
+    outbox: &'a Outbox,
+    domain: Domain,
+}
+
+impl Drop for Watching<'_> {
+    fn drop(&mut self) {
+        self.outbox.state.lock().prepared(self.domain);
     }
 }
 

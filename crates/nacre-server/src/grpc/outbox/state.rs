@@ -6,6 +6,7 @@ use std::{
 };
 
 use nacre_wire::grpc::Ack;
+use smallvec::SmallVec;
 use tokio::sync::oneshot;
 
 use super::{
@@ -76,6 +77,10 @@ pub(super) struct State {
     pub(super) flights: HashMap<u64, Flight>,
     pub(super) timers: BTreeMap<TimerKey, Timer>,
     pub(super) watches: HashMap<(Domain, Arc<str>), Watch>,
+    /// Syncs whose contents are being made; changes of their domains wait, for they are newer.
+    pub(super) preparing: SmallVec<[Domain; 1]>,
+    /// The changes that wait.
+    pub(super) held: Vec<Target>,
     pub(super) number: u64,
     /// The moment the connection has asked to be woken at.
     pub(super) armed: Option<u64>,
@@ -113,6 +118,57 @@ impl State {
         }
     }
 
+    /// Puts a change of a fuzzy watch behind every sync that was made before it.
+    pub(super) fn queue_change(&mut self, domain: Domain, target: &Target) {
+        let preparing = self.preparing.contains(&domain);
+        if (preparing || self.is_syncing(domain))
+            && let Some(chain) = self.chains.get_mut(target)
+            && std::mem::take(&mut chain.queued)
+        {
+            self.ready.retain(|queued| queued != target);
+        }
+        if !preparing {
+            self.queue(target);
+        } else if !self.held.contains(target) {
+            self.held.push(target.clone());
+        }
+    }
+
+    /// The contents of a sync were made and handed over.
+    pub(super) fn prepared(&mut self, domain: Domain) {
+        if let Some(at) = self.preparing.iter().position(|preparing| *preparing == domain) {
+            self.preparing.swap_remove(at);
+        }
+        if !self.preparing.contains(&domain) {
+            let (free, held) = std::mem::take(&mut self.held).into_iter().partition(|target| target.changes(domain));
+            self.held = held;
+            for target in Vec::from_iter(free) {
+                self.queue(&target);
+            }
+        }
+    }
+
+    /// Is a batch of a sync not acknowledged yet?
+    pub(super) fn is_syncing(&self, domain: Domain) -> bool {
+        self.watches.keys().any(|(known, _)| *known == domain)
+    }
+
+    /// All changes of a domain that a sync under way is older than.
+    pub(super) fn changes(&self, domain: Domain) -> Vec<Target> {
+        self.chains.keys().filter(|target| target.changes(domain)).cloned().collect()
+    }
+
+    /// A watch has its sync, or is over: what was kept for its sake is forgotten.
+    pub(super) fn forget_watch(&mut self, domain: Domain, pattern: &Arc<str>) -> Option<Watch> {
+        let watch = self.watches.remove(&(domain, Arc::clone(pattern)));
+        if watch.is_some() && !self.is_syncing(domain) {
+            for target in self.changes(domain) {
+                self.settle(&target);
+            }
+        }
+        watch
+    }
+
     /// Sends `target` at `due` unless something does so earlier.
     pub(super) fn later(&mut self, target: &Target, due: u64) {
         let Some(chain) = self.chains.get(target) else { return };
@@ -142,6 +198,9 @@ impl State {
     /// Forgets a chain that has nothing left to do: an idle subscription costs nothing. Only that a client holds an empty
     /// list is kept.
     pub(super) fn settle(&mut self, target: &Target) {
+        if self.held.contains(target) {
+            return;
+        }
         let idle = |chain: &Chain| !chain.queued && chain.timer.is_none() && chain.flight.is_none() && !chain.empty;
         if self.chains.get(target).is_some_and(idle) {
             self.chains.remove(target);

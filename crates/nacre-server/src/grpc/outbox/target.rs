@@ -32,6 +32,13 @@ pub enum Target {
     Change(Domain, Arc<str>),
 }
 
+impl Target {
+    /// Is it a change under the fuzzy watches of `domain`?
+    pub(super) fn changes(&self, domain: Domain) -> bool {
+        matches!(self, Self::Change(of, _) if *of == domain)
+    }
+}
+
 /// The text of a push but for its `requestId`.
 #[derive(Clone, Debug)]
 pub struct Load {

@@ -505,3 +505,68 @@ fn a_stream_breaks_when_the_server_closes_and_completes_when_the_client_does() {
     desk.stream.end();
     assert!(desk.stream.ended() && !desk.stream.was_cut());
 }
+
+/// What of a fuzzy watch is sent, by its texts: `"n"` is a sync, `"c"` a change.
+fn told(desk: &mut Desk) -> Vec<(u64, String)> {
+    let name = |body: &Value| body.get("n").or(body.get("c")).unwrap().to_string();
+    desk.take().iter().map(|(id, body)| (*id, name(body))).collect()
+}
+
+fn texts(all: &[(u64, String)]) -> Vec<&str> {
+    all.iter().map(|(_, text)| text.as_str()).collect()
+}
+
+fn one_batch() -> Vec<Load> {
+    vec![Load { type_name: "T", module: "m", members: Bytes::from_static(b"\"n\":1") }]
+}
+
+#[test]
+fn a_change_that_comes_while_a_sync_is_made_never_overtakes_it() {
+    let mut desk = Desk::new();
+    let change = |key: &str| Target::Change(Domain::Naming, key.into());
+    desk.push(change("before"), "\"c\":1");
+    let sync = |desk: &mut Desk, inside: &dyn Fn(&mut Desk)| {
+        desk.outbox.state.lock().preparing.push(Domain::Naming);
+        inside(desk);
+        let outcome = desk.outbox.sync(Domain::Naming, &"p".into(), one_batch(), None);
+        desk.act(outcome);
+        drop(Watching { outbox: &desk.outbox, domain: Domain::Naming });
+    };
+    sync(&mut desk, &|desk| {
+        desk.push(change("gone"), "\"c\":2");
+        desk.push(change("before"), "\"c\":3");
+        desk.push(change("gone"), "\"c\":4");
+        desk.push(Target::Change(Domain::Config, "gone".into()), "\"c\":5");
+    });
+    assert_eq!(texts(&told(&mut desk)), ["5", "1", "4", "3"]);
+}
+
+#[test]
+fn a_change_goes_behind_a_sync_that_waits_even_if_its_key_waited_before() {
+    let mut desk = Desk::new();
+    let change = Target::Change(Domain::Naming, "key".into());
+    desk.push(change.clone(), "\"c\":2");
+    let outcome = desk.outbox.sync(Domain::Naming, &"p".into(), one_batch(), None);
+    desk.act(outcome);
+    desk.push(change, "\"c\":3");
+    assert_eq!(texts(&told(&mut desk)), ["1", "3"]);
+}
+
+#[test]
+fn a_sync_that_is_sent_again_is_followed_by_the_changes_since() {
+    let mut desk = Desk::new();
+    let outcome = desk.outbox.sync(Domain::Naming, &"p".into(), one_batch(), None);
+    desk.act(outcome);
+    desk.push(Target::Change(Domain::Naming, "key".into()), "\"c\":2");
+    let first = told(&mut desk);
+    assert_eq!(texts(&first), ["1", "2"]);
+    desk.ack(first[1].0);
+    desk.pass(60_000);
+    let again = told(&mut desk);
+    assert_eq!(texts(&again), ["1", "2"]);
+    for (id, _) in again {
+        desk.ack(id);
+    }
+    let state = desk.outbox.state.lock();
+    assert!(state.chains.is_empty() && state.watches.is_empty() && state.held.is_empty(), "{state:?}");
+}
