@@ -3,6 +3,7 @@
 use std::{
     io::{self, Write},
     net::SocketAddr,
+    pin::Pin,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
@@ -63,14 +64,26 @@ pub enum RunError {
     Traces(String),
 }
 
-/// Runs until SIGTERM or SIGINT. `greet` is called once everything is served, with the addresses.
-pub async fn run(props: Properties, logging: Logging, greet: impl FnOnce(&App)) -> Result<(), RunError> {
-    let app = start_with(props, logging).await?;
-    greet(&app);
-    let _ = io::stdout().flush();
-    let reason = stop_signal().await?;
-    stop(&app, reason).await;
-    Ok(())
+/// What [`run`] calls once everything is served, with the addresses.
+pub type Greet<'a> = Box<dyn FnOnce(&App) + 'a>;
+
+/// Runs until SIGTERM or SIGINT.
+///
+/// Boxed on purpose: a generic function or a bare future would be compiled in the binary's crate, and with it all that is
+/// awaited and spawned below it, for size as the rest of that crate is.
+pub fn run<'a>(
+    props: Properties,
+    logging: Logging,
+    greet: Greet<'a>,
+) -> Pin<Box<dyn Future<Output = Result<(), RunError>> + 'a>> {
+    Box::pin(async move {
+        let app = start_with(props, logging).await?;
+        greet(&app);
+        let _ = io::stdout().flush();
+        let reason = stop_signal().await?;
+        stop(&app, reason).await;
+        Ok(())
+    })
 }
 
 /// As [`start_with`], in a process whose log is not ours.

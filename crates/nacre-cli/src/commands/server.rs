@@ -34,7 +34,7 @@ pub fn run(screen: Screen, server: Server) -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("nacre").build()?;
     let listen = properties.addresses("nacre.listen").to_vec();
     let mut serving = false;
-    let outcome = runtime.block_on(nacre_server::run::run(properties, logging, |app| {
+    let greet = Box::new(|app: &App| {
         serving = true;
         // Whoever reads our output may have gone; that is no reason not to serve.
         let _ = std::io::stdout().write_all(welcome(&screen, app, begun).as_bytes());
@@ -43,7 +43,8 @@ pub fn run(screen: Screen, server: Server) -> Outcome {
                 "warning: everybody who can reach {wide} may read and write everything: this version has no authentication"
             ));
         }
-    }));
+    });
+    let outcome = runtime.block_on(nacre_server::run::run(properties, logging, greet));
     outcome.map_err(|error| {
         let text = error.to_string();
         let hint = if text.contains("cannot listen on") {
