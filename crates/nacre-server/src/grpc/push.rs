@@ -28,8 +28,9 @@ use super::{
 };
 use crate::effects::Face;
 
-/// The first push of a subscription leaves this much after its answer, milliseconds: it must not overtake it.
-const FIRST_PUSH_DELAY: u64 = 50;
+/// The first push of a subscription leaves this much after its answer, milliseconds: it must not overtake it on a client that is
+/// busy. The reference waits 500.
+const FIRST_PUSH_DELAY: u64 = 200;
 /// With the switch `pushEnabled` off, changed services are looked at again after this much.
 const PAUSED: u64 = 500;
 /// Forms of [`ServiceView::serialised`] this adapter makes.

@@ -194,15 +194,21 @@ impl Outbox {
         }
     }
 
-    /// The first push after a subscription. It leaves after the subscription's own answer, which it must not overtake.
+    /// The first push after a subscription. It leaves after the subscription's own answer, which it must not overtake; so does
+    /// whatever changes until then: clients take an older answer that comes behind a newer push for the newest list.
     pub fn first_push(&self, service: &ServiceKey, delay: u64, now: Now) -> Outcome {
         let target = Target::Service(service.clone());
         let mut state = self.state.lock();
         if state.closed {
             return Outcome::default();
         }
-        state.chains.entry(target.clone()).or_default();
-        state.later(&target, now.mono + delay);
+        let due = now.mono + delay;
+        let chain = state.chains.entry(target.clone()).or_default();
+        chain.first = Some(due);
+        if std::mem::take(&mut chain.queued) {
+            state.ready.retain(|queued| *queued != target);
+        }
+        state.later(&target, due);
         state.outcome()
     }
 
@@ -236,7 +242,10 @@ impl Outbox {
             let chain = state.chains.entry(target.clone()).or_default();
             chain.may_empty |= may_empty;
             chain.owed.get_or_insert(now.mono);
-            state.queue(&target);
+            // Else the first push comes by itself.
+            if chain.first.is_none_or(|due| due <= now.mono) {
+                state.queue(&target);
+            }
         }
         marked
     }
@@ -349,6 +358,7 @@ impl Outbox {
             }
             chain.empty = empty;
             chain.may_empty = false;
+            chain.first = None;
         }
         let old = chain.flight.take();
         let attempt = chain.failed + 1;

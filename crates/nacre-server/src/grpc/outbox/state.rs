@@ -41,6 +41,8 @@ pub(super) struct Chain {
     pub(super) sent: Option<u64>,
     /// Services and configs: since when the newest state is owed.
     pub(super) owed: Option<u64>,
+    /// Services: when the first push of a subscription leaves, while it is still to come.
+    pub(super) first: Option<u64>,
     /// Services: the client holds an empty list. `false` may also mean that nobody knows.
     pub(super) empty: bool,
     /// Services: an empty list may replace one with hosts now.
