@@ -97,14 +97,20 @@ def a_slow_disk(stand):
     stand.clears()
 
 
-@case("DATABASE-REFUSES-WRITES", "D10", what="another process that holds the database's write lock")
-def a_locked_database(stand):
+def locked(stand):
+    """Starts a server and takes its database's write lock: the connection that holds it."""
     stand.start()
     assert publish(stand, "first")[0] == 200
     path = glob.glob(f"{stand.home}/**/nacos.db", recursive=True)[0]
     other = sqlite3.connect(path, isolation_level=None, timeout=20)
     stand.at_end(other.close)
     other.execute("BEGIN IMMEDIATE")
+    return other
+
+
+@case("DATABASE-REFUSES-WRITES", "D10", what="another process that holds the database's write lock")
+def a_locked_database(stand):
+    other = locked(stand)
     end = time.monotonic() + 20
     while time.monotonic() < end and publish(stand, "locked")[0] == 200:
         time.sleep(0.2)
@@ -195,12 +201,7 @@ def a_log_that_was_given_up(stand):
 
 @case("WRITES-RECOVERED", "D10", what="a database that was locked, and is free again")
 def writes_that_work_again(stand):
-    stand.start()
-    assert publish(stand, "first")[0] == 200
-    path = glob.glob(f"{stand.home}/**/nacos.db", recursive=True)[0]
-    other = sqlite3.connect(path, isolation_level=None, timeout=20)
-    stand.at_end(other.close)
-    other.execute("BEGIN IMMEDIATE")
+    other = locked(stand)
     end = time.monotonic() + 30
     while not stand.findings(code="DATABASE-REFUSES-WRITES"):
         assert time.monotonic() < end, "nobody noticed the lock"

@@ -123,6 +123,9 @@ pub fn refused(app: &App, peer: IpAddr, agent: &str) {
 
 /// A request that no row has: below another context path, or of an SDK that expects another server.
 pub fn stray(app: &App, peer: IpAddr, parts: &http::request::Parts) {
+    if !app.doctor.is_on() {
+        return;
+    }
     let agent = parts.headers.get(http::header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or("");
     let (path, peer, now) = (parts.uri.path(), peer.to_canonical(), app.clock.now());
     let strays = &app.doctor.sightings.strays;
@@ -135,6 +138,9 @@ pub fn stray(app: &App, peer: IpAddr, parts: &http::request::Parts) {
 
 /// A gRPC request of a type that this server does not have.
 pub fn unknown_request(app: &App, peer: IpAddr, agent: &str, request: &str) {
+    if !app.doctor.is_on() {
+        return;
+    }
     app.doctor.sightings.strays.grpc(request, peer.to_canonical(), agent, app.clock.now());
 }
 
@@ -192,7 +198,7 @@ fn grpc_act(request: &str) -> Act {
 pub fn parted(app: &App, source: &Source, connection: &Connection, cause: &Disconnect) {
     use Disconnect as D;
     let now = app.clock.now();
-    if connection.is_naming() && *cause != D::ServerShutdown {
+    if app.doctor.is_on() && connection.is_naming() && *cause != D::ServerShutdown {
         app.doctor.sightings.partings.note(parting(app, connection));
     }
     let how = match cause {
