@@ -27,7 +27,8 @@ RESULTS = os.path.join(TARGET, "bench")
 PARTS = ["http", "grpc", "publish", "fan-out", "memory", "core", "start", "overhead"]
 
 # What may be switched off of what measures itself. The journal in memory always is there.
-SIGNALS_OFF = ["nacre.doctor.enabled=false", "nacre.journal.disk.enabled=false"]
+SIGNALS_OFF = ["nacre.doctor.enabled=false"]
+FILES_OFF = [*SIGNALS_OFF, "nacre.journal.disk.enabled=false"]
 SIGNALLED = ["http register", "http beat", "http list", "http config-get", "http config-publish",
              "grpc register", "grpc service-query", "grpc config-query"]
 
@@ -188,12 +189,13 @@ class Run:
         self.keep("binary", {"bytes": os.path.getsize(self.binary), "command": "cargo build --profile shipping -p nacre-cli"})
 
     def overhead(self):
-        """What the signals cost: doctor, sightings and the journal's files, on as by default and off, in turns."""
+        """What the signals cost (doctor and sightings), and what the journal's files do: on as by default and off, in turns."""
         span, rounds = ("5s", "5") if self.quick else ("22s", "11")
-        with self.nacre() as on, self.nacre(settings=SIGNALS_OFF) as off:
+        with self.nacre() as on, self.nacre(settings=SIGNALS_OFF) as off, self.nacre(settings=FILES_OFF) as bare:
+            others = [("signals off", off.address), ("files off", bare.address)]
             for name in SIGNALLED:
                 words = [*name.split(" "), "-d", span, "--rounds", rounds]
-                self.bench("overhead-" + name.replace(" ", "-"), on.address, *words, others=[("signals off", off.address)])
+                self.bench("overhead-" + name.replace(" ", "-"), on.address, *words, others=others)
 
     def core(self):
         """The naming core in process."""

@@ -1,13 +1,25 @@
 //! Who registered or deregistered an instance, where that is not plain: another address than the instance's own, or an
 //! agent that is no client of Nacos. Bounded: the older half is let go of when there are too many.
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::HashMap,
+    hash::BuildHasher,
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
 
+use foldhash::quality::RandomState;
 use nacre_model::limits;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use crate::sightings::Act;
+
+/// Locks, so that registrations seldom wait for each other.
+const SHARDS: usize = 16;
 
 /// One call for an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,16 +31,34 @@ pub struct Caller {
     pub at: i64,
 }
 
+/// One call as it comes in.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    pub act: Act,
+    pub address: IpAddr,
+    pub agent: &'a str,
+    /// Wall clock, milliseconds.
+    pub at: i64,
+}
+
 /// The last register and the last deregister call by `ip:port`.
 #[derive(Debug, Default)]
 pub struct Callers {
+    hash: RandomState,
+    shards: [Shard; SHARDS],
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    /// Something was kept here: until then a plain call has nothing to look for.
+    used: AtomicBool,
     halves: Mutex<Halves>,
 }
 
 #[derive(Debug, Default)]
 struct Halves {
-    young: HashMap<Place, Calls>,
-    old: HashMap<Place, Calls>,
+    young: HashMap<Place, Calls, RandomState>,
+    old: HashMap<Place, Calls, RandomState>,
 }
 
 /// The bytes of `ip:port`; what most are needs no memory of its own.
@@ -44,40 +74,53 @@ fn place(ip: &str, port: &str) -> Place {
 }
 
 impl Callers {
-    /// Keeps a call if it says something that the instance's address does not.
-    pub fn note(&self, ip: &str, port: &str, caller: Caller) {
-        if caller.agent.starts_with("Nacos-") && ip.parse() == Ok(caller.address) {
+    /// Keeps a call if it says something that the instance's address does not; `share` makes the agent's text.
+    pub fn note(&self, ip: &str, port: &str, call: Call<'_>, share: impl FnOnce() -> Arc<str>) {
+        let plain = call.agent.starts_with("Nacos-") && ip.parse() == Ok(call.address);
+        let key = place(ip, port);
+        let shard = self.shard(&key);
+        if plain {
             // A plain call after a strange one makes that one history.
-            let mut halves = self.halves.lock();
-            if !(halves.young.is_empty() && halves.old.is_empty()) {
-                let key = place(ip, port);
-                let Halves { young, old } = &mut *halves;
+            if shard.used.load(Relaxed) {
+                let Halves { young, old } = &mut *shard.halves.lock();
                 for calls in [young.get_mut(&key), old.get_mut(&key)].into_iter().flatten() {
-                    calls.retain(|known| known.act != caller.act);
+                    calls.retain(|known| known.act != call.act);
                 }
             }
             return;
         }
-        let mut halves = self.halves.lock();
-        let key = place(ip, port);
-        let mut calls = match halves.young.remove(&key) {
-            Some(calls) => calls,
-            None => halves.old.remove(&key).unwrap_or_default(),
-        };
-        calls.retain(|known| known.act != caller.act);
-        calls.push(caller);
+        shard.used.store(true, Relaxed);
+        let halves = &mut *shard.halves.lock();
+        if let Some(calls) = halves.young.get_mut(&key) {
+            return keep(calls, call, share);
+        }
+        let mut calls = halves.old.remove(&key).unwrap_or_default();
+        keep(&mut calls, call, share);
         halves.young.insert(key, calls);
-        if halves.young.len() > limits::CALLERS as usize / 2 {
+        if halves.young.len() > limits::CALLERS as usize / 2 / SHARDS {
             halves.old = std::mem::take(&mut halves.young);
         }
+    }
+
+    fn shard(&self, key: &Place) -> &Shard {
+        &self.shards[self.hash.hash_one(key) as usize % SHARDS]
     }
 
     /// The last such call for `ip:port`.
     pub fn last(&self, ip: &str, port: i32, act: Act) -> Option<Caller> {
         let key = place(ip, &port.to_string());
-        let halves = self.halves.lock();
+        let halves = self.shard(&key).halves.lock();
         let calls = halves.young.get(&key).or_else(|| halves.old.get(&key))?;
         calls.iter().find(|call| call.act == act).cloned()
+    }
+}
+
+fn keep(calls: &mut Calls, call: Call<'_>, share: impl FnOnce() -> Arc<str>) {
+    let Call { act, address, agent, at } = call;
+    match calls.iter_mut().find(|known| known.act == act) {
+        Some(known) if *known.agent == *agent => (known.address, known.at) = (address, at),
+        Some(known) => *known = Caller { act, address, agent: share(), at },
+        None => calls.push(Caller { act, address, agent: share(), at }),
     }
 }
 
@@ -85,25 +128,28 @@ impl Callers {
 mod tests {
     use super::*;
 
-    fn call(act: Act, address: [u8; 4], agent: &str) -> Caller {
-        Caller { act, address: address.into(), agent: agent.into(), at: 1 }
+    fn note(callers: &Callers, place: (&str, &str), act: Act, address: [u8; 4], agent: &str) {
+        callers.note(place.0, place.1, Call { act, address: address.into(), agent, at: 1 }, || agent.into());
     }
 
     #[test]
     fn only_what_is_not_plain_is_kept_and_it_is_bounded() {
         let callers = Callers::default();
-        callers.note("10.0.0.1", "80", call(Act::Register, [10, 0, 0, 1], "Nacos-Java-Client:v1.4.8"));
+        note(&callers, ("10.0.0.1", "80"), Act::Register, [10, 0, 0, 1], "Nacos-Java-Client:v1.4.8");
         assert_eq!(callers.last("10.0.0.1", 80, Act::Register), None);
-        callers.note("10.0.0.1", "80", call(Act::Register, [10, 0, 0, 1], "curl/8"));
-        callers.note("10.0.0.1", "80", call(Act::Deregister, [10, 0, 0, 9], "Nacos-Java-Client:v1.4.8"));
+        note(&callers, ("10.0.0.1", "80"), Act::Register, [10, 0, 0, 1], "curl/8");
+        note(&callers, ("10.0.0.1", "80"), Act::Deregister, [10, 0, 0, 9], "Nacos-Java-Client:v1.4.8");
         assert_eq!(callers.last("10.0.0.1", 80, Act::Register).map(|c| c.agent.to_string()).as_deref(), Some("curl/8"));
         assert!(callers.last("10.0.0.1", 80, Act::Deregister).is_some());
-        callers.note("10.0.0.1", "80", call(Act::Register, [10, 0, 0, 1], "Nacos-Java-Client:v1.4.8"));
+        note(&callers, ("10.0.0.1", "80"), Act::Register, [10, 0, 0, 1], "Nacos-Java-Client:v1.4.8");
         assert_eq!(callers.last("10.0.0.1", 80, Act::Register), None);
         for port in 0..3 * limits::CALLERS {
-            callers.note("10.0.0.2", &port.to_string(), call(Act::Register, [10, 0, 0, 1], "x"));
+            note(&callers, ("10.0.0.2", &port.to_string()), Act::Register, [10, 0, 0, 1], "x");
         }
-        let halves = callers.halves.lock();
-        assert!(halves.young.len() + halves.old.len() <= limits::CALLERS as usize + 1);
+        let kept = |shard: &Shard| {
+            let halves = shard.halves.lock();
+            halves.young.len() + halves.old.len()
+        };
+        assert!(callers.shards.iter().map(kept).sum::<usize>() <= limits::CALLERS as usize + SHARDS);
     }
 }

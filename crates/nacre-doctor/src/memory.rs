@@ -3,13 +3,16 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    hash::Hash,
+    fmt::Write,
+    hash::{BuildHasher, Hash, Hasher},
     net::IpAddr,
     sync::Arc,
 };
 
+use foldhash::quality::RandomState;
 use nacre_journal::Record;
 use nacre_model::{Event, KINDS, ServiceKey};
+use smallvec::SmallVec;
 
 use crate::before::Before;
 
@@ -20,14 +23,16 @@ const OF_KIND: usize = 2_048;
 const OF_SUBJECT: usize = 16;
 const OF_ADDRESS: usize = 32;
 /// Instances and addresses kept.
-const SUBJECTS: usize = 20_000;
+pub const SUBJECTS: usize = 20_000;
 
 /// Everything remembered.
 #[derive(Debug)]
 pub struct Memory {
     kinds: Vec<VecDeque<Arc<Record>>>,
-    instances: Kept<(ServiceKey, Arc<str>)>,
-    addresses: Kept<Box<str>>,
+    instances: Kept,
+    addresses: Kept,
+    /// Where texts are made that are only looked at.
+    scratch: String,
     last: u64,
     /// The process before this one; empty until its journal was read.
     pub before: Before,
@@ -39,6 +44,7 @@ impl Default for Memory {
             kinds: KINDS.iter().map(|_| VecDeque::new()).collect(),
             instances: Kept::new(OF_SUBJECT),
             addresses: Kept::new(OF_ADDRESS),
+            scratch: String::new(),
             last: 0,
             before: Before::default(),
         }
@@ -65,11 +71,21 @@ impl Memory {
         }
         let subject = &event.subject;
         if let (Some(service), Some(instance)) = (&subject.service, &subject.instance) {
-            self.instances.push((service.clone(), instance.text().into()), record);
+            self.scratch.clear();
+            // Writing to a text does not fail.
+            let _ = write!(self.scratch, "{instance}");
+            let place = self.instances.place(&(service, self.scratch.as_str()));
+            self.instances.push(place, record);
         }
         if let Some(client) = &subject.client {
-            self.addresses.push(address_of(client.head()).into(), record);
+            let place = self.addresses.place(&address_of(client.head()));
+            self.addresses.push(place, record);
         }
+    }
+
+    /// Goes on after this number: what is between was left out.
+    pub fn passed(&mut self, seq: u64) {
+        self.last = self.last.max(seq);
     }
 
     /// Events of a kind within the last `within_ms`, newest first. An unknown kind has none.
@@ -87,17 +103,27 @@ impl Memory {
         now: i64,
         within_ms: i64,
     ) -> impl Iterator<Item = &'a Event> + use<'a> {
-        newest(self.instances.get(&(service.clone(), identity.into())), now - within_ms)
+        let (service, identity) = (service.clone(), Arc::<str>::from(identity));
+        newest(self.instances.get(&(&service, &*identity)), now - within_ms).filter(move |event| {
+            let subject = &event.subject;
+            subject.service.as_ref() == Some(&service) && subject.instance_text().is_some_and(|text| *text == *identity)
+        })
     }
 
     /// What clients of an address did or suffered within the last `within_ms`, newest first.
     pub fn address<'a>(&'a self, ip: &str, now: i64, within_ms: i64) -> impl Iterator<Item = &'a Event> + use<'a> {
-        newest(self.addresses.get(&Box::from(ip)), now - within_ms)
+        let ip = Box::<str>::from(ip);
+        newest(self.addresses.get(&&*ip), now - within_ms)
+            .filter(move |event| event.subject.client.as_ref().is_some_and(|client| address_of(client.head()) == &*ip))
     }
 }
 
-fn newest<'a>(records: Option<&'a VecDeque<Arc<Record>>>, from: i64) -> impl Iterator<Item = &'a Event> + use<'a> {
-    records.into_iter().flat_map(|records| records.iter().rev()).map(|r| &r.event).take_while(move |e| e.at >= from)
+fn newest<'a, R>(records: Option<&'a R>, from: i64) -> impl Iterator<Item = &'a Event> + use<'a, R>
+where
+    &'a R: IntoIterator<Item = &'a Arc<Record>, IntoIter: DoubleEndedIterator>,
+{
+    let records = records.into_iter().flat_map(|records| records.into_iter().rev());
+    records.map(|record| &record.event).take_while(move |event| event.at >= from)
 }
 
 /// Kinds that come with every change and say nothing about a subject's trouble.
@@ -119,28 +145,56 @@ pub fn address_of(client: &str) -> &str {
     bare.rsplit_once(':').map_or(bare, |(ip, _)| ip.trim_start_matches('[').trim_end_matches(']'))
 }
 
-/// The newest records by key; of the keys those that were heard of last.
+/// The newest records by the hash of their key; of the keys those that were heard of last. What is read is compared with
+/// what was asked for, so two keys of one hash only share their room.
 #[derive(Debug)]
-struct Kept<K> {
+struct Kept {
     each: usize,
-    map: HashMap<K, VecDeque<Arc<Record>>>,
+    hash: RandomState,
+    map: HashMap<u64, Few, Bare>,
 }
 
-impl<K: Eq + Hash + Clone> Kept<K> {
+type Few = SmallVec<[Arc<Record>; 3]>;
+
+/// A key that is a hash needs no other.
+type Bare = std::hash::BuildHasherDefault<Itself>;
+
+#[derive(Debug, Default)]
+struct Itself(u64);
+
+impl Hasher for Itself {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        debug_assert!(false, "only numbers are hashed: {bytes:?}");
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+}
+
+impl Kept {
     fn new(each: usize) -> Self {
-        Self { each, map: HashMap::new() }
+        Self { each, hash: RandomState::default(), map: HashMap::default() }
     }
 
-    fn get(&self, key: &K) -> Option<&VecDeque<Arc<Record>>> {
-        self.map.get(key)
+    fn place(&self, key: &impl Hash) -> u64 {
+        self.hash.hash_one(key)
     }
 
-    fn push(&mut self, key: K, record: &Arc<Record>) {
-        let records = self.map.entry(key).or_default();
+    fn get(&self, key: &impl Hash) -> Option<&Few> {
+        self.map.get(&self.place(key))
+    }
+
+    fn push(&mut self, place: u64, record: &Arc<Record>) {
+        let records = self.map.entry(place).or_default();
         if records.len() == self.each {
-            records.pop_front();
+            records.remove(0);
         }
-        records.push_back(Arc::clone(record));
+        records.push(Arc::clone(record));
         if self.map.len() > SUBJECTS {
             self.forget();
         }
@@ -148,10 +202,10 @@ impl<K: Eq + Hash + Clone> Kept<K> {
 
     /// Lets go of the quarter that was silent longest.
     fn forget(&mut self) {
-        let mut last: Vec<u64> = self.map.values().filter_map(|records| records.back()).map(|r| r.seq).collect();
+        let mut last: Vec<u64> = self.map.values().filter_map(|records| records.last()).map(|r| r.seq).collect();
         let (_, limit, _) = last.select_nth_unstable(SUBJECTS / 4);
         let limit = *limit;
-        self.map.retain(|_, records| records.back().is_some_and(|record| record.seq > limit));
+        self.map.retain(|_, records| records.last().is_some_and(|record| record.seq > limit));
         self.map.shrink_to(SUBJECTS + SUBJECTS / 4);
     }
 }

@@ -1,8 +1,10 @@
-//! Sightings: which address did what, how often and when last. Written by the adapters with every request, so it costs two
-//! relaxed stores; read by rules that ask "is anything of this client still alive?".
+//! Sightings: which address did what and when last, and how often it did what is rare. Written by the adapters with every
+//! request, so it costs a look-up and now and then a relaxed store; read by rules that ask "is anything of this client still
+//! alive?".
 
 use std::{
     collections::VecDeque,
+    hash::BuildHasher,
     net::IpAddr,
     sync::{
         Arc,
@@ -10,6 +12,7 @@ use std::{
     },
 };
 
+use foldhash::quality::RandomState;
 use nacre_model::{Now, limits};
 use parking_lot::Mutex;
 
@@ -64,6 +67,11 @@ impl Act {
         Act::Unregistered,
         Act::Refused,
     ];
+
+    /// Rare enough to be counted, and worth it.
+    pub fn is_counted(self) -> bool {
+        matches!(self, Self::Connect | Self::Unregistered | Self::Refused)
+    }
 
     /// The end of "last seen ...".
     pub fn words(self) -> &'static str {
@@ -156,10 +164,17 @@ impl Source {
         }
     }
 
+    /// What everybody does all the time is only timed, and that once a millisecond: a counter that all processors write
+    /// costs each of them more than the rest of this together.
     pub fn saw(&self, act: Act, now: Now) {
         let seen = &self.acts[act as usize];
-        seen.count.fetch_add(1, Relaxed);
-        seen.last.store(now.mono.max(1), Relaxed);
+        let mono = now.mono.max(1);
+        if seen.last.load(Relaxed) != mono {
+            seen.last.store(mono, Relaxed);
+        }
+        if act.is_counted() {
+            seen.count.fetch_add(1, Relaxed);
+        }
     }
 
     /// An agent as it is kept here, shared if it was seen lately.
@@ -173,10 +188,11 @@ impl Source {
         if agent.is_empty() {
             return;
         }
-        let mark = fnv(agent.as_bytes());
-        if self.last_agent.swap(mark, Relaxed) == mark {
+        let mark = foldhash::fast::FixedState::default().hash_one(agent);
+        if self.last_agent.load(Relaxed) == mark {
             return;
         }
+        self.last_agent.store(mark, Relaxed);
         let mut agents = self.agents.lock();
         agents.retain(|known| &**known != agent);
         if agents.len() == AGENTS {
@@ -227,7 +243,9 @@ impl Source {
         self.open.load(Relaxed)
     }
 
+    /// How often; of what [`Act::is_counted`].
     pub fn count(&self, act: Act) -> u64 {
+        debug_assert!(act.is_counted(), "{act:?} is not counted");
         self.acts[act as usize].count.load(Relaxed)
     }
 
@@ -256,7 +274,7 @@ impl Source {
 #[derive(Debug)]
 pub struct Sightings {
     pub callers: crate::callers::Callers,
-    map: papaya::HashMap<IpAddr, Arc<Source>>,
+    map: papaya::HashMap<IpAddr, Arc<Source>, RandomState>,
     count: AtomicUsize,
     /// For addresses beyond the limit until old ones are let go.
     rest: Arc<Source>,
@@ -275,7 +293,7 @@ impl Default for Sightings {
         let nobody = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
         Self {
             callers: crate::callers::Callers::default(),
-            map: papaya::HashMap::new(),
+            map: papaya::HashMap::with_hasher(RandomState::default()),
             count: AtomicUsize::new(0),
             rest: Arc::new(Source::new(nobody, Now::default())),
             asked: Asked::default(),
@@ -289,12 +307,17 @@ impl Default for Sightings {
 impl Sightings {
     /// The source of an address, made if it was never seen.
     pub fn of(&self, address: IpAddr, now: Now) -> Arc<Source> {
+        self.with(address, now, Arc::clone)
+    }
+
+    /// As [`Sightings::of`], for a look in passing: sharing it would be written by all processors at once.
+    pub fn with<R>(&self, address: IpAddr, now: Now, look: impl FnOnce(&Arc<Source>) -> R) -> R {
         let pinned = self.map.pin();
         if let Some(source) = pinned.get(&address) {
-            return Arc::clone(source);
+            return look(source);
         }
         if self.count.load(Relaxed) >= limits::SIGHTINGS as usize {
-            return Arc::clone(&self.rest);
+            return look(&self.rest);
         }
         let mut made = false;
         let source = pinned.get_or_insert_with(address, || {
@@ -304,7 +327,7 @@ impl Sightings {
         if made {
             self.count.fetch_add(1, Relaxed);
         }
-        Arc::clone(source)
+        look(source)
     }
 
     /// As [`Sightings::of`], without making one.
@@ -346,11 +369,6 @@ impl Sightings {
     }
 }
 
-/// FNV-1a.
-fn fnv(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -366,7 +384,9 @@ mod tests {
         source.saw(Act::Beat, at(10));
         source.saw(Act::Beat, at(20));
         source.saw(Act::ConfigListen, at(25));
-        assert_eq!(source.count(Act::Beat), 2);
+        source.saw(Act::Connect, at(5));
+        source.saw(Act::Connect, at(5));
+        assert_eq!(source.count(Act::Connect), 2);
         assert_eq!(source.ago(Act::Beat, at(30)), Some(10));
         assert_eq!(source.ago(Act::Register, at(30)), None);
         assert_eq!(source.last(at(30)), Some((Act::ConfigListen, 5)));

@@ -70,6 +70,30 @@ fn what_is_recent_is_visited_newest_first_and_nothing_else() {
 }
 
 #[test]
+fn of_a_flood_the_news_are_the_newest_and_the_rare_is_not_hidden() {
+    let journal = Journal::default();
+    for wall in 1..=3_000 {
+        let rare = wall % 1_000 == 7;
+        let cause = if rare { Cause::BrakeOff } else { Cause::BeatResumed { gap_ms: 1 } };
+        journal.record(event(wall, Subject::default(), cause));
+    }
+    let news = |after, most, each| {
+        let (records, last) = journal.news(after, most, each);
+        (records.iter().map(|record| record.seq).collect::<Vec<_>>(), last)
+    };
+    assert_eq!(news(0, u64::MAX, 2), (vec![1_007, 2_007, 2_999, 3_000], 3_000));
+    assert_eq!(news(0, 1_500, 1), (vec![1_007, 1_500], 1_500), "what is beyond comes later");
+    assert_eq!(news(2_998, 1_000, 9), (vec![2_999, 3_000], 3_000));
+    assert_eq!(news(3_000, 1_000, 9), (vec![], 3_000));
+    let small = Journal::new(Limits { bytes: 2_000, age_ms: i64::MAX });
+    for wall in 1..=100 {
+        small.record(plain(wall));
+    }
+    let (records, last) = small.news(0, u64::MAX, usize::MAX);
+    assert_eq!((records.len(), last), (small.counts().records, 100), "what is gone is left out");
+}
+
+#[test]
 fn bytes_bound_the_journal_and_evictions_are_counted() {
     let journal = Journal::new(Limits { bytes: 100_000, age_ms: i64::MAX });
     for wall in 0..5_000 {

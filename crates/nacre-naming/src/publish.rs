@@ -369,15 +369,12 @@ impl Naming {
             // A batch may name one address twice: then the first is what is shown.
             let first = after.len() == 1 || told.insert((&new.ip, new.port, &new.cluster));
             let shown = first.then(|| state.overlaid(Arc::clone(new)));
-            effects.events.push(Event::new(now, about.clone(), cause).showing(shown));
-            let known = before.iter().any(|old| old.metadata == new.metadata);
-            if ephemeral
-                && !known
-                && let Some(reason) = look_like_seconds(&new.metadata)
-            {
-                let cause = Cause::Suspicious { call: asked.how.to_owned(), reason };
-                effects.events.push(Event::new(now, about, cause));
-            }
+            let known = || before.iter().any(|old| old.metadata == new.metadata);
+            let suspicious = ephemeral.then(|| look_like_seconds(&new.metadata)).flatten().filter(|_| !known());
+            let suspicious = suspicious
+                .map(|reason| Event::new(now, about.clone(), Cause::Suspicious { call: asked.how.to_owned(), reason }));
+            effects.events.push(Event::new(now, about, cause).showing(shown));
+            effects.events.extend(suspicious);
             // Its operator's record is in use again.
             if let Some(record) = state.records.get_mut(&reference(new)) {
                 record.expires = None;

@@ -14,10 +14,11 @@ use std::{
 
 use arc_swap::ArcSwap;
 use nacre_doctor::{
-    Change, Engine, Finding, Found, Memory, Scene, Sightings, rules,
+    Change, Engine, Finding, Found, Memory, Scene, Sightings,
+    memory::SUBJECTS,
+    rules,
     scene::{Desk, Gauges},
 };
-use nacre_journal::Filter;
 use nacre_model::{Cause, Event, Subject};
 use parking_lot::Mutex;
 
@@ -26,9 +27,8 @@ use crate::app::App;
 
 /// Between two looks.
 const ROUND: Duration = Duration::from_secs(1);
-/// Records read at a time, and in one round; what is beyond is read in the next.
-const BLOCK: usize = 10_000;
-const MOST: usize = 200_000;
+/// Records looked at in one round; what is beyond is looked at in the next.
+const MOST: u64 = 200_000;
 
 /// What the faces show. Never changes; each round makes a new one.
 #[derive(Default)]
@@ -110,14 +110,11 @@ fn round(app: &App, lag: Duration) {
     let Mind { memory, engine, sampler, desk } = &mut *mind;
     let gauges = sampler.round(app, lag);
     *app.doctor.gauges.lock() = gauges;
-    for _ in 0..MOST / BLOCK {
-        let news = Filter { after: Some(memory.last()), oldest_first: true, limit: BLOCK, ..Filter::default() };
-        let news = app.journal.query(&news);
-        news.iter().for_each(|record| memory.note(record));
-        if news.len() < BLOCK {
-            break;
-        }
-    }
+    // More of one kind than there is room for in memory would only push each other out.
+    let (news, last) = app.journal.news(memory.last(), MOST, SUBJECTS);
+    news.iter().for_each(|record| memory.note(record));
+    memory.passed(last);
+    drop(news);
     let scene = Scene {
         now,
         memory,

@@ -6,7 +6,7 @@ use http::Method;
 use nacre_config::KeyRef;
 use nacre_doctor::{
     asked::{Sought, is_odd},
-    callers::Caller,
+    callers::Call,
     partings::Parting,
     sightings::{Act, Ended, How, Source},
 };
@@ -26,21 +26,21 @@ pub fn http(app: &App, row: &Row, ctx: &Ctx) {
     if !app.doctor.is_on() {
         return;
     }
-    let now = app.clock.now();
-    let source = app.doctor.sightings.of(ctx.client_address(), now);
+    let (now, address, agent) = (app.clock.now(), ctx.client_address(), ctx.agent());
     let act = http_act(row, ctx);
-    source.saw(act, now);
-    source.agent(ctx.agent());
+    app.doctor.sightings.with(address, now, |source| {
+        source.saw(act, now);
+        source.agent(agent);
+        if matches!(act, Act::Register | Act::Deregister)
+            && let (Some(ip), Some(port)) = (ctx.params.non_blank("ip"), ctx.params.non_blank("port"))
+            && ip.len() + port.len() < 300
+        {
+            let call = Call { act, address, agent, at: now.wall };
+            app.doctor.sightings.callers.note(ip, port, call, || source.shared_agent(agent));
+        }
+    });
     if row.module == "naming" {
         hand(app, row, ctx, now);
-    }
-    if matches!(act, Act::Register | Act::Deregister)
-        && let (Some(ip), Some(port)) = (ctx.params.non_blank("ip"), ctx.params.non_blank("port"))
-        && ip.len() + port.len() < 300
-    {
-        let agent = source.shared_agent(ctx.agent());
-        let caller = Caller { act, address: ctx.client_address(), agent, at: now.wall };
-        app.doctor.sightings.callers.note(ip, port, caller);
     }
     blank_namespace(app, row, ctx, now);
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{callers::Caller, testing::Stage};
+use crate::{callers::Call, testing::Stage};
 
 fn service() -> ServiceKey {
     ServiceKey::new("", "DEFAULT_GROUP", "orders")
@@ -61,13 +61,9 @@ fn a_client_that_reads_configs_and_never_registers_again_is_told_with_the_remova
 fn a_foreign_deregistration_is_told_when_the_client_goes_on() {
     let mut stage = Stage::default();
     register(&mut stage, &[]);
-    let by = |at: i64, address: [u8; 4]| Caller {
-        act: Act::Deregister,
-        address: address.into(),
-        agent: "deploy/1".into(),
-        at,
-    };
-    stage.sightings.callers.note("192.0.2.30", "8080", by(stage.now.wall, [192, 0, 2, 99]));
+    let (address, agent) = ([192, 0, 2, 99].into(), "deploy/1");
+    let by = Call { act: Act::Deregister, address, agent, at: stage.now.wall };
+    stage.sightings.callers.note("192.0.2.30", "8080", by, || agent.into());
     deregister(&mut stage);
     assert!(stage.codes().is_empty(), "perhaps it was meant");
     stage.wait(1_000);

@@ -121,13 +121,9 @@ fn other_requests_of_the_address_tell_a_dead_task_from_a_dead_process() {
 fn who_never_beat_is_named_with_the_caller() {
     let mut stage = Stage::default();
     register(&mut stage, C.0, C.1, &service());
-    let by = crate::callers::Caller {
-        act: Act::Register,
-        address: [192, 0, 2, 99].into(),
-        agent: "curl/8.5.0".into(),
-        at: stage.now.wall,
-    };
-    stage.sightings.callers.note(C.0, "8080", by);
+    let (address, agent) = ([192, 0, 2, 99].into(), "curl/8.5.0");
+    let by = crate::callers::Call { act: Act::Register, address, agent, at: stage.now.wall };
+    stage.sightings.callers.note(C.0, "8080", by, || agent.into());
     pass(&mut stage, 16, &[]);
     let finding = stage.only();
     assert_eq!(finding.code, "REGISTER-NO-BEATS");
