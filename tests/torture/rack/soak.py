@@ -27,7 +27,9 @@ BEAT = 2.0                # seconds between two beats
 TIMEOUT = 8.0             # of silence
 HTTP_TIMERS = {"preserved.heart.beat.interval": "2000", "preserved.heart.beat.timeout": "8000",
                "preserved.ip.delete.timeout": "12000"}
-GONE_WITHIN = 25          # seconds in which the last dead client is out of every list
+# Those of the SDKs: the one for Node sends its first beat up to ten seconds after the registration, whatever the metadata say.
+SDK_TIMERS = {**HTTP_TIMERS, "preserved.heart.beat.timeout": "12000", "preserved.ip.delete.timeout": "15000"}
+GONE_WITHIN = 30          # seconds in which the last dead client is out of every list
 # A small journal is full soon, so that what grows afterwards is no journal. Nothing holds back what would be wrong.
 SETTINGS = ("nacre.journal.memory=2097152", "nacre.naming.brake.enabled=false", "nacre.log.checkpoint-entries=1000",
             "nacre.grpc.detection.idle=5000", "nacre.grpc.detection.timeout=4000")
@@ -424,18 +426,20 @@ class Sdks:
                     driver.call("subscribe", tag="t", service=f"soak{number + 1}", group=GROUP, clusters=[])
                     driver.call("register", service=service, group=GROUP, instance={
                         "ip": ip, "port": port, "weight": 1, "healthy": True, "enabled": True, "ephemeral": True,
-                        "cluster": "DEFAULT", "metadata": dict(HTTP_TIMERS)})
+                        "cluster": "DEFAULT", "metadata": dict(SDK_TIMERS)})
                     soak.sdk_addresses.add(f"{ip}:{port}")
                     soak.born(service, ip, port)
                     soak.counts["sdkLives"] += 1
                     end = time.monotonic() + soak.random.uniform(30, 90)
                     while soak.churning and time.monotonic() < end:
                         time.sleep(0.2)
-                    soak.dies(ip, port, "crashed" if number % 2 else "redeployed")
-                    if number % 2 == 0:
+                    # A connection that closes is a word; of those that beat, whoever is killed dies in silence.
+                    says_good_bye = number % 2 == 0 or (soak.healthy and client.beats)
+                    soak.dies(ip, port, "redeployed" if says_good_bye else "crashed")
+                    if says_good_bye:
                         driver.call("deregister", service=service, group=GROUP, instance={
                             "ip": ip, "port": port, "weight": 1, "healthy": True, "enabled": True, "ephemeral": True,
-                            "cluster": "DEFAULT", "metadata": dict(HTTP_TIMERS)})
+                            "cluster": "DEFAULT", "metadata": dict(SDK_TIMERS)})
                 finally:
                     driver.process.kill()
                     driver.process.wait()

@@ -259,18 +259,20 @@ fn udp_unacked(scene: &Scene<'_>, hits: &mut Hits) {
     let acked: BTreeSet<&str> = scene.told("pushAcked").filter_map(|e| e.subject.client.as_deref()).collect();
     for (client, events) in by_client.into_iter().filter(|(client, _)| !acked.contains(client)).take(LOOKED_AT) {
         let address = client.trim_end_matches("#true");
-        let id = ClientId::parse(client);
+        let Some(id) = ClientId::parse(client) else { continue };
+        // Nobody says good-bye to a subscription by UDP: who does not poll any more is gone, and does not acknowledge.
         let agent = events
             .iter()
-            .filter_map(|event| scene.naming.subscription(id.as_ref()?, event.subject.service.as_ref()?))
+            .filter_map(|event| scene.naming.subscription(&id, event.subject.service.as_ref()?))
             .map(|subscription| subscription.agent.to_string())
             .next();
+        let Some(agent) = agent else { continue };
         let services: BTreeSet<String> =
             events.iter().filter_map(|event| Some(event.subject.service.as_ref()?.grouped())).collect();
         let services = services.into_iter().take(5).collect::<Vec<_>>().join(", ");
         let mut hit = Hit::new(About::address(crate::memory::address_of(client)).with_client(client))
             .fact("address", address)
-            .fact("agent", agent.as_deref().unwrap_or("?"))
+            .fact("agent", if agent.is_empty() { "?" } else { &agent })
             .fact("times", events.len())
             .fact("services", &services)
             .confidence(Confidence::High)
@@ -587,6 +589,15 @@ mod tests {
         let mut stage = Stage::default();
         let about = nacre_model::Subject::service(&key()).with_client("10.0.0.5:4000#true");
         stage.event(about.clone(), Cause::PushGaveUp { attempts: 3 });
+        assert!(stage.codes().is_empty(), "whoever does not poll any more is gone");
+        let polls = Subscription {
+            clusters: "".into(),
+            ip: "10.0.0.5".into(),
+            port: 4000,
+            agent: "Nacos-Java-Client:v1.4.8".into(),
+            app: "".into(),
+        };
+        let _ = stage.naming.subscribe_udp(&key(), polls, stage.now).expect("room");
         stage.event(about, Cause::PushGaveUp { attempts: 3 });
         let finding = stage.only();
         assert_eq!(finding.code, "UDP-PUSH-UNACKED");
