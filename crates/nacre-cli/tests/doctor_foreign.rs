@@ -252,6 +252,18 @@ fn nacre_looked_at_from_outside_is_healthy_and_its_instances_are_probed() {
 }
 
 #[test]
+fn a_namespace_that_no_list_has_is_looked_at_when_it_is_named() {
+    let node = Node::start(&[]);
+    let register = ["-s", &node.url, "--namespace", "prdo", "instance", "register", "astray", "10.9.9.9:80"];
+    assert_eq!(run(&register).0, 0);
+    let (_, report) = look(&node.url, &["--foreign"]);
+    assert_eq!(report["looked"]["services"], 0, "{report:#}");
+    assert!(report["notSeen"].to_string().contains("--namespace ID"), "{report:#}");
+    let (_, report) = look(&node.url, &["--foreign", "--namespace", "prdo"]);
+    assert_eq!(report["looked"]["services"], 1, "{report:#}");
+}
+
+#[test]
 fn everything_is_said_in_chinese_when_that_is_asked_for() {
     let server = java();
     let (code, out, _) = run(&["-s", &server.url, "doctor", "--between", "100ms", "--lang", "zh"]);

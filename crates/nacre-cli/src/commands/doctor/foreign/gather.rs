@@ -147,6 +147,16 @@ async fn namespaces(client: &Client) -> Outcome<Option<Vec<(String, String)>>> {
     Ok(Some(list.iter().map(|item| (text(item, "namespace"), text(item, "namespaceShowName"))).collect()))
 }
 
+/// A namespace that nobody created is in no list, and services stand there all the same: the one that was asked for is
+/// looked at as well.
+fn with_the_wanted(mut list: Vec<(String, String)>, wanted: &str) -> Vec<(String, String)> {
+    let is_public = |id: &str| matches!(id, "" | "public");
+    if !is_public(wanted) && !list.iter().any(|(id, _)| id == wanted) {
+        list.push((wanted.to_owned(), String::new()));
+    }
+    list
+}
+
 /// Looks under the names of namespaces that are no ids.
 async fn misnamed(client: &Client, namespaces: &[(String, String)]) -> Vec<Misnamed> {
     let is_id = |name: &str| namespaces.iter().any(|(id, _)| id == name);
@@ -166,7 +176,7 @@ async fn misnamed(client: &Client, namespaces: &[(String, String)]) -> Vec<Misna
 
 async fn services(client: &Client, seen: &mut Seen) -> Outcome {
     let namespaces = match namespaces(client).await? {
-        Some(list) => list,
+        Some(list) => with_the_wanted(list, &client.namespace),
         None => {
             seen.blind(
                 format!("other namespaces than {}: the server does not list them", client.namespace_name()),

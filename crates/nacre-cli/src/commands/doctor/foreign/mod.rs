@@ -25,7 +25,7 @@ use crate::{
 use gather::Seen;
 
 /// What cannot be seen from outside, and what it would take.
-const NEVER: [(&str, &str); 3] = [
+const NEVER: [(&str, &str); 4] = [
     (
         "when beats arrived, and the gaps between them (a server tells only healthy or not)",
         "nacre doctor client on the client's machine; a nacre server measures every gap",
@@ -37,6 +37,10 @@ const NEVER: [(&str, &str); 3] = [
     (
         "who removed or disabled an instance, and why it expired",
         "naming-server.log and naming-event.log of the server; a nacre server keeps a journal",
+    ),
+    (
+        "services and configurations in namespaces that nobody created (a client that has an id wrong): no list has these",
+        "nacre doctor --namespace ID looks there as well; a nacre server names whoever uses them",
     ),
 ];
 
