@@ -63,11 +63,11 @@ class Stand:
 
     # ---------------------------------------------------------------------------------------------------- the server
 
-    def start(self, *settings, wrapper=(), env=None, preexec=None):
+    def start(self, *settings, wrapper=(), env=None, preexec=None, stderr=None):
         """A server of this case's own; settings are `key=value`."""
         wanted = [f"nacre.doctor.told={TOLD_MS}", *settings]
         self.server = process.Server(self.binary, f"{self.home}/nacre", wanted, wrapper=wrapper, env=env,
-                                     preexec=preexec).wait_ready()
+                                     preexec=preexec, stderr=stderr).wait_ready()
         return self.server
 
     @property

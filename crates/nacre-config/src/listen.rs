@@ -90,6 +90,8 @@ pub struct ListenerView {
     pub md5: Arc<str>,
     /// `None`: a long poll.
     pub connection: Option<Arc<str>>,
+    /// The tag of a long poll; that of a connection is the connection's.
+    pub tag: Option<Arc<str>>,
 }
 
 struct Poll<P> {
@@ -395,6 +397,7 @@ fn view(key: &ConfigKey, ip: &Arc<str>, connection: &Arc<str>, said: &Said) -> L
         tenant: said.tenant.clone(),
         md5: said.md5.clone(),
         connection: Some(connection.clone()),
+        tag: None,
     }
 }
 
@@ -405,5 +408,6 @@ fn poll_view<P>(poll: &Poll<P>, item: &ListenKey) -> ListenerView {
         tenant: item.tenant.as_deref().map(Arc::from),
         md5: item.md5.as_str().into(),
         connection: None,
+        tag: poll.asker.auto_tag.clone(),
     }
 }

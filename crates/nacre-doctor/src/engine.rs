@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    About, Finding, Scene, Severity,
+    About, Evidence, Finding, Line, Scene, Severity,
     page::{Lang, fill},
     rule::{Hit, Hits, Rule},
 };
@@ -159,11 +159,11 @@ fn finding(rule: &'static Rule, group: &str, gathered: &Gathered, lang: Lang, si
         _ => &first.facts,
     };
     let text = |text: &str| fill(text, facts);
-    let mut evidence: Vec<_> = gathered.hits.iter().flat_map(|hit| hit.evidence.iter().cloned()).collect();
-    evidence.sort_by_key(|seen| seen.at);
-    evidence.dedup();
-    let excess = evidence.len().saturating_sub(EVIDENCE);
-    evidence.drain(..excess);
+    let mut seen: Vec<_> = gathered.hits.iter().flat_map(|hit| &hit.evidence).collect();
+    seen.sort_by_key(|(at, _)| *at);
+    seen.dedup();
+    let excess = seen.len().saturating_sub(EVIDENCE);
+    let evidence = |(at, line): &(i64, Line)| Evidence { at: *at, text: line.of(lang).to_owned() };
     let severity = gathered.hits.iter().map(|hit| hit.severity.unwrap_or(page.severity)).max();
     Finding {
         id: format!("{}-{:08x}", rule.code, mark(group)),
@@ -173,8 +173,8 @@ fn finding(rule: &'static Rule, group: &str, gathered: &Gathered, lang: Lang, si
         subject: first.about.clone(),
         title: text(&words.title),
         cause: text(&words.cause),
-        evidence,
-        ruled_out: first.ruled_out.clone(),
+        evidence: seen.into_iter().skip(excess).map(evidence).collect(),
+        ruled_out: first.ruled_out.iter().map(|line| line.of(lang).to_owned()).collect(),
         remedy: words.remedy.iter().map(|remedy| text(remedy)).collect(),
         confidence: first.confidence,
         count: gathered.count,

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::page::Lang;
+
 /// How bad it is. The order is the order of alarm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -47,6 +49,44 @@ pub struct Evidence {
     /// Wall clock, milliseconds.
     pub at: i64,
     pub text: String,
+}
+
+/// A line of a finding in both languages: see [`line!`](crate::line).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Line {
+    pub en: String,
+    pub zh: String,
+}
+
+impl Line {
+    pub fn of(&self, lang: Lang) -> &str {
+        match lang {
+            Lang::En => &self.en,
+            Lang::Zh => &self.zh,
+        }
+    }
+}
+
+impl<T: Into<String>> From<T> for Line {
+    fn from(text: T) -> Self {
+        let en = text.into();
+        Self { zh: en.clone(), en }
+    }
+}
+
+/// `line!("{client} has {count}", "{client} 有 {count} 个")`: two formats with the same figures; a language that lacks its
+/// text does not compile. Where words of a language go in: `line!(en: "it is {}", en_word; zh: "它是{}", zh_word)`.
+#[macro_export]
+macro_rules! line {
+    (en: $en:literal $(, $en_arg:expr)*; zh: $zh:literal $(, $zh_arg:expr)* $(,)?) => {{
+        const { assert!(!$zh.is_ascii(), "the second text of a line is Chinese") };
+        #[allow(clippy::useless_format)]
+        let line = $crate::Line { en: format!($en $(, $en_arg)*), zh: format!($zh $(, $zh_arg)*) };
+        line
+    }};
+    ($en:literal, $zh:literal $(, $arg:expr)* $(,)?) => {
+        $crate::line!(en: $en $(, $arg)*; zh: $zh $(, $arg)*)
+    };
 }
 
 /// Whom a finding is about. Names are those of the APIs; what does not apply is absent.

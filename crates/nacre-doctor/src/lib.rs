@@ -23,7 +23,7 @@ pub mod strays;
 mod testing;
 
 pub use engine::{Change, Engine, Found};
-pub use finding::{About, Confidence, Evidence, Finding, Severity};
+pub use finding::{About, Confidence, Evidence, Finding, Line, Severity};
 pub use memory::Memory;
 pub use page::{Lang, Page};
 pub use rule::{Hit, Hits, Rule};

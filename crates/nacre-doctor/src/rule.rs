@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use crate::{
-    About, Confidence, Evidence, Scene, Severity,
+    About, Confidence, Line, Scene, Severity,
     page::{Facts, Page},
 };
 
@@ -50,8 +50,9 @@ pub struct Hit {
     pub facts: Facts,
     /// Facts that are words, in Chinese.
     pub chinese: Facts,
-    pub evidence: Vec<Evidence>,
-    pub ruled_out: Vec<String>,
+    /// What was seen, and when (wall clock, milliseconds).
+    pub evidence: Vec<(i64, Line)>,
+    pub ruled_out: Vec<Line>,
     pub confidence: Confidence,
     /// Where the page's does not fit this hit.
     pub severity: Option<Severity>,
@@ -81,19 +82,19 @@ impl Hit {
         self.fact(name, en)
     }
 
-    pub fn saw(mut self, at: i64, text: impl Into<String>) -> Self {
-        self.evidence.push(Evidence { at, text: text.into() });
+    pub fn saw(mut self, at: i64, line: impl Into<Line>) -> Self {
+        self.evidence.push((at, line.into()));
         self
     }
 
     /// An event of the journal as evidence.
     pub fn event(self, event: &nacre_model::Event) -> Self {
-        let text = nacre_journal::describe(event);
-        self.saw(event.at, text)
+        self.saw(event.at, nacre_journal::describe(event))
     }
 
-    pub fn not(mut self, text: impl Into<String>) -> Self {
-        self.ruled_out.push(text.into());
+    /// What it is not, and how that is known.
+    pub fn not(mut self, line: impl Into<Line>) -> Self {
+        self.ruled_out.push(line.into());
         self
     }
 

@@ -107,6 +107,8 @@ pub struct ListenerFacts {
     pub md5: String,
     /// Its gRPC connection; `None`: a long poll.
     pub connection: Option<String>,
+    /// The tag that gray rules compare: its header `Vipserver-Tag`, or the label of its connection.
+    pub tag: Option<String>,
 }
 
 /// What the process uses; absent where the machine does not say.
@@ -124,12 +126,27 @@ pub struct Gauges {
     pub cpu: Option<(f64, usize)>,
     /// Share of the last seconds in which its control group was held back for its quota.
     pub throttled: Option<f64>,
-    /// Share of all processors of the machine that anybody used in the last seconds.
-    pub machine: Option<f64>,
+    /// Share of the last seconds that the thread of this process that waited longest waited for a processor.
+    pub waited: Option<f64>,
     /// The longest that a ready task waited for its turn in the last seconds, milliseconds.
     pub lag_ms: u64,
+    /// The longest that one line of the log waited for whoever reads it in the last seconds, milliseconds.
+    pub log_ms: u64,
+    /// Calls of clients in the last seconds whose answers took long, by kind.
+    pub slow: Vec<SlowCall>,
     /// Durable writes that wait for the log, and how many may.
     pub writes: Option<(u64, u64)>,
+}
+
+/// Calls of one kind whose answers took longer than a second.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SlowCall {
+    /// `PUT /v1/ns/instance/beat`, `ConfigQueryRequest`.
+    pub kind: String,
+    /// It waits for the log: its answer is slow when the disk is.
+    pub durable: bool,
+    pub count: u64,
+    pub longest_ms: u64,
 }
 
 /// A registered gRPC connection.

@@ -6,7 +6,10 @@
 //! deadline passes because *we* were away (case C002). The difference is reported as a stall.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -44,12 +47,13 @@ pub struct TickReport {
 pub struct Clock {
     start: Instant,
     base: Arc<ArcSwap<Base>>,
+    late: Arc<AtomicU64>,
 }
 
 impl Clock {
     pub fn start() -> Self {
         let base = Base { raw: 0, mono: 0, wall: wall_ms() };
-        Self { start: Instant::now(), base: Arc::new(ArcSwap::from_pointee(base)) }
+        Self { start: Instant::now(), base: Arc::new(ArcSwap::from_pointee(base)), late: Arc::default() }
     }
 
     /// Both clocks now.
@@ -75,9 +79,16 @@ impl Clock {
 
     /// Moves the base; called by the ticker only.
     pub fn tick(&self) -> TickReport {
-        let (base, report) = advance(&self.base.load(), self.raw(), wall_ms());
+        let before = self.base.load();
+        let (base, report) = advance(&before, self.raw(), wall_ms());
+        self.late.fetch_max((base.raw - before.raw).saturating_sub(TICK.as_millis() as u64), Ordering::Relaxed);
         self.base.store(Arc::new(base));
         report
+    }
+
+    /// How late the latest tick came since this was called last, milliseconds: as late as everything else that was ready.
+    pub fn take_lateness(&self) -> u64 {
+        self.late.swap(0, Ordering::Relaxed)
     }
 
     fn raw(&self) -> u64 {

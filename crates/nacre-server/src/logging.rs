@@ -5,7 +5,12 @@
 //! what is written; the level of a part is changed by the names that Nacos has for its logs ([`NAMES`]), until the next
 //! start.
 
-use std::{collections::BTreeMap, io};
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Instant,
+};
 
 use nacre_journal::{Witness, describe};
 use nacre_model::{Cause, Event};
@@ -218,6 +223,41 @@ fn level_of(word: &str) -> Option<&'static str> {
         ("all", "trace"),
     ];
     WORDS.iter().find(|(known, _)| known.eq_ignore_ascii_case(word.trim())).map(|(_, level)| *level)
+}
+
+/// The longest that a line waited for whoever reads the standard error since this was asked last, milliseconds.
+static WAITED: AtomicU64 = AtomicU64::new(0);
+
+/// The standard error. A pipe whose reader is slow holds every thread that has something to say: the wait is measured.
+pub struct Stderr;
+
+/// One line on its way there.
+pub struct Line(io::Stderr);
+
+impl MakeWriter<'_> for Stderr {
+    type Writer = Line;
+
+    fn make_writer(&self) -> Line {
+        Line(io::stderr())
+    }
+}
+
+impl io::Write for Line {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let begun = Instant::now();
+        let written = self.0.write(bytes);
+        WAITED.fetch_max(u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        written
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// The longest wait of a line since this was called last, milliseconds.
+pub fn take_longest_wait() -> u64 {
+    WAITED.swap(0, Ordering::Relaxed)
 }
 
 /// Whether the standard error is a terminal that shows colours.

@@ -5,6 +5,7 @@
 
 use std::{
     future::Future,
+    io::Write,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -172,7 +173,12 @@ fn died(entry: &Entry, clock: &Clock, journal: &Journal, reason: String) {
     told.deaths.push(now);
     if told.deaths.len() > MAX_RESTARTS {
         tracing::error!(worker = entry.name, "the worker cannot be kept alive; the server ends instead of pretending");
-        eprintln!("nacre: the worker '{}' cannot be kept alive; ending instead of pretending", entry.name);
+        // A standard error that nobody reads any more must not keep the process from ending.
+        let _ = writeln!(
+            std::io::stderr(),
+            "nacre: the worker '{}' cannot be kept alive; ending instead of pretending",
+            entry.name
+        );
         std::process::exit(EXIT_WORKER_LOST);
     }
 }

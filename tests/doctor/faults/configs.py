@@ -47,6 +47,25 @@ def c099_beta_for_nobody(stand):
     stand.clears()
 
 
+@case("GRAY-TAG-MATCHES-NOBODY", what="a gray version for a tag that one listener spells otherwise and the others lack")
+def a_tag_that_nobody_has(stand):
+    stand.start()
+    publish(stand, "v1")
+    listen = {"listen": True, "configListenContexts": [{"dataId": "K", "group": "G", "tenant": "", "md5": md5("v1")}]}
+    Client(stand, module="config", source="127.0.0.133").ask("ConfigBatchListenRequest", listen)
+    tagged = Client(stand, module="config", source="127.0.0.134", labels={"app_Vipserver-Tag": "Canary"})
+    tagged.ask("ConfigBatchListenRequest", listen)
+    threading.Thread(target=lambda: quietly(poll, stand, md5("v1"), "127.0.0.135"), daemon=True).start()
+    assert publish(stand, "v2", tag="canary")[1] == "true"
+    stand.visible()
+    found = stand.finding(mentions=["canary", "`Canary`", "127.0.0.133", "127.0.0.134", "127.0.0.135", "none of 3 listeners"])
+    assert found["severity"] == "warning", found
+    stand.alone()
+    assert publish(stand, "v2", tag="Canary")[1] == "true"
+    assert stand.nacos("DELETE", "/v1/cs/configs", tag="canary", **KEY)[0] == 200
+    stand.clears()
+
+
 def quietly(call, *arguments):
     try:
         return call(*arguments)

@@ -23,16 +23,18 @@ class Ended(Exception):
 
 
 class Server:
-    """One nacre process. `wrapper` is what runs it (strace, faketime, unshare …); `settings` are -D properties."""
+    """One nacre process. `wrapper` is what runs it (strace, faketime, unshare …); `settings` are -D properties; `stderr`
+    is a file or pipe of the caller's, of which `said` knows nothing."""
 
-    def __init__(self, binary, home, settings=(), port=0, wrapper=(), env=None, preexec=None):
+    def __init__(self, binary, home, settings=(), port=0, wrapper=(), env=None, preexec=None, stderr=None):
         self.home, self.port = home, None
         words = [*wrapper, binary, "server", "--home", home, "-D", f"server.port={port}"]
         for setting in settings:
             words += ["-D", setting]
         self._said = tempfile.TemporaryFile()
         # Without its proxies and settings: the environment of whoever runs this must not matter.
-        self.child = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._said,
+        self.child = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                      stderr=self._said if stderr is None else stderr,
                                       env={"PATH": os.environ.get("PATH", "/usr/bin:/bin"), **(env or {})},
                                       preexec_fn=preexec)
 

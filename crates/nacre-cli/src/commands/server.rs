@@ -63,7 +63,7 @@ fn log_to_stderr(properties: &Properties) -> Result<Logging, CliError> {
         let origin = properties.origin("nacre.logging");
         CliError::Usage(format!("the server is not started: a setting is wrong\n  {origin}: nacre.logging: {error}"))
     })?;
-    Logging::install(wanted, logging::stderr_has_colours(), std::io::stderr).map_err(CliError::Failed)
+    Logging::install(wanted, logging::stderr_has_colours(), logging::Stderr).map_err(CliError::Failed)
 }
 
 /// One screen: where it is, where its data is, what to do first.

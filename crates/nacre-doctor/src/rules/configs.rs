@@ -1,19 +1,24 @@
 //! Configs: versions that reach nobody, listeners that stay behind, contents that are not what they seem.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
-use nacre_config::Asker;
+use nacre_config::{Asker, GrayConfig};
 use nacre_model::{Cause, ConfigKey, Event};
 
 use super::{identity::LOOKED_AT, identity::remembered, namespaces::is_misnamed};
 use crate::{
     About, Confidence, Hit, Hits, Rule, Scene, Severity,
     asked::{Question, Sought},
+    line,
     memory::HORIZON_MS,
     rule,
+    scene::ListenerFacts,
 };
 
-pub static RULES: [Rule; 14] = [
+pub static RULES: [Rule; 15] = [
     rule!("CONFIG-CAS-CONFLICTS", cas_conflicts),
     rule!("CONFIG-CIPHER-PLAIN", cipher_plain),
     rule!("CONFIG-DOUBLE-ROWS", double_rows),
@@ -26,6 +31,7 @@ pub static RULES: [Rule; 14] = [
     rule!("CONFIG-WRONG-GROUP", wrong_group),
     rule!("CONFIG-WRONG-NAMESPACE", wrong_namespace),
     rule!("GRAY-MATCHES-NOBODY", gray_matches_nobody),
+    rule!("GRAY-TAG-MATCHES-NOBODY", gray_tag_matches_nobody),
     rule!("LISTENER-NOT-UPDATED", not_updated),
     rule!("LISTENER-STALE-MD5", stale_md5),
 ];
@@ -43,41 +49,106 @@ fn about(key: &ConfigKey) -> Hit {
         .fact("namespace", &key.namespace)
 }
 
-fn gray_matches_nobody(scene: &Scene<'_>, hits: &mut Hits) {
+/// Gray versions of a kind that none of those who listen is served, and who these are.
+fn unmatched(scene: &Scene<'_>, beta: bool) -> Vec<(ConfigKey, Arc<GrayConfig>, Vec<ListenerFacts>)> {
+    let mut found = Vec::new();
     for key in scene.configs.gray_keys(LOOKED_AT) {
         let Some(item) = scene.configs.get(&key) else { continue };
-        let listeners = scene.server.listeners(&key, LISTENERS);
-        if listeners.is_empty() {
+        if item.grays.iter().all(|gray| gray.rule.is_beta() != beta) {
             continue;
         }
-        // Tags travel with the listener's request, which is not shown here; addresses are.
-        for gray in item.grays.iter().filter(|gray| gray.rule.is_beta()) {
-            if listeners.iter().any(|listener| gray.rule.matches(&Asker::ip(&listener.ip))) {
-                continue;
+        let listeners = scene.server.listeners(&key, LISTENERS);
+        let asker = |listener| Asker { auto_tag: tag_of(listener), ..Asker::ip(&listener.ip) };
+        for gray in item.grays.iter().filter(|gray| gray.rule.is_beta() == beta) {
+            if !listeners.is_empty() && !listeners.iter().any(|listener| gray.rule.matches(&asker(listener))) {
+                found.push((key.clone(), Arc::clone(gray), listeners.clone()));
             }
-            let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-            for listener in &listeners {
-                let how = if listener.connection.is_some() { "gRPC" } else { "long poll" };
-                *seen.entry(format!("{} ({how})", listener.ip)).or_default() += 1;
-            }
-            let named: Vec<String> = seen.keys().take(NAMED).cloned().collect();
-            let ips: BTreeSet<&str> = listeners.iter().map(|listener| &*listener.ip).collect();
-            let ips: Vec<&str> = ips.into_iter().take(NAMED).collect();
-            let mut hit = about(&key)
-                .grouped(format!("{key} {}", gray.name))
-                .fact("rule", gray.rule.expr())
-                .fact("gray", &gray.name)
-                .fact("count", listeners.len())
-                .fact("seen", named.join(", "))
-                .fact("ips", ips.join(","))
-                .confidence(Confidence::High)
-                .saw(gray.modified, format!("{} was published for {}", gray.name, gray.rule.expr()))
-                .not("a config that nobody listens to: it has listeners, and none has an address of the rule");
-            for (listener, times) in seen.iter().take(NAMED) {
-                hit = hit.saw(scene.now.wall, format!("listener {listener}, {times} times, gets the formal version"));
-            }
-            hits.add(hit);
         }
+    }
+    found
+}
+
+fn tag_of(listener: &ListenerFacts) -> Option<&str> {
+    listener.tag.as_deref().filter(|tag| !tag.trim().is_empty())
+}
+
+fn gray_matches_nobody(scene: &Scene<'_>, hits: &mut Hits) {
+    for (key, gray, listeners) in unmatched(scene, true) {
+        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+        for listener in &listeners {
+            let how = if listener.connection.is_some() { "gRPC" } else { "long poll" };
+            *seen.entry(format!("{} ({how})", listener.ip)).or_default() += 1;
+        }
+        let named: Vec<String> = seen.keys().take(NAMED).cloned().collect();
+        let ips: BTreeSet<&str> = listeners.iter().map(|listener| &*listener.ip).collect();
+        let ips: Vec<&str> = ips.into_iter().take(NAMED).collect();
+        let mut hit = about(&key)
+            .grouped(format!("{key} {}", gray.name))
+            .fact("rule", gray.rule.expr())
+            .fact("gray", &gray.name)
+            .fact("count", listeners.len())
+            .fact("seen", named.join(", "))
+            .fact("ips", ips.join(","))
+            .confidence(Confidence::High)
+            .saw(gray.modified, line!("{} was published for {}", "{} 已发布给 {}", gray.name, gray.rule.expr()))
+            .not(line!(
+                "a config that nobody listens to: it has listeners, and none has an address of the rule",
+                "没有人监听的配置：它有监听者，但没有一个的地址在规则里"
+            ));
+        for (listener, times) in seen.iter().take(NAMED) {
+            hit = hit.saw(
+                scene.now.wall,
+                line!(
+                    "listener {listener}, {times} times, gets the formal version",
+                    "监听者 {listener}（{times} 次）得到的是正式版本"
+                ),
+            );
+        }
+        hits.add(hit);
+    }
+}
+
+fn gray_tag_matches_nobody(scene: &Scene<'_>, hits: &mut Hits) {
+    for (key, gray, listeners) in unmatched(scene, false) {
+        let wanted = gray.rule.expr();
+        let mut tags: BTreeMap<Option<&str>, BTreeSet<&str>> = BTreeMap::new();
+        for listener in &listeners {
+            tags.entry(tag_of(listener)).or_default().insert(&listener.ip);
+        }
+        let meant = |tag: &&str| tag.trim().eq_ignore_ascii_case(wanted.trim());
+        let near = tags.keys().filter_map(|tag| *tag).find(meant);
+        let (en, zh): (Vec<_>, Vec<_>) = tags
+            .iter()
+            .take(NAMED)
+            .map(|(tag, ips)| match tag {
+                Some(tag) => (format!("{} with the tag `{tag}`", ips.len()), format!("{} 个带标签 `{tag}`", ips.len())),
+                None => (format!("{} without a tag", ips.len()), format!("{} 个没有标签", ips.len())),
+            })
+            .unzip();
+        let mut hit = about(&key)
+            .grouped(format!("{key} {}", gray.name))
+            .fact("tag", wanted)
+            .fact("gray", &gray.name)
+            .fact("count", listeners.len())
+            .words("seen", en.join(", "), zh.join("、"))
+            .confidence(Confidence::High)
+            .saw(gray.modified, line!("{} was published for the tag {wanted}", "{} 已发布给标签 {wanted}", gray.name))
+            .not(line!("a config that nobody listens to: it has listeners", "没有人监听的配置：它有监听者"));
+        for (tag, ips) in tags.iter().take(NAMED) {
+            let who: Vec<&str> = ips.iter().take(NAMED).copied().collect();
+            let (who, (en, zh)) = (
+                who.join(", "),
+                tag.map_or(("no tag".to_owned(), "没有标签".to_owned()), |tag| {
+                    (format!("the tag `{tag}`"), format!("标签 `{tag}`"))
+                }),
+            );
+            hit = hit.saw(
+                scene.now.wall,
+                line!(en: "listeners at {} listen with {}", who, en; zh: "{} 的监听者：{}", who, zh),
+            );
+        }
+        // A slip of the pen is nobody's plan; a tag that nobody has yet may be one.
+        hits.add(if near.is_some() { hit.severity(Severity::Warning) } else { hit });
     }
 }
 

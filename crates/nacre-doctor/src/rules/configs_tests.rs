@@ -21,7 +21,7 @@ fn key() -> ConfigKey {
 }
 
 fn listener(stage: &mut Stage, ip: &str, md5: &str, connection: Option<&str>) {
-    let facts = ListenerFacts { ip: ip.into(), md5: md5.into(), connection: connection.map(str::to_owned) };
+    let facts = ListenerFacts { ip: ip.into(), md5: md5.into(), connection: connection.map(str::to_owned), tag: None };
     stage.server.holding.push((key(), facts));
 }
 
@@ -40,6 +40,32 @@ fn a_beta_for_nobody_lists_who_listens_and_clears_when_it_is_corrected() {
         assert!(finding.cause.contains(word), "{word}: {}", finding.cause);
     }
     publish(&mut stage, &key(), "v2", "10.0.0.1", Some("10.9.9.9, 127.0.0.1"));
+    stage.wait(5_000);
+    assert!(stage.codes().is_empty());
+}
+
+#[test]
+fn a_tag_that_no_listener_has_is_told_and_a_slip_of_the_pen_louder() {
+    let mut stage = Stage::default();
+    publish(&mut stage, &key(), "v1", "10.0.0.1", None);
+    let md5 = stage.configs.get(&key()).and_then(|i| i.formal.clone()).expect("there").md5.to_string();
+    let tagged = Publish {
+        gray: Some(GrayTarget::Tag { tag: "canary".into() }),
+        source: Source { user: None, ip: "10.0.0.1".into() },
+        ..Publish::new(key(), "v2")
+    };
+    stage.configs.apply(ConfigCommand::Publish(Box::new(tagged)), stage.now);
+    assert!(stage.codes().is_empty(), "nobody listens");
+    listener(&mut stage, "10.0.0.5", &md5, Some("1_10.0.0.5_5"));
+    listener(&mut stage, "10.0.0.6", &md5, None);
+    let finding = stage.only();
+    assert_eq!((finding.code.as_str(), finding.severity), ("GRAY-TAG-MATCHES-NOBODY", Severity::Info));
+    assert!(finding.cause.contains("none of 2 listeners") && finding.cause.contains("2 without a tag"), "{finding:?}");
+    stage.server.holding[0].1.tag = Some("Canary".into());
+    let finding = stage.only();
+    assert_eq!(finding.severity, Severity::Warning);
+    assert!(finding.cause.contains("1 with the tag `Canary`"), "{}", finding.cause);
+    stage.server.holding[1].1.tag = Some("canary".into());
     stage.wait(5_000);
     assert!(stage.codes().is_empty());
 }

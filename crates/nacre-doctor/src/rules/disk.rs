@@ -64,8 +64,11 @@ impl Trouble {
     }
 }
 
-/// Failed writes that are still told, newest first.
-fn failures<'a>(scene: &'a Scene<'_>) -> Vec<(&'a Event, &'a str)> {
+/// Writes that failed, with the reason, newest first.
+type Failures<'a> = Vec<(&'a Event, &'a str)>;
+
+/// Failed writes that are still told.
+fn failures<'a>(scene: &'a Scene<'_>) -> Failures<'a> {
     let of = |event: &'a Event| match &event.cause {
         Cause::WriteFailed { reason } | Cause::StorePoisoned { reason } => Some((event, reason.as_str())),
         _ => None,
@@ -81,8 +84,9 @@ fn failures<'a>(scene: &'a Scene<'_>) -> Vec<(&'a Event, &'a str)> {
     all
 }
 
-fn refused(scene: &Scene<'_>, hits: &mut Hits, trouble: Trouble) {
-    let Some(reason) = scene.server.unwritable() else { return };
+/// What keeps durable writes from being done now, why they are refused, and what failed.
+fn trouble<'a>(scene: &'a Scene<'_>) -> Option<(Trouble, String, Failures<'a>)> {
+    let reason = scene.server.unwritable()?;
     let failures = failures(scene);
     // What began it says more than what it led to: a failed flush is "poisoned" from then on.
     let kinds = failures.iter().filter_map(|(_, reason)| Trouble::of(reason)).chain(Trouble::of(&reason));
@@ -92,9 +96,11 @@ fn refused(scene: &Scene<'_>, hits: &mut Hits, trouble: Trouble) {
         Trouble::Failed => 2,
         Trouble::Other => 3,
     };
-    if kinds.min_by_key(rank) != Some(trouble) {
-        return;
-    }
+    Some((kinds.min_by_key(rank)?, reason, failures))
+}
+
+fn refused(scene: &Scene<'_>, hits: &mut Hits, kind: Trouble) {
+    let Some((_, reason, failures)) = trouble(scene).filter(|(trouble, ..)| *trouble == kind) else { return };
     let since = failures.last().map_or(scene.now.wall, |(event, _)| event.at);
     let (space, zh_space) = match scene.server.gauges().disk.map(|(free, size)| (bytes(free), bytes(size))) {
         Some((free, size)) => (format!("{free} of {size} are free"), format!("磁盘剩余 {free} / {size}")),
@@ -137,23 +143,38 @@ fn recovered(scene: &Scene<'_>, hits: &mut Hits) {
 const SLOW: usize = 3;
 const VERY_SLOW_MS: u64 = 2_000;
 
-fn slow(scene: &Scene<'_>, hits: &mut Hits) {
+/// Flushes that took long: when, how many, the longest; `None` when that is no finding.
+fn slow_flushes<'a>(scene: &'a Scene<'_>) -> Option<(Vec<&'a Event>, usize, u64)> {
     let events: Vec<_> = scene.told("fsyncSlow").collect();
-    let times: Vec<u64> = events
-        .iter()
-        .filter_map(|event| match event.cause {
-            Cause::FsyncSlow { ms } => Some(ms),
-            _ => None,
-        })
-        .collect();
-    let Some(longest) = times.iter().copied().max() else { return };
-    if times.len() < SLOW && longest < VERY_SLOW_MS {
-        return;
-    }
+    let times = events.iter().filter_map(|event| match event.cause {
+        Cause::FsyncSlow { ms } => Some(ms),
+        _ => None,
+    });
+    let (count, longest) = times.fold((0, 0), |(count, longest), ms| (count + 1, ms.max(longest)));
+    (count >= SLOW || longest >= VERY_SLOW_MS).then_some((events, count, longest))
+}
+
+/// Whether DISK-SLOW holds.
+pub(super) fn is_slow(scene: &Scene<'_>) -> bool {
+    slow_flushes(scene).is_some()
+}
+
+/// Which finding tells that durable writes are refused.
+pub(super) fn refuses_writes(scene: &Scene<'_>) -> Option<&'static str> {
+    trouble(scene).map(|(trouble, ..)| match trouble {
+        Trouble::Full => "DISK-FULL",
+        Trouble::ReadOnly => "DISK-READ-ONLY",
+        Trouble::Failed => "DISK-FAILED",
+        Trouble::Other => "DATABASE-REFUSES-WRITES",
+    })
+}
+
+fn slow(scene: &Scene<'_>, hits: &mut Hits) {
+    let Some((events, times, longest)) = slow_flushes(scene) else { return };
     let limit = scene.server.property("nacre.log.slow-fsync");
     let stalled = scene.told("serverStalled").next();
     let mut hit = Hit::new(About::setting("disk"))
-        .fact("times", times.len())
+        .fact("times", times)
         .fact("longest", duration(longest))
         .fact("limit", limit)
         .confidence(if stalled.is_some() { Confidence::Low } else { Confidence::High });

@@ -199,16 +199,24 @@ fn memory(scene: &Scene<'_>, hits: &mut Hits) {
     );
 }
 
-fn write_queue(scene: &Scene<'_>, hits: &mut Hits) {
-    let gauge = scene.server.gauges().writes;
-    let refused = scene.told("writeFailed").find(
+/// A write that was refused because too many waited.
+fn unqueued<'a>(scene: &'a Scene<'_>) -> Option<&'a Event> {
+    scene.told("writeFailed").find(
         |event| matches!(&event.cause, Cause::WriteFailed { reason } if reason.contains("nacre.limit.write-queue") || reason.contains("wait already")),
-    );
-    let full = gauge.filter(|(used, most)| nearly(*used, *most));
-    if refused.is_none() && full.is_none() {
+    )
+}
+
+/// Whether WRITE-QUEUE-FULL holds.
+pub(super) fn is_write_queue_full(scene: &Scene<'_>) -> bool {
+    unqueued(scene).is_some() || scene.server.gauges().writes.is_some_and(|(used, most)| nearly(used, most))
+}
+
+fn write_queue(scene: &Scene<'_>, hits: &mut Hits) {
+    if !is_write_queue_full(scene) {
         return;
     }
-    let (used, most) = gauge.unwrap_or_default();
+    let refused = unqueued(scene);
+    let (used, most) = scene.server.gauges().writes.unwrap_or_default();
     let state = if refused.is_some() {
         ("more were refused with 503", "更多的写入被以 503 拒绝")
     } else {

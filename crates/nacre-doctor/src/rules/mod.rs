@@ -1,5 +1,6 @@
 //! The rules, one file a family. To add one: a page `docs/findings/CODE.md`, a row in its family, a function, a test.
 
+mod answers;
 mod beats;
 mod configs;
 mod connections;
@@ -23,7 +24,8 @@ use crate::Rule;
 
 /// Every rule.
 pub fn all() -> impl Iterator<Item = &'static Rule> {
-    let families: [&'static [Rule]; 15] = [
+    let families: [&'static [Rule]; 16] = [
+        &answers::RULES,
         &beats::RULES,
         &configs::RULES,
         &connections::RULES,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use nacre_model::{Cause, Event};
 
-use crate::{About, Confidence, Hit, Hits, Rule, Scene, Severity, memory::HORIZON_MS, rule};
+use crate::{About, Confidence, Hit, Hits, Rule, Scene, Severity, line, memory::HORIZON_MS, rule, scene::Gauges};
 
 pub static RULES: [Rule; 9] = [
     rule!("CLOCK-STEPPED", clock_stepped),
@@ -71,8 +71,8 @@ fn clock_stepped(scene: &Scene<'_>, hits: &mut Hits) {
 const SATURATED: f64 = 0.9;
 /// A share of the last seconds spent held back that clients feel.
 const HELD_BACK: f64 = 0.1;
-/// A machine whose processors are taken, by whomever.
-const BUSY: f64 = 0.8;
+/// A thread that waits for a processor for this share of the time is starved: others have them.
+const WAITS: f64 = 0.2;
 /// A ready task that waits this long makes every answer late.
 const LAG_MS: u64 = 250;
 
@@ -102,24 +102,59 @@ fn cpu_throttled(scene: &Scene<'_>, hits: &mut Hits) {
     );
 }
 
+/// What keeps this process from running, as a code where there is one.
+pub(super) enum Starved {
+    Stalled,
+    Throttled,
+    Saturated,
+    /// By whatever else runs on the machine: a thread waited for a processor for so many percent of the time.
+    Crowded(f64),
+}
+
+/// A pause explains what is slow for this long.
+const LATELY_MS: i64 = 10_000;
+
+pub(super) fn starved(scene: &Scene<'_>, gauges: &Gauges) -> Option<Starved> {
+    if scene.memory.kind("serverStalled", scene.now.wall, LATELY_MS).next().is_some() {
+        return Some(Starved::Stalled);
+    }
+    if gauges.throttled.is_some_and(|share| share >= HELD_BACK) {
+        return Some(Starved::Throttled);
+    }
+    if gauges.cpu.is_some_and(|(share, _)| share >= SATURATED) {
+        return Some(Starved::Saturated);
+    }
+    gauges.waited.filter(|share| *share >= WAITS).map(|share| Starved::Crowded((share * 100.0).round()))
+}
+
+/// Ready work waits although there are processors.
+pub(super) fn is_lagging(scene: &Scene<'_>, gauges: &Gauges) -> bool {
+    gauges.lag_ms >= LAG_MS && starved(scene, gauges).is_none()
+}
+
 fn lag(scene: &Scene<'_>, hits: &mut Hits) {
     let gauges = scene.server.gauges();
-    // A whole process that stood still, or wants more processors than it has, is another finding.
-    let explained = gauges.cpu.is_some_and(|(share, _)| share >= SATURATED)
-        || gauges.throttled.is_some_and(|share| share >= HELD_BACK)
-        || gauges.machine.is_some_and(|busy| busy >= BUSY)
-        || scene.told("serverStalled").next().is_some();
-    if gauges.lag_ms < LAG_MS || explained {
+    if !is_lagging(scene, &gauges) {
         return;
     }
     let lag = nacre_journal::duration(gauges.lag_ms);
-    hits.add(
-        Hit::new(About::setting("process"))
-            .fact("lag", &lag)
-            .saw(scene.now.wall, format!("a task that was ready waited {lag} for its turn"))
-            .not("a lack of processors: neither this process nor the machine used all it has")
-            .not("a pause of the whole process: its clock went on"),
-    );
+    let hit = Hit::new(About::setting("process"))
+        .fact("lag", &lag)
+        .saw(scene.now.wall, line!("a task that was ready waited {lag} for its turn", "就绪的任务等待了 {lag} 才轮到"))
+        .not(line!(
+            "a lack of processors: this process had some left, and its threads got them when they wanted",
+            "处理器不足：本进程还有空闲，其线程需要时就能得到"
+        ))
+        .not(line!("a pause of the whole process: its clock went on", "整个进程的停顿：它的时钟一直在走"));
+    let log = nacre_journal::duration(gauges.log_ms);
+    hits.add(if gauges.log_ms >= LAG_MS {
+        let en = format!("each line of the log waits for whoever reads the standard error ({log} for one line)");
+        hit.words("why", en, format!("每行日志都在等读取标准错误的一方（一行等了 {log}）"))
+            .confidence(Confidence::High)
+            .saw(scene.now.wall, line!("one line of the log took {log} to be written", "一行日志写了 {log}"))
+    } else {
+        hit.words("why", "something inside blocks the threads that serve", "内部有东西阻塞了服务线程")
+    });
 }
 
 fn worker(scene: &Scene<'_>, hits: &mut Hits) {
@@ -265,6 +300,12 @@ mod tests {
         let mut stage = Stage::default();
         stage.server.gauges.lag_ms = 900;
         assert_eq!(stage.codes(), ["EVENT-LOOP-LAG"]);
+        stage.server.gauges.log_ms = 800;
+        let finding = stage.only();
+        assert!(
+            finding.cause.contains("each line of the log waits") && finding.cause.contains("800 ms"),
+            "{finding:?}"
+        );
         stage.wait(5_000).server.gauges.cpu = Some((0.97, 2));
         let finding = stage.only();
         assert_eq!(finding.code, "CPU-SATURATED");

@@ -67,10 +67,15 @@ impl Server for App {
 
     fn listeners(&self, key: &ConfigKey, most: usize) -> Vec<ListenerFacts> {
         let views = self.listeners.listeners_of(key).into_iter().take(most);
-        let facts = views.map(|view| ListenerFacts {
-            ip: view.ip.to_string(),
-            md5: view.md5.to_string(),
-            connection: view.connection.map(|id| id.to_string()),
+        let facts = views.map(|view| {
+            let connection = view.connection.as_ref().and_then(|id| self.grpc.connections.get(id));
+            let tag = view.tag.as_deref().or_else(|| connection.as_ref()?.tag()).map(str::to_owned);
+            ListenerFacts {
+                ip: view.ip.to_string(),
+                md5: view.md5.to_string(),
+                connection: view.connection.map(|id| id.to_string()),
+                tag,
+            }
         });
         facts.collect()
     }

@@ -2,14 +2,16 @@
 //! every few rounds only.
 
 use std::{
+    collections::{HashMap, VecDeque},
     fs,
     time::{Duration, Instant},
 };
 
-use nacre_doctor::scene::Gauges;
+use nacre_doctor::scene::{Gauges, SlowCall};
 
 use crate::{
     app::App,
+    logging,
     metrics::{cgroup, process},
 };
 
@@ -23,7 +25,7 @@ const FILES_EVERY: u64 = 5;
 pub struct Sampler {
     rounds: u64,
     /// Oldest first.
-    samples: std::collections::VecDeque<Sample>,
+    samples: VecDeque<Sample>,
     files: Option<(u64, u64)>,
 }
 
@@ -31,8 +33,13 @@ struct Sample {
     at: Instant,
     cpu: Option<Duration>,
     throttled: Option<Duration>,
-    machine: Option<(u64, u64)>,
+    /// How long each thread has waited for a processor since it began, by its number.
+    waited: HashMap<u32, Duration>,
     lag: Duration,
+    /// How late the clock's ticks came.
+    late_ms: u64,
+    log_ms: u64,
+    slow: Vec<SlowCall>,
 }
 
 impl Sampler {
@@ -43,8 +50,16 @@ impl Sampler {
             self.files = process::files();
         }
         self.rounds += 1;
-        let sample =
-            Sample { at: Instant::now(), cpu: process.cpu, throttled: cgroup::throttled(), machine: machine(), lag };
+        let sample = Sample {
+            at: Instant::now(),
+            cpu: process.cpu,
+            throttled: cgroup::throttled(),
+            waited: waited(),
+            lag,
+            late_ms: app.clock.take_lateness(),
+            log_ms: logging::take_longest_wait(),
+            slow: app.metrics.slow.take(),
+        };
         let oldest = self.samples.front();
         let passed = oldest.map_or(Duration::ZERO, |old| sample.at - old.at);
         let share = |now: Option<Duration>, then: Option<Duration>| {
@@ -55,16 +70,18 @@ impl Sampler {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let cpu = share(sample.cpu, oldest.and_then(|old| old.cpu)).map(|used| (used / cores as f64, cores));
         let throttled = share(sample.throttled, oldest.and_then(|old| old.throttled));
-        let machine =
-            oldest.and_then(|old| old.machine).zip(sample.machine).and_then(|((busy, all), (now_busy, now_all))| {
-                let passed = now_all.checked_sub(all).filter(|ticks| *ticks > 0)?;
-                Some(now_busy.checked_sub(busy)? as f64 / passed as f64)
-            });
+        let waited = oldest.filter(|old| passed >= Duration::from_secs(3) && !old.waited.is_empty()).map(|old| {
+            let longest =
+                sample.waited.iter().filter_map(|(thread, now)| now.checked_sub(*old.waited.get(thread)?)).max();
+            longest.unwrap_or_default().as_secs_f64() / passed.as_secs_f64()
+        });
         if self.samples.len() == ROUNDS {
             self.samples.pop_front();
         }
         self.samples.push_back(sample);
         let lag = self.samples.iter().map(|sample| sample.lag).max().unwrap_or_default();
+        let lag_ms = u64::try_from(lag.as_millis()).unwrap_or(u64::MAX).max(usual(&self.samples));
+        let log_ms = self.samples.iter().map(|sample| sample.log_ms).max().unwrap_or_default();
         let status = app.consensus.status();
         Gauges {
             connections: Some((app.room.used() as u64, app.room.places() as u64)),
@@ -73,18 +90,44 @@ impl Sampler {
             disk: process::disk(&app.props.data_dir()),
             cpu,
             throttled,
-            machine,
-            lag_ms: u64::try_from(lag.as_millis()).unwrap_or(u64::MAX),
+            waited,
+            lag_ms,
+            log_ms,
+            slow: together(self.samples.iter().flat_map(|sample| &sample.slow)),
             writes: Some((status.queue_writes as u64, app.props.u64("nacre.limit.write-queue"))),
         }
     }
 }
 
-/// Ticks of all processors: those that somebody used, and all.
-fn machine() -> Option<(u64, u64)> {
-    let stat = fs::read_to_string("/proc/stat").ok()?;
-    let ticks: Vec<u64> = stat.lines().next()?.split_whitespace().skip(1).map_while(|text| text.parse().ok()).collect();
-    let all: u64 = ticks.iter().take(8).sum();
-    let idle: u64 = ticks.get(3)? + ticks.get(4)?;
-    Some((all - idle, all))
+/// How late ticks usually are: a burst of one second is nobody's trouble.
+fn usual(samples: &VecDeque<Sample>) -> u64 {
+    let mut late: Vec<u64> = samples.iter().map(|sample| sample.late_ms).collect();
+    late.sort_unstable();
+    if late.len() < ROUNDS { 0 } else { late[ROUNDS / 2] }
+}
+
+/// The slow calls of all samples, each kind once.
+fn together<'a>(calls: impl Iterator<Item = &'a SlowCall>) -> Vec<SlowCall> {
+    let mut all: Vec<SlowCall> = Vec::new();
+    for call in calls {
+        match all.iter_mut().find(|known| known.kind == call.kind) {
+            Some(known) => {
+                known.count += call.count;
+                known.longest_ms = known.longest_ms.max(call.longest_ms);
+            }
+            None => all.push(call.clone()),
+        }
+    }
+    all
+}
+
+/// What the kernel says of the threads of this process; empty where it says nothing.
+fn waited() -> HashMap<u32, Duration> {
+    let Ok(tasks) = fs::read_dir("/proc/self/task") else { return HashMap::new() };
+    let of = |task: fs::DirEntry| {
+        let thread = task.file_name().to_str()?.parse().ok()?;
+        let stat = fs::read_to_string(task.path().join("schedstat")).ok()?;
+        Some((thread, Duration::from_nanos(stat.split_whitespace().nth(1)?.parse().ok()?)))
+    };
+    tasks.filter_map(|task| of(task.ok()?)).collect()
 }

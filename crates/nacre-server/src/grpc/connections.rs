@@ -4,12 +4,15 @@ use std::{
     collections::BTreeMap,
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
-use nacre_config::{AskerBuf, gray::Labels};
+use nacre_config::{
+    AskerBuf,
+    gray::{Labels, VIPSERVER_TAG},
+};
 use nacre_model::{Now, event::Disconnect};
 use nacre_naming::{ClientId, ConnectionInfo};
 use nacre_wire::grpc::connection::{Abilities, ConnectionSetupRequest};
@@ -72,6 +75,8 @@ pub struct Connection {
     pub created: Now,
     /// Who asks for configs.
     pub asker: AskerBuf,
+    /// The header `Vipserver-Tag` of its first listen that had one; the doctor looks at it.
+    pub listens_as: OnceLock<Arc<str>>,
     pub outbox: Outbox,
     pub closer: Arc<Closer>,
     last_active: AtomicU64,
@@ -111,12 +116,19 @@ impl Connection {
             app,
             labels,
             asker,
+            listens_as: OnceLock::new(),
             closer,
         }
     }
 
     pub fn id(&self) -> &Arc<str> {
         &self.peer.id
+    }
+
+    /// The tag that gray rules compare.
+    pub fn tag(&self) -> Option<&str> {
+        let label = || self.asker.labels.as_ref()?.get(VIPSERVER_TAG).map(|tag| &**tag);
+        self.listens_as.get().map(|tag| &**tag).or_else(label)
     }
 
     pub fn client_id(&self) -> ClientId {

@@ -157,6 +157,11 @@ pub(super) async fn answer(transport: &Transport, payload: Payload) -> Payload {
         sighting::grpc(&transport.source, name, now);
     }
     transport.app.metrics.grpc(name, module, code, nanos, mono);
+    // Some refusals wait on purpose.
+    if code != OVER_THRESHOLD {
+        let durable = matches!(name, "ConfigPublishRequest" | "ConfigRemoveRequest" | "PersistentInstanceRequest");
+        app.metrics.slow.note("", name, durable, nanos);
+    }
     count_config(transport, row, nanos, mono);
     payload
 }

@@ -47,7 +47,7 @@ use self::{
     router::Found,
     table::{Auth, Check, Generation, Handler, Row},
 };
-use crate::{app::App, doctor, long_line::LONG_QUERY};
+use crate::{app::App, doctor, long_line::LONG_QUERY, metrics};
 
 /// The rows of every module, in no particular order.
 pub(crate) const AREAS: &[&[Row]] = &[
@@ -163,18 +163,18 @@ where
     let origin = request.headers().get(header::ORIGIN).cloned();
     let head = request.method() == Method::HEAD;
     let method = request.method().clone();
-    let (begun, mut row) = (Instant::now(), None);
+    let (begun, mut met) = (Instant::now(), Met::default());
     let accept = request.headers().get(header::ACCEPT).cloned();
     let span = app.traces.as_ref().and_then(|traces| traces.http(peer, &request));
     let reply = match &span {
-        None => answer(app, peer, request, accept.as_ref(), &mut row).await,
+        None => answer(app, peer, request, accept.as_ref(), &mut met).await,
         // Boxed: nobody else's future grows by it.
-        Some(span) => Box::pin(span.within(answer(app, peer, request, accept.as_ref(), &mut row))).await,
+        Some(span) => Box::pin(span.within(answer(app, peer, request, accept.as_ref(), &mut met))).await,
     };
     let reply = reply.negotiated(accept.as_ref());
-    count(app, row, &method, reply.status, begun);
+    count(app, &met, &method, reply.status, begun);
     if let Some(span) = span {
-        span.answered(row.map(|row| format!("{}{}", app.settings.context, row.path)), reply.status);
+        span.answered(met.row.map(|row| format!("{}{}", app.settings.context, row.path)), reply.status);
     }
     let mut response = reply.into_response();
     cors(response.headers_mut(), origin);
@@ -186,12 +186,24 @@ where
     response
 }
 
+/// What is known of a request once it is answered.
+#[derive(Default)]
+struct Met {
+    row: Option<&'static Row>,
+    /// When its body was there: what came before was its sender's time.
+    read: Option<Instant>,
+}
+
 /// What a request costs goes to the metrics, under the pattern of its row.
-fn count(app: &App, row: Option<&'static Row>, method: &Method, status: u16, begun: Instant) {
+fn count(app: &App, met: &Met, method: &Method, status: u16, begun: Instant) {
+    let row = met.row;
     let ended = Instant::now();
     let nanos = u64::try_from(ended.saturating_duration_since(begun).as_nanos()).unwrap_or(u64::MAX);
     let mono = app.clock.mono_at(ended);
     app.metrics.http(row, method, status, nanos, mono);
+    if nanos >= metrics::LONG_NANOS {
+        long(app, met, method, begun, ended);
+    }
     match row {
         Some(row) if row.module == "config" && row.auth == Auth::Write => {
             app.metrics.config.write_time.record(nanos, mono);
@@ -204,13 +216,30 @@ fn count(app: &App, row: Option<&'static Row>, method: &Method, status: u16, beg
     }
 }
 
+/// An answer that took long is for the doctor if a client waited for it: not of polls, whose time is their hold, and not
+/// what an administrator asked for.
+#[cold]
+fn long(app: &App, met: &Met, method: &Method, begun: Instant, ended: Instant) {
+    let of_clients = |row: &&Row| {
+        matches!(row.module, "naming" | "config")
+            && !matches!(row.generation, Generation::V3Admin | Generation::V3Console)
+            && row.auth != Auth::Admin
+            && !row.path.ends_with("/listener")
+    };
+    let Some(row) = met.row.filter(of_clients) else { return };
+    let took = ended.saturating_duration_since(met.read.unwrap_or(begun));
+    let durable = row.auth == Auth::Write && !row.path.ends_with("/beat");
+    let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+    app.metrics.slow.note(metrics::method_name(method), row.path, durable, nanos);
+}
+
 /// `met` becomes the row that was found, whatever it answers.
 async fn answer<B>(
     app: &Arc<App>,
     peer: SocketAddr,
     request: Request<B>,
     accept: Option<&HeaderValue>,
-    met: &mut Option<&'static Row>,
+    met: &mut Met,
 ) -> Reply
 where
     B: http_body::Body<Data = Bytes> + Send,
@@ -252,7 +281,7 @@ where
             return refuse::nothing_there(&parts.method, inner, &site);
         }
     };
-    *met = Some(row);
+    met.row = Some(row);
     let body = match whole(body, app.settings.max_body).await {
         Ok(body) => body,
         Err(error) if error.is::<LengthLimitError>() => {
@@ -264,6 +293,9 @@ where
         }
         Err(_) => return site.error(400, "the body did not arrive whole"),
     };
+    if !body.is_empty() {
+        met.read = Some(Instant::now());
+    }
     let ctx = Ctx {
         method: parts.method,
         uri: parts.uri,

@@ -6,6 +6,7 @@ mod changes;
 mod jvm;
 mod latency;
 pub mod process;
+mod slow;
 mod text;
 mod timer;
 
@@ -23,6 +24,7 @@ use nacre_model::{Cause, ErrorCode, NacosError};
 use nacre_naming::HealthChecker;
 
 pub use latency::Latency;
+pub use slow::{LONG_NANOS, Slow};
 pub use text::{CONTENT_TYPE, exposition};
 pub use timer::Timer;
 
@@ -36,6 +38,7 @@ pub struct Metrics {
     pub health: HealthFigures,
     pub exceptions: Exceptions,
     pub calls: Calls,
+    pub slow: Slow,
     /// How often a limit was hit, by its name; there are as many as limits.
     limits: papaya::HashMap<String, AtomicU64>,
     usage: process::Usage,
@@ -173,9 +176,9 @@ struct HttpKey {
 }
 
 /// Methods by name; what is no known method is one.
-type MethodName = &'static str;
+pub type MethodName = &'static str;
 
-fn method_name(method: &Method) -> MethodName {
+pub fn method_name(method: &Method) -> MethodName {
     const KNOWN: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"];
     KNOWN.iter().find(|name| **name == method.as_str()).copied().unwrap_or("UNKNOWN")
 }

@@ -248,6 +248,9 @@ impl Operation for ConfigBatchListenRequest {
             return Ok(Reply::ok(&ConfigChangeBatchListenResponse::default()));
         }
         let tag = call.header(self.headers.as_ref(), VIPSERVER_TAG).filter(|tag| !tag.is_empty());
+        if let Some(tag) = tag {
+            connection.listens_as.get_or_init(|| tag.into());
+        }
         let asker = Asker { auto_tag: tag, ..connection.asker.as_asker() };
         let listened = call.app.listeners.listen(connection.id(), &asker, &listens, &call.app.configs);
         if listened.refused > 0 {
