@@ -172,7 +172,16 @@ class Stand:
         self.found_after.append(took)
         assert found["evidence"], f"a finding without evidence: {found}"
         assert found["remedy"] and found["cause"] and "{" not in found["cause"], found
+        self._in_chinese(found["id"])
         return found
+
+    def _in_chinese(self, wanted):
+        """Whoever asks in Chinese reads Chinese, to the last line of evidence."""
+        for found in self.findings(lang="zh"):
+            if found["id"] == wanted:
+                lines = [found["title"], found["cause"], *(seen["text"] for seen in found["evidence"]), *found["ruledOut"]]
+                english = [line for line in lines if not any("\u4e00" <= letter <= "\u9fff" for letter in line)]
+                assert not english, f"not in Chinese: {english}"
 
     def alone(self, besides=()):
         """No other finding is as severe as the case's; `besides` are codes that come with this fault by nature."""

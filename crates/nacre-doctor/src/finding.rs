@@ -67,13 +67,6 @@ impl Line {
     }
 }
 
-impl<T: Into<String>> From<T> for Line {
-    fn from(text: T) -> Self {
-        let en = text.into();
-        Self { zh: en.clone(), en }
-    }
-}
-
 /// `line!("{client} has {count}", "{client} 有 {count} 个")`: two formats with the same figures; a language that lacks its
 /// text does not compile. Where words of a language go in: `line!(en: "it is {}", en_word; zh: "它是{}", zh_word)`.
 #[macro_export]

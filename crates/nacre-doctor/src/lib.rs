@@ -8,6 +8,7 @@
 pub mod asked;
 pub mod before;
 pub mod callers;
+mod chinese;
 mod engine;
 mod finding;
 pub mod lint;

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use crate::{
-    About, Confidence, Line, Scene, Severity,
+    About, Confidence, Line, Scene, Severity, chinese,
     page::{Facts, Page},
 };
 
@@ -82,19 +82,19 @@ impl Hit {
         self.fact(name, en)
     }
 
-    pub fn saw(mut self, at: i64, line: impl Into<Line>) -> Self {
-        self.evidence.push((at, line.into()));
+    pub fn saw(mut self, at: i64, line: Line) -> Self {
+        self.evidence.push((at, line));
         self
     }
 
     /// An event of the journal as evidence.
     pub fn event(self, event: &nacre_model::Event) -> Self {
-        self.saw(event.at, nacre_journal::describe(event))
+        self.saw(event.at, chinese::event(event))
     }
 
     /// What it is not, and how that is known.
-    pub fn not(mut self, line: impl Into<Line>) -> Self {
-        self.ruled_out.push(line.into());
+    pub fn not(mut self, line: Line) -> Self {
+        self.ruled_out.push(line);
         self
     }
 

@@ -159,8 +159,15 @@ impl Stage {
         };
         self.engine.round(rules::all(), &scene);
         for found in self.engine.open() {
-            let english = english_in(&found.zh.cause).filter(|_| !QUOTING.contains(&found.zh.code.as_str()));
-            assert!(english.is_none(), "{}: {english:?} in {}", found.zh.code, found.zh.cause);
+            let zh = &found.zh;
+            let english = english_in(&zh.cause).filter(|_| !QUOTING.contains(&zh.code.as_str()));
+            assert!(english.is_none(), "{}: {english:?} in {}", zh.code, zh.cause);
+            for line in zh.evidence.iter().map(|seen| &seen.text).chain(&zh.ruled_out) {
+                // What somebody said is quoted as it was said.
+                let own: String =
+                    line.split('“').map(|part| part.split_once('”').map_or(part, |(_, own)| own)).collect();
+                assert!(english_in(&own).is_none() && !own.is_ascii(), "{}: English in {line}", zh.code);
+            }
         }
         self.engine.open().iter().map(|found| Arc::clone(&found.en)).collect()
     }

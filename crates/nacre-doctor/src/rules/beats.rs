@@ -16,7 +16,7 @@ use super::{
     zh,
 };
 use crate::{
-    About, Confidence, Hit, Hits, Rule, Scene, Severity,
+    About, Confidence, Hit, Hits, Rule, Scene, Severity, line,
     memory::HORIZON_MS,
     rule,
     sightings::{Act, Source},
@@ -92,16 +92,9 @@ impl Timed<'_> {
             .fact("pace", self.pace())
             .fact("wanted", interval.max(self.pace()) * 3)
             .event(self.event)
-            .saw(
-                self.event.at,
-                format!(
-                    "in force: interval {interval} ms, timeout {timeout} ms, removal after {delete} ms; from the \
-                     instance's metadata: {}",
-                    given.join(", ")
-                ),
-            )
+            .saw(self.event.at, line!("in force: interval {interval} ms, timeout {timeout} ms, removal after {delete} ms; from the instance's metadata: {}", "生效值：间隔 {interval} ms，超时 {timeout} ms，{delete} ms 后移除；来自实例元数据：{}", given.join(", ")))
             .confidence(Confidence::High)
-            .not("the network: the times in force cannot be kept by anyone")
+            .not(line!("the network: the times in force cannot be kept by anyone", "网络：生效的时间谁也做不到"))
     }
 }
 
@@ -165,9 +158,15 @@ fn switch_interval(scene: &Scene<'_>, hits: &mut Hits) {
     let mut hit = Hit::new(About::setting("clientBeatInterval"))
         .fact("interval", interval)
         .fact("timeout", preserved::DEFAULT_TIMEOUT_MS)
-        .saw(scene.now.wall, format!("the switch clientBeatInterval is {interval} ms"))
+        .saw(
+            scene.now.wall,
+            line!("the switch clientBeatInterval is {interval} ms", "开关 clientBeatInterval 为 {interval} ms"),
+        )
         .confidence(Confidence::High)
-        .not("the clients: they beat as often as this server tells them");
+        .not(line!(
+            "the clients: they beat as often as this server tells them",
+            "客户端：它们按服务器告知的频率发心跳"
+        ));
     if interval > third && interval < preserved::DEFAULT_TIMEOUT_MS as i64 {
         hit = hit.severity(Severity::Info);
     }
@@ -198,7 +197,10 @@ fn flood(scene: &Scene<'_>, hits: &mut Hits) {
                 .fact("interval", beater.as_ref().map_or(5_000, |beater| beater.interval_ms))
                 .event(event)
                 .confidence(Confidence::High)
-                .not("this server: it asks for a longer interval in every answer"),
+                .not(line!(
+                    "this server: it asks for a longer interval in every answer",
+                    "本服务器：它在每个应答里都要求更长的间隔"
+                )),
         );
     }
 }
@@ -279,15 +281,24 @@ impl Late<'_> {
             .fact("gaps", gaps.join(", "))
             .fact("services", self.beater.services)
             .event(self.newest)
-            .saw(self.newest.at, format!("the last gaps between its beats: {}", gaps.join(", ")))
-            .not("this server: it credits a beat when it arrives, and did not stall")
+            .saw(
+                self.newest.at,
+                line!("the last gaps between its beats: {}", "最近几次心跳的间隔：{}", gaps.join(", ")),
+            )
+            .not(line!(
+                "this server: it credits a beat when it arrives, and did not stall",
+                "本服务器：心跳一到就记入，且没有停顿"
+            ))
     }
 }
 
 fn interval_ignored(scene: &Scene<'_>, hits: &mut Hits) {
     for late in late(scene).iter().filter(|late| late.is_pace()) {
         let hit = late.hit().confidence(Confidence::High);
-        hits.add(hit.not("a starved client or a bad network: the gaps are long, but even"));
+        hits.add(hit.not(line!(
+            "a starved client or a bad network: the gaps are long, but even",
+            "客户端资源不足或网络差：间隔虽长，但很均匀"
+        )));
     }
 }
 
@@ -339,9 +350,15 @@ fn register_storm(scene: &Scene<'_>, hits: &mut Hits) {
                 .fact("times", times)
                 .fact("within", duration(STORM_MS as u64))
                 .event(event)
-                .saw(event.at, format!("registered {times} times within {}", duration(STORM_MS as u64)))
+                .saw(
+                    event.at,
+                    line!("registered {times} times within {}", "{} 内注册了 {times} 次", duration(STORM_MS as u64)),
+                )
                 .confidence(Confidence::High)
-                .not("a restart of this server: the instance was here all the time"),
+                .not(line!(
+                    "a restart of this server: the instance was here all the time",
+                    "本服务器重启：该实例一直都在"
+                )),
         );
     }
 }
@@ -358,9 +375,18 @@ fn connections_per_address(scene: &Scene<'_>, hits: &mut Hits) {
                 .fact("address", &address)
                 .fact("open", source.open())
                 .fact("agent", agent.as_deref().unwrap_or("an unknown agent"))
-                .saw(scene.now.wall, format!("{} open gRPC connections of {address}", source.open()))
-                .saw(source.first.wall, format!("first seen; {} connections since", source.count(Act::Connect)))
-                .not("a leak of this server: the connections are open and in use"),
+                .saw(
+                    scene.now.wall,
+                    line!("{} open gRPC connections of {address}", "{address} 有 {} 个打开的 gRPC 连接", source.open()),
+                )
+                .saw(
+                    source.first.wall,
+                    line!("first seen; {} connections since", "首次看到；此后共 {} 个连接", source.count(Act::Connect)),
+                )
+                .not(line!(
+                    "a leak of this server: the connections are open and in use",
+                    "本服务器泄漏：这些连接都打开着并在使用"
+                )),
         );
     }
 }
@@ -400,11 +426,14 @@ fn deregistered_by_other(scene: &Scene<'_>, hits: &mut Hits) {
                 .fact("agent", agent)
                 .fact("after", nacre_journal::describe(after))
                 .event(event)
-                .saw(by.at, format!("the deregister call came from {from} ({agent})"))
+                .saw(by.at, line!("the deregister call came from {from} ({agent})", "注销调用来自 {from}（{agent}）"))
                 .event(after)
                 .confidence(Confidence::High)
-                .not("the instance's own client: it goes on beating for the instance")
-                .not("expiry: it was asked for"),
+                .not(line!(
+                    "the instance's own client: it goes on beating for the instance",
+                    "实例自己的客户端：它还在为该实例发心跳"
+                ))
+                .not(line!("expiry: it was asked for", "过期：这是有人要求的")),
         );
     }
 }
@@ -456,11 +485,11 @@ fn not_registered(scene: &Scene<'_>, hits: &mut Hits) {
                 .words("removal", nacre_journal::removal(removal), zh::removal(removal))
                 .severity(if *removal == Removal::Deregistered { Severity::Info } else { Severity::Warning })
                 .event(event)
-                .saw(scene.now.wall - ago as i64, format!("{home}: last seen {} {} ago", act.words(), duration(ago)))
-                .saw(scene.now.wall, format!("no registration attempt and no beat from {home} for {told}"))
+                .saw(scene.now.wall - ago as i64, line!(en: "{home}: last seen {} {} ago", act.words(), duration(ago); zh: "{home}：{} 前最后一次看到它{}", duration(ago), zh::act(act)))
+                .saw(scene.now.wall, line!("no registration attempt and no beat from {home} for {told}", "{told} 内 {home} 既没有尝试注册，也没有心跳"))
                 .confidence(Confidence::High)
-                .not("the host and its network: its requests arrive")
-                .not("a refused registration: none was tried since the instance left"),
+                .not(line!("the host and its network: its requests arrive", "主机及其网络：它的请求能到达"))
+                .not(line!("a refused registration: none was tried since the instance left", "注册被拒：实例离开后没有尝试过注册")),
         );
     }
 }

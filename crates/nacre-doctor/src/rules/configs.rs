@@ -178,15 +178,12 @@ fn stale_md5(scene: &Scene<'_>, hits: &mut Hits) {
                 .fact("address", client)
                 .fact("agent", super::identity::agent_at(scene, client))
                 .fact("held", if md5.is_empty() { "no md5" } else { md5 })
-                .words("current", &current, zh_current)
+                .words("current", &current, &zh_current)
                 .words("hint", hint.0, hint.1)
                 .confidence(Confidence::High)
                 .event(event)
-                .saw(
-                    event.at,
-                    format!("{client} asked five times or more with {md5} ({}); the server has {current}", hint.0),
-                )
-                .not("a config that changes all the time: the server's md5 was the same each time"),
+                .saw(event.at, line!(en: "{client} asked five times or more with {md5} ({}); the server has {current}", hint.0; zh: "{client} 至少五次带着 {md5}（{}）来问；服务器上是 {zh_current}", hint.1))
+                .not(line!("a config that changes all the time: the server's md5 was the same each time", "配置一直在变：服务器上的 md5 每次都相同")),
         );
     }
 }
@@ -212,7 +209,7 @@ fn not_updated(scene: &Scene<'_>, hits: &mut Hits) {
         let Some(item) = scene.configs.get(key).filter(|item| item.grays.iter().all(|gray| gray.rule.is_beta())) else {
             continue;
         };
-        let mut behind: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut behind: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
         for listener in scene.server.listeners(key, LISTENERS) {
             let current = item.select(&Asker::ip(&listener.ip));
             // A long poll that is behind is answered at once, and told by another rule if it insists.
@@ -225,7 +222,7 @@ fn not_updated(scene: &Scene<'_>, hits: &mut Hits) {
                 if scene.now.wall - since < STAYS_MS {
                     continue;
                 }
-                behind.entry(listener.ip).or_default().push(format!("{connection} still says md5 {}", listener.md5));
+                behind.entry(listener.ip).or_default().push((connection, listener.md5));
             }
         }
         if behind.is_empty() {
@@ -240,9 +237,10 @@ fn not_updated(scene: &Scene<'_>, hits: &mut Hits) {
             .fact("seconds", seconds)
             .fact("current", current)
             .event(event)
-            .not("the publish: it is visible, and other readers get it");
-        for text in behind.values().flatten().take(NAMED) {
-            hit = hit.saw(scene.now.wall, text.clone());
+            .not(line!("the publish: it is visible, and other readers get it", "发布本身：它已可见，其他读者能读到"));
+        for (connection, md5) in behind.values().flatten().take(NAMED) {
+            hit =
+                hit.saw(scene.now.wall, line!("{connection} still says md5 {md5}", "{connection} 仍然说 md5 是 {md5}"));
         }
         hits.add(hit);
     }
@@ -281,9 +279,12 @@ fn overwritten(scene: &Scene<'_>, hits: &mut Hits) {
             .fact("times", times)
             .fact("minutes", minutes)
             .confidence(Confidence::High)
-            .not("one publisher that corrects itself: the same content came back from the same address in between");
+            .not(line!(
+                "one publisher that corrects itself: the same content came back from the same address in between",
+                "一个发布者自我更正：期间同一内容又从同一地址发布回来"
+            ));
         for (event, md5, from) in list.iter().take(5) {
-            hit = hit.saw(event.at, format!("{from} published md5 {md5}"));
+            hit = hit.saw(event.at, line!("{from} published md5 {md5}", "{from} 发布了 md5 {md5}"));
         }
         hits.add(hit);
     }
@@ -309,7 +310,7 @@ fn cas_conflicts(scene: &Scene<'_>, hits: &mut Hits) {
             .fact("expected", expected)
             .fact("actual", actual)
             .confidence(Confidence::High)
-            .not("a lost publish: each was answered with the conflict");
+            .not(line!("a lost publish: each was answered with the conflict", "发布丢失：每次都得到了冲突应答"));
         for event in events.into_iter().take(6) {
             hit = hit.event(event);
         }
@@ -344,7 +345,10 @@ fn unparseable(scene: &Scene<'_>, hits: &mut Hits) {
                 .fact("from", from)
                 .confidence(Confidence::High)
                 .event(event)
-                .not("the transport: the bytes are stored as they came, their md5 is the publisher's"),
+                .not(line!(
+                    "the transport: the bytes are stored as they came, their md5 is the publisher's",
+                    "传输：字节原样存储，md5 与发布者一致"
+                )),
         );
     }
 }
@@ -360,7 +364,10 @@ fn not_urlencoded(scene: &Scene<'_>, hits: &mut Hits) {
                 .fact("agent", super::identity::agent_at(scene, from))
                 .confidence(Confidence::High)
                 .event(event)
-                .not("the server's reading: a form ends a value at each `&`, and `+` and `%` have their meaning there"),
+                .not(line!(
+                    "the server's reading: a form ends a value at each `&`, and `+` and `%` have their meaning there",
+                    "服务器的解析：表单中每个 `&` 结束一个值，`+` 与 `%` 另有含义"
+                )),
         );
     }
 }
@@ -392,7 +399,7 @@ fn told_remarks(remarks: &[(&Event, &str)]) -> Hit {
         .fact("keys", keys.join("; "))
         .confidence(Confidence::High);
     for (event, remark) in remarks.iter().take(NAMED) {
-        hit = hit.saw(event.at, *remark);
+        hit = hit.saw(event.at, line!("{remark}", "数据库备注：“{remark}”"));
     }
     hit
 }
@@ -400,14 +407,20 @@ fn told_remarks(remarks: &[(&Event, &str)]) -> Hit {
 fn double_rows(scene: &Scene<'_>, hits: &mut Hits) {
     let remarks = remarks(scene, " has two rows");
     if !remarks.is_empty() {
-        hits.add(told_remarks(&remarks).not("lost content: both rows are kept, one is served"));
+        hits.add(
+            told_remarks(&remarks)
+                .not(line!("lost content: both rows are kept, one is served", "内容丢失：两行都保留，提供其中一行")),
+        );
     }
 }
 
 fn wrong_md5_rows(scene: &Scene<'_>, hits: &mut Hits) {
     let remarks = remarks(scene, "the md5 column holds");
     if !remarks.is_empty() {
-        hits.add(told_remarks(&remarks).not("damage of the file: the pages' own sums are right"));
+        hits.add(
+            told_remarks(&remarks)
+                .not(line!("damage of the file: the pages' own sums are right", "文件损坏：各页自身的校验和正确")),
+        );
     }
 }
 
@@ -426,8 +439,17 @@ fn cipher_plain(scene: &Scene<'_>, hits: &mut Hits) {
                 .fact("from", from)
                 .fact("agent", super::identity::agent_at(scene, from))
                 .event(event)
-                .saw(event.at, format!("{from} published {key} without an encryptedDataKey"))
-                .not("a client with the plugin: it sends the key it encrypted with"),
+                .saw(
+                    event.at,
+                    line!(
+                        "{from} published {key} without an encryptedDataKey",
+                        "{from} 发布了 {key}，没有 encryptedDataKey"
+                    ),
+                )
+                .not(line!(
+                    "a client with the plugin: it sends the key it encrypted with",
+                    "带插件的客户端：它会带上加密所用的密钥"
+                )),
         );
     }
 }
@@ -456,7 +478,10 @@ fn refused(scene: &Scene<'_>, hits: &mut Hits) {
             .fact("times", events.len())
             .fact("addresses", if who.is_empty() { "an unknown address" } else { &who })
             .confidence(Confidence::High)
-            .not("the database: the publish was refused before it was written");
+            .not(line!(
+                "the database: the publish was refused before it was written",
+                "数据库：发布在写入之前就被拒绝"
+            ));
         for event in events.into_iter().take(5) {
             hit = hit.event(event);
         }
@@ -508,10 +533,18 @@ fn told_miss(question: &Question, key: &ConfigKey, near: &ConfigKey) -> Hit {
         .fact("right_namespace", &near.namespace)
         .saw(
             question.last,
-            format!("{} ({agent}) read {key}, {} times: it does not exist", question.address, question.count),
+            line!(
+                "{} ({agent}) read {key}, {} times: it does not exist",
+                "{}（{agent}）读取 {key} 共 {} 次：它不存在",
+                question.address,
+                question.count
+            ),
         )
-        .saw(question.last, format!("{near} exists"))
-        .not("a config that was deleted under its reader: nothing of that name is there, and its near match is")
+        .saw(question.last, line!("{near} exists", "{near} 存在"))
+        .not(line!(
+            "a config that was deleted under its reader: nothing of that name is there, and its near match is",
+            "配置在读者使用时被删除：没有这个名字的配置，而有一个相近的"
+        ))
 }
 
 /// A data id that so many groups have is a common name, such as `application.yml`: nobody's mistake.

@@ -9,9 +9,9 @@ use nacre_model::{
 };
 use nacre_naming::ClientId;
 
-use super::{lifetimes, redo};
+use super::{lifetimes, redo, zh};
 use crate::{
-    About, Confidence, Hit, Hits, Rule, Scene,
+    About, Confidence, Hit, Hits, Line, Rule, Scene, line,
     memory::{HORIZON_MS, address_of},
     rule,
     sightings::Act,
@@ -54,11 +54,12 @@ fn unanswered<'a>(scene: &'a Scene<'_>) -> Vec<(&'a Event, &'a str, u64, Option<
 }
 
 /// Whether the process is what stood still: its machine took our question, or is seen doing other things.
-fn is_frozen(scene: &Scene<'_>, client: &str, at: i64, idle_ms: u64, delivered: Option<bool>) -> Option<String> {
+fn is_frozen(scene: &Scene<'_>, client: &str, at: i64, idle_ms: u64, delivered: Option<bool>) -> Option<Line> {
     let address = address_of(client);
     if delivered == Some(true) {
-        return Some(format!(
-            "the network: the machine {address} took the detection request, its process did not answer"
+        return Some(line!(
+            "the network: the machine {address} took the detection request, its process did not answer",
+            "网络：机器 {address} 收下了探测请求，而其进程没有应答"
         ));
     }
     if delivered == Some(false) {
@@ -69,7 +70,7 @@ fn is_frozen(scene: &Scene<'_>, client: &str, at: i64, idle_ms: u64, delivered: 
     let since = scene.now.mono.saturating_sub(u64::try_from(scene.now.wall - at).unwrap_or(0) + idle_ms / 2);
     let (act, ago) = source.last(scene.now)?;
     (scene.now.mono.saturating_sub(ago) > since && act != Act::Connect)
-        .then(|| format!("the network: {address} was seen {} meanwhile", act.words()))
+        .then(|| line!(en: "the network: {address} was seen {} meanwhile", act.words(); zh: "网络：期间看到 {address} {}", zh::act(act)))
 }
 
 /// What went away with a connection, for the texts.
@@ -116,9 +117,10 @@ fn cut(scene: &Scene<'_>, hits: &mut Hits) {
         }
         let mut hit = silent_hit(scene, event, client, idle_ms);
         if delivered == Some(false) {
-            hit = hit
-                .confidence(Confidence::High)
-                .not("a process that is stuck: its machine would have taken the detection request, and did not");
+            hit = hit.confidence(Confidence::High).not(line!(
+                "a process that is stuck: its machine would have taken the detection request, and did not",
+                "进程卡住：那样它的机器会收下探测请求，而并没有"
+            ));
         }
         hits.add(hit);
     }
@@ -140,7 +142,10 @@ fn silent_hit(scene: &Scene<'_>, event: &Event, client: &str, idle_ms: u64) -> H
         .words("back", back, zh_back)
         .words("instances", instances, zh_instances)
         .event(event)
-        .not("this server: other connections answered, and its own pauses are not counted")
+        .not(line!(
+            "this server: other connections answered, and its own pauses are not counted",
+            "本服务器：其他连接都有应答，且自身的停顿不计入"
+        ))
 }
 
 // ------------------------------------------------------------------------------------------------------- gone, not said so
@@ -167,7 +172,7 @@ fn gone(scene: &Scene<'_>, hits: &mut Hits) {
         }
         let host = scene.sightings.get(address).and_then(|source| {
             let (act, ago) = source.last(scene.now)?;
-            (ago < u64::try_from(scene.now.wall - event.at).unwrap_or(0)).then(|| act.words())
+            (ago < u64::try_from(scene.now.wall - event.at).unwrap_or(0)).then_some(act)
         });
         let gone = instances_text(&instances);
         let mut hit = Hit::new(About::address(address).with_client(client))
@@ -177,10 +182,13 @@ fn gone(scene: &Scene<'_>, hits: &mut Hits) {
             .fact("lived", duration(*lived_ms))
             .words("instances", gone.0, gone.1)
             .event(event)
-            .not(format!("the network: {how} came in, so {address} could still be reached"))
-            .not("an orderly stop: that deregisters first");
-        if let Some(words) = host {
-            hit = hit.not(format!("the machine: {address} has been seen {words} since"));
+            .not(line!(
+                "the network: {how} came in, so {address} could still be reached",
+                "网络：{how} 到达了，说明 {address} 当时仍可达"
+            ))
+            .not(line!("an orderly stop: that deregisters first", "正常停止：那会先注销"));
+        if let Some(act) = host {
+            hit = hit.not(line!(en: "the machine: {address} has been seen {} since", act.words(); zh: "机器：此后还看到 {address} {}", zh::act(act)));
         }
         hits.add(hit);
     }
@@ -217,7 +225,11 @@ fn replaced(scene: &Scene<'_>, hits: &mut Hits) {
                 .fact("new", new)
                 .confidence(Confidence::High)
                 .event(event)
-                .not(format!("expiry and the network: the connection of {} stands", address_of(client))),
+                .not(line!(
+                    "expiry and the network: the connection of {} stands",
+                    "过期与网络：{} 的连接还在",
+                    address_of(client)
+                )),
         );
     }
 }
@@ -255,11 +267,15 @@ fn never_set_up(scene: &Scene<'_>, hits: &mut Hits) {
             .words("why", why, zh_why)
             .saw(
                 scene.now.wall - ago as i64,
-                format!(
-                    "{address} called over gRPC without a set-up and was answered 301 \"Connection is unregistered.\""
+                line!(
+                    "{address} called over gRPC without a set-up and was answered 301 \"Connection is unregistered.\"",
+                    "{address} 未建立会话就通过 gRPC 调用，得到 301 “Connection is unregistered.”"
                 ),
             )
-            .not("the port and the protocol: HTTP/2 and unary gRPC calls arrive");
+            .not(line!(
+                "the port and the protocol: HTTP/2 and unary gRPC calls arrive",
+                "端口与协议：HTTP/2 与一元 gRPC 调用能到达"
+            ));
         if let Some((event, _)) = refused {
             hit = hit.event(event);
         }
@@ -301,7 +317,10 @@ fn unacknowledged(scene: &Scene<'_>, hits: &mut Hits) {
             .fact("tries", tries)
             .fact("subjects", listed(subjects.iter().map(String::as_str)))
             .words("state", state.0, state.1)
-            .not("the network: the connection stands, and its client is heard of");
+            .not(line!(
+                "the network: the connection stands, and its client is heard of",
+                "网络：连接还在，且能听到其客户端"
+            ));
         for event in events.iter().take(4) {
             hit = hit.event(event);
         }
@@ -335,7 +354,10 @@ fn through_proxy(scene: &Scene<'_>, hits: &mut Hits) {
                 .fact("open", source.open())
                 .saw(
                     scene.now.wall - source.ago(Act::Connect, scene.now).unwrap_or(0) as i64,
-                    format!("a connection from {address} said that its client is {newest}"),
+                    line!(
+                        "a connection from {address} said that its client is {newest}",
+                        "来自 {address} 的连接说其客户端是 {newest}"
+                    ),
                 ),
         );
     }
@@ -361,7 +383,11 @@ fn one_claim(scene: &Scene<'_>, hits: &mut Hits) {
                 .fact("sources", listed(sources.iter().map(String::as_str)))
                 .saw(
                     scene.now.wall,
-                    format!("{} all say that they are {claim}", listed(sources.iter().map(String::as_str))),
+                    line!(
+                        "{} all say that they are {claim}",
+                        "{} 都说自己是 {claim}",
+                        listed(sources.iter().map(String::as_str))
+                    ),
                 ),
         );
     }

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     About, Confidence, Hit, Hits, Rule, Scene, Severity,
     asked::{Question, Sought},
+    line,
     memory::address_of,
     rule,
 };
@@ -93,7 +94,7 @@ fn told(scene: &Scene<'_>, question: &Question, key: &ServiceKey, right: &Servic
     let address = question.address.to_string();
     let agent = if question.agent.is_empty() { "?" } else { &question.agent };
     let hosts = scene.naming.list(right, &Query::default(), scene.now).hosts.len();
-    let how = if question.standing { "subscribes" } else { "asks for" };
+    let how = if question.standing { ("subscribes", "订阅") } else { ("asks for", "查询") };
     Hit::new(About::service(key).with_address(&address))
         .grouped(key.to_string())
         .fact("address", &address)
@@ -102,12 +103,9 @@ fn told(scene: &Scene<'_>, question: &Question, key: &ServiceKey, right: &Servic
         .fact("right", format!("`{}`", right.grouped()))
         .fact("hosts", hosts)
         .fact("namespace", &key.namespace)
-        .saw(
-            question.last,
-            format!("{address} ({agent}) {how} {key}, {} times, and gets an empty list", question.count),
-        )
-        .saw(scene.now.wall, format!("{right} has {hosts} instances"))
-        .not("providers that are down: the near match has healthy or listed ones")
+        .saw(question.last, line!(en: "{address} ({agent}) {} {key}, {} times, and gets an empty list", how.0, question.count; zh: "{address}（{agent}）{} {key}，共 {} 次，得到空列表", how.1, question.count))
+        .saw(scene.now.wall, line!("{right} has {hosts} instances", "{right} 有 {hosts} 个实例"))
+        .not(line!("providers that are down: the near match has healthy or listed ones", "提供者宕机：相近的那个有健康或可见的提供者"))
 }
 
 fn wrong_cluster(scene: &Scene<'_>, hits: &mut Hits) {
@@ -189,11 +187,17 @@ fn large_list(scene: &Scene<'_>, hits: &mut Hits) {
             .fact("each", each)
             .fact("pushes", events.len())
             .severity(if bytes >= HUGE { Severity::Warning } else { Severity::Info })
-            .not("many services: this is one list, and every change sends it whole to every subscriber");
+            .not(line!(
+                "many services: this is one list, and every change sends it whole to every subscriber",
+                "服务太多：这是一个列表，每次变更都把它整个发给每个订阅者"
+            ));
         for event in events.into_iter().take(3) {
             hit = hit.event(event);
         }
-        hits.add(hit.saw(scene.now.wall, format!("{count} instances of some {each} bytes each")));
+        hits.add(hit.saw(
+            scene.now.wall,
+            line!("{count} instances of some {each} bytes each", "{count} 个实例，每个约 {each} 字节"),
+        ));
     }
 }
 
@@ -235,7 +239,10 @@ fn metadata_too_long(scene: &Scene<'_>, hits: &mut Hits) {
             .fact("wanted", size.unwrap_or(limit * 2).next_multiple_of(1024))
             .fact("times", events.len())
             .confidence(Confidence::High)
-            .not("the network or a lost answer: the registration arrived, was read and refused");
+            .not(line!(
+                "the network or a lost answer: the registration arrived, was read and refused",
+                "网络或应答丢失：注册已到达、读取并被拒绝"
+            ));
         for (event, _) in events.iter().take(4) {
             hit = hit.event(event);
         }
@@ -267,7 +274,10 @@ fn parameter_refused(scene: &Scene<'_>, hits: &mut Hits) {
             .fact("times", events.len())
             .fact("about", if named.is_empty() { "nothing named".to_owned() } else { named.join(", ") })
             .confidence(Confidence::High)
-            .not("the network or authentication: the call was read, and one parameter broke a rule");
+            .not(line!(
+                "the network or authentication: the call was read, and one parameter broke a rule",
+                "网络或认证：调用已被读取，其中一个参数违反规则"
+            ));
         for event in events.into_iter().take(4) {
             hit = hit.event(event);
         }

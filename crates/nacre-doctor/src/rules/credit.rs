@@ -8,7 +8,7 @@ use nacre_naming::{Beater, ClientId};
 
 use super::zh;
 use crate::{
-    About, Confidence, Hit, Hits, Rule, Scene, Severity,
+    About, Confidence, Hit, Hits, Rule, Scene, Severity, line,
     memory::{HORIZON_MS, address_of},
     rule,
     sightings::Act,
@@ -127,13 +127,14 @@ fn misdirected(scene: &Scene<'_>, hits: &mut Hits, wanted: &str) {
                 .event(event)
                 .saw(
                     scene.now.wall,
-                    format!(
+                    line!(
                         "{ip}:{port} is registered in {field} {expected} and silent there for {}",
+                        "{ip}:{port} 注册在 {field} {expected} 中，在那里已静默 {}",
                         duration(registered.silent_ms)
                     ),
                 )
                 .confidence(Confidence::High)
-                .not("the network and the process: the beats arrive"),
+                .not(line!("the network and the process: the beats arrive", "网络与进程：心跳能到达")),
         );
     }
 }
@@ -174,9 +175,19 @@ fn contradiction(scene: &Scene<'_>, hits: &mut Hits, wanted: &str) {
                 .fact("expected", expected)
                 .fact("got", got)
                 .event(event)
-                .saw(scene.now.wall, format!("{} beats since it was registered, all of them credited", beater.beats))
+                .saw(
+                    scene.now.wall,
+                    line!(
+                        "{} beats since it was registered, all of them credited",
+                        "注册以来 {} 次心跳，全部记入",
+                        beater.beats
+                    ),
+                )
                 .confidence(Confidence::High)
-                .not("a lost beat: nacre goes by the parameter and credits it"),
+                .not(line!(
+                    "a lost beat: nacre goes by the parameter and credits it",
+                    "心跳丢失：nacre 以参数为准并记入"
+                )),
         );
     }
 }
@@ -231,7 +242,7 @@ fn without_address(scene: &Scene<'_>, hits: &mut Hits) {
                 .fact("times", held.times)
                 .event(held.newest)
                 .confidence(Confidence::High)
-                .not("the network: the beats arrive"),
+                .not(line!("the network: the beats arrive", "网络：心跳能到达")),
         );
     }
 }
@@ -290,8 +301,11 @@ fn not_found_ignored(scene: &Scene<'_>, hits: &mut Hits) {
             .event(held.oldest)
             .event(held.newest)
             .confidence(Confidence::High)
-            .not("the network: the beats arrive and are answered")
-            .not("another namespace or group: the address is registered in none for this service name");
+            .not(line!("the network: the beats arrive and are answered", "网络：心跳能到达并得到应答"))
+            .not(line!(
+                "another namespace or group: the address is registered in none for this service name",
+                "其他命名空间或分组：该地址在任何地方都没有以此服务名注册"
+            ));
         if let Some(event) = gone {
             hit = hit.event(event);
         }
@@ -327,7 +341,10 @@ fn of_persistent(scene: &Scene<'_>, hits: &mut Hits) {
                 .fact("service", service.grouped())
                 .event(event)
                 .confidence(Confidence::High)
-                .not("a silent client: its beats arrive, and a persistent instance needs none"),
+                .not(line!(
+                    "a silent client: its beats arrive, and a persistent instance needs none",
+                    "客户端静默：它的心跳能到达，而持久实例不需要心跳"
+                )),
         );
     }
 }
@@ -417,7 +434,7 @@ fn refusal_hit(refusal: &Refusal<'_>) -> Hit {
         .fact("instance", subject.instance.as_deref().unwrap_or("(no instance)"))
         .event(refusal.event)
         .confidence(Confidence::High)
-        .not("the network: the call arrives and is answered")
+        .not(line!("the network: the call arrives and is answered", "网络：调用能到达并得到应答"))
 }
 
 fn ephemeral_mismatch(scene: &Scene<'_>, hits: &mut Hits) {
@@ -507,11 +524,13 @@ fn turned_away(scene: &Scene<'_>) -> (Vec<String>, u64) {
     (found, times)
 }
 
-fn shown(addresses: &[String]) -> String {
+/// In both languages.
+fn shown(addresses: &[String]) -> (String, String) {
+    let named = addresses[..addresses.len().min(5)].join(", ");
     match addresses.len() {
-        0 => "nobody yet".to_owned(),
-        1..=5 => addresses.join(", "),
-        more => format!("{} and {} more", addresses[..5].join(", "), more - 5),
+        0 => ("nobody yet".to_owned(), "还没有".to_owned()),
+        1..=5 => (named.clone(), named),
+        all => (format!("{named} and {} more", all - 5), format!("{named} 等 {all} 个")),
     }
 }
 
@@ -521,13 +540,13 @@ fn status_forced(scene: &Scene<'_>, hits: &mut Hits) {
     let (addresses, times) = turned_away(scene);
     let mut hit = Hit::new(About::setting("overriddenServerStatus"))
         .fact("status", status)
-        .fact("addresses", shown(&addresses))
+        .words("addresses", shown(&addresses).0, shown(&addresses).1)
         .fact("times", times)
         .severity(if addresses.is_empty() { Severity::Warning } else { Severity::Critical })
         .confidence(Confidence::High)
-        .saw(scene.now.wall, format!("the switch overriddenServerStatus is {status}"))
-        .saw(scene.now.wall, format!("turned away within the last minute: {}", shown(&addresses)))
-        .not("the clients and the network: their calls arrive and are answered 503");
+        .saw(scene.now.wall, line!("the switch overriddenServerStatus is {status}", "开关 overriddenServerStatus 为 {status}"))
+        .saw(scene.now.wall, line!(en: "turned away within the last minute: {}", shown(&addresses).0; zh: "最近一分钟被拒绝的：{}", shown(&addresses).1))
+        .not(line!("the clients and the network: their calls arrive and are answered 503", "客户端与网络：它们的调用能到达，得到 503"));
     for event in scene.memory.kind("switchChanged", scene.now.wall, HORIZON_MS).take(1) {
         hit = hit.event(event);
     }
@@ -544,12 +563,12 @@ fn url_limited(scene: &Scene<'_>, hits: &mut Hits) {
     hits.add(
         Hit::new(About::setting("limitedUrlMap"))
             .fact("limits", limits.join(", "))
-            .fact("addresses", shown(&addresses))
+            .words("addresses", shown(&addresses).0, shown(&addresses).1)
             .fact("times", times)
             .confidence(Confidence::High)
-            .saw(scene.now.wall, format!("the switch limitedUrlMap holds {}", limits.join(", ")))
-            .saw(scene.now.wall, format!("turned away within the last minute: {}", shown(&addresses)))
-            .not("the clients and the network: their calls arrive"),
+            .saw(scene.now.wall, line!("the switch limitedUrlMap holds {}", "开关 limitedUrlMap 含有 {}", limits.join(", ")))
+            .saw(scene.now.wall, line!(en: "turned away within the last minute: {}", shown(&addresses).0; zh: "最近一分钟被拒绝的：{}", shown(&addresses).1))
+            .not(line!("the clients and the network: their calls arrive", "客户端与网络：它们的调用能到达")),
     );
 }
 

@@ -3,7 +3,7 @@
 use nacre_journal::duration;
 use nacre_model::{Cause, Event};
 
-use crate::{About, Confidence, Hit, Hits, Rule, Scene, Severity, memory::HORIZON_MS, rule};
+use crate::{About, Confidence, Hit, Hits, Rule, Scene, Severity, line, memory::HORIZON_MS, rule};
 
 pub static RULES: [Rule; 11] = [
     rule!("DATABASE-REFUSES-WRITES", |scene, hits| refused(scene, hits, Trouble::Other)),
@@ -111,8 +111,11 @@ fn refused(scene: &Scene<'_>, hits: &mut Hits, kind: Trouble) {
         .fact("since", duration(u64::try_from(scene.now.wall - since).unwrap_or(0)))
         .words("space", space, zh_space)
         .confidence(Confidence::High)
-        .saw(scene.now.wall, format!("durable writes are refused: {reason}"))
-        .not("clients and the network: reads, beats, registrations and pushes go on");
+        .saw(scene.now.wall, line!("durable writes are refused: {reason}", "持久写入被拒绝：“{reason}”"))
+        .not(line!(
+            "clients and the network: reads, beats, registrations and pushes go on",
+            "客户端与网络：读取、心跳、注册与推送照常进行"
+        ));
     for (event, _) in failures.iter().take(6) {
         hit = hit.event(event);
     }
@@ -179,7 +182,10 @@ fn slow(scene: &Scene<'_>, hits: &mut Hits) {
         .fact("limit", limit)
         .confidence(if stalled.is_some() { Confidence::Low } else { Confidence::High });
     if stalled.is_none() {
-        hit = hit.not("a pause of this server: it ran while the disk did not answer");
+        hit = hit.not(line!(
+            "a pause of this server: it ran while the disk did not answer",
+            "本服务器停顿：磁盘没有应答时它一直在运行"
+        ));
     }
     for event in events.iter().take(8) {
         hit = hit.event(event);
@@ -201,14 +207,21 @@ fn space_low(scene: &Scene<'_>, hits: &mut Hits) {
     {
         return;
     }
-    let text = format!("{} of {} are free on the disk of the data directory", bytes(free), bytes(size));
     hits.add(
         Hit::new(About::setting("disk"))
             .fact("free", bytes(free))
             .fact("size", bytes(size))
             .fact("low", bytes(low))
             .confidence(Confidence::High)
-            .saw(scene.now.wall, text),
+            .saw(
+                scene.now.wall,
+                line!(
+                    "{} of {} are free on the disk of the data directory",
+                    "数据目录所在磁盘剩余 {} / {}",
+                    bytes(free),
+                    bytes(size)
+                ),
+            ),
     );
 }
 
@@ -231,7 +244,10 @@ fn tail_cut(scene: &Scene<'_>, hits: &mut Hits) {
                 .fact("bytes", bytes)
                 .confidence(Confidence::High)
                 .event(event)
-                .not("loss: what was cut was never acknowledged to anybody"),
+                .not(line!(
+                    "loss: what was cut was never acknowledged to anybody",
+                    "数据丢失：被截掉的部分从未向任何人确认过"
+                )),
         );
     }
 }
@@ -245,7 +261,10 @@ fn given_up(scene: &Scene<'_>, hits: &mut Hits) {
                 .fact("lost", lost)
                 .confidence(Confidence::High)
                 .event(event)
-                .not("a write that was under way when the process ended: the log's end is cut without a word for that"),
+                .not(line!(
+                    "a write that was under way when the process ended: the log's end is cut without a word for that",
+                    "进程结束时正在进行的写入：那种情况只会无声地截掉日志末尾"
+                )),
         );
     }
 }
@@ -260,7 +279,10 @@ fn journal_damaged(scene: &Scene<'_>, hits: &mut Hits) {
                 .fact("bytes", bytes)
                 .confidence(Confidence::High)
                 .event(event)
-                .not("the configurations and registrations: the journal only tells what happened"),
+                .not(line!(
+                    "the configurations and registrations: the journal only tells what happened",
+                    "配置与注册：事件日志只讲述发生过什么"
+                )),
         );
     }
 }
@@ -281,7 +303,10 @@ fn journal_not_on_disk(scene: &Scene<'_>, hits: &mut Hits) {
             .confidence(Confidence::High)
             .severity(severity)
             .event(event)
-            .not("the configurations and registrations: they are written on their own road"),
+            .not(line!(
+                "the configurations and registrations: they are written on their own road",
+                "配置与注册：它们走自己的写入路径"
+            )),
     );
 }
 

@@ -12,7 +12,7 @@ use nacre_naming::{Beater, Census, ClientId};
 
 use super::{credit, zh};
 use crate::{
-    About, Confidence, Hit, Hits, Rule, Scene,
+    About, Confidence, Hit, Hits, Rule, Scene, line,
     memory::HORIZON_MS,
     rule,
     scene::Judged,
@@ -305,7 +305,10 @@ fn verdict(scene: &Scene<'_>, silence: &Silence<'_>, wave: &Wave, census: &Censu
         return Some(if silence.gaps.is_empty() {
             ("REGISTER-NO-BEATS", never(scene, silence, base))
         } else {
-            let hit = base.grouped(client).not("a client that never beats: it did before it registered again");
+            let hit = base.grouped(client).not(line!(
+                "a client that never beats: it did before it registered again",
+                "从不发心跳的客户端：重新注册之前它发过"
+            ));
             ("REREGISTER-STOPS-BEATS", hit.confidence(Confidence::High))
         });
     }
@@ -316,7 +319,10 @@ fn verdict(scene: &Scene<'_>, silence: &Silence<'_>, wave: &Wave, census: &Censu
             .fact("hosts", wave.hosts.len())
             .fact("steady", census.steady)
             .severity(crate::Severity::Critical)
-            .not("single clients: they fell silent within seconds of each other");
+            .not(line!(
+                "single clients: they fell silent within seconds of each other",
+                "个别客户端：它们在几秒内相继静默"
+            ));
         return Some(("BEAT-GAP-EVERYBODY", hit));
     }
     let subnet = subnet_of(&silence.ip);
@@ -329,8 +335,15 @@ fn verdict(scene: &Scene<'_>, silence: &Silence<'_>, wave: &Wave, census: &Censu
             .fact("subnet", format!("{subnet}.0/24"))
             .fact("hosts", hosts.len())
             .fact("steady", census.steady)
-            .not(format!("the server and its own network: {} instances elsewhere beat on", census.steady))
-            .not("single processes: all addresses of the subnet fell silent within seconds of each other");
+            .not(line!(
+                "the server and its own network: {} instances elsewhere beat on",
+                "服务器及其网络：别处还有 {} 个实例继续发心跳",
+                census.steady
+            ))
+            .not(line!(
+                "single processes: all addresses of the subnet fell silent within seconds of each other",
+                "个别进程：该子网的所有地址在几秒内相继静默"
+            ));
         return Some(("BEAT-GAP-SUBNET", hit));
     }
     let (code, hit) = on_host(scene, silence, wave, census, source.as_deref(), base);
@@ -362,19 +375,25 @@ fn on_host(
     let steady = host.filter(|_| !neighbours.is_empty()).map_or(0, |host| host.steady);
     let mut base = base;
     if elsewhere > 0 {
-        base = base
-            .not(format!("this server and the network in general: {elsewhere} instances of other addresses beat on"));
+        base = base.not(line!(
+            "this server and the network in general: {elsewhere} instances of other addresses beat on",
+            "本服务器与整体网络：其他地址的 {elsewhere} 个实例继续发心跳"
+        ));
     }
     // The very process beats for another service.
     if let Some((_, service, ago)) = neighbours.iter().find(|(port, _, _)| *port == silence.port)
         && !silence.is_back()
     {
         let other = format!("it still beats for {} (last beat {} ago)", service.grouped(), duration(*ago));
+        let zh_other = format!("它仍在为 {} 发心跳（{} 前最后一次）", service.grouped(), duration(*ago));
         let hit = base
             .grouped(client)
-            .fact("alive", &other)
-            .saw(scene.now.wall - *ago as i64, format!("{ip}:{}: {other}", silence.port))
-            .not("the process, its host and the network: other beats of the same ip and port arrive");
+            .words("alive", &other, &zh_other)
+            .saw(scene.now.wall - *ago as i64, line!("{ip}:{}: {other}", "{ip}:{}：{zh_other}", silence.port))
+            .not(line!(
+                "the process, its host and the network: other beats of the same ip and port arrive",
+                "进程、主机与网络：同一 ip 和端口的其他心跳能到达"
+            ));
         return ("BEAT-TASK-DEAD", hit.confidence(Confidence::High));
     }
     let fail_wait = base.facts.get("agent").is_some_and(|agent| is_cpp(agent));
@@ -396,8 +415,14 @@ fn on_host(
         let hit = base
             .grouped(client)
             .words("witness", format!("{} on the same address kept beating", named.join(", ")), zh_witness)
-            .saw(scene.now.wall, format!("beats of the same address go on: {}", named.join(", ")))
-            .not(format!("the host and its network: {steady} other instance(s) of {ip} beat on"));
+            .saw(
+                scene.now.wall,
+                line!("beats of the same address go on: {}", "同一地址的心跳仍在继续：{}", named.join(", ")),
+            )
+            .not(line!(
+                "the host and its network: {steady} other instance(s) of {ip} beat on",
+                "主机及其网络：{ip} 的另外 {steady} 个实例继续发心跳"
+            ));
         if matches!(silence.state, State::Removed(_)) {
             let hit = hit.words("last", format!("other processes of {ip} beat on"), format!("{ip} 的其他进程仍有心跳"));
             return ("CLIENT-GONE", hit);
@@ -409,16 +434,16 @@ fn on_host(
         let hit = base
             .grouped(client)
             .words("alive", &alive, format!("{} 前看到它在{}", duration(ago), zh::act(act)))
-            .saw(scene.now.wall - ago as i64, format!("{ip} was seen {}, after the last beat", act.words()))
-            .not("the host and the network: other requests of the address arrive");
+            .saw(scene.now.wall - ago as i64, line!(en: "{ip} was seen {}, after the last beat", act.words(); zh: "最后一次心跳之后看到 {ip} {}", zh::act(act)))
+            .not(line!("the host and the network: other requests of the address arrive", "主机与网络：该地址的其他请求能到达"));
         return ("BEAT-TASK-DEAD", hit);
     }
     let together = wave.hosts.get(ip).map_or(0, HashSet::len);
     if together >= 2 {
-        let hit = base
-            .grouped(ip)
-            .fact("clients", together)
-            .not(format!("a single process: {together} clients of {ip} fell silent within seconds of each other"));
+        let hit = base.grouped(ip).fact("clients", together).not(line!(
+            "a single process: {together} clients of {ip} fell silent within seconds of each other",
+            "个别进程：{ip} 的 {together} 个客户端在几秒内相继静默"
+        ));
         return ("BEAT-GAP-HOST", hit);
     }
     if silence.is_back() {
@@ -482,9 +507,13 @@ fn never(scene: &Scene<'_>, silence: &Silence<'_>, base: Hit) -> Hit {
     let mut hit =
         base.grouped(silence.service.to_string()).fact("who", &who).fact("agent", shown).words("kind", kind.0, kind.1);
     if let Some(by) = by {
-        hit = hit.saw(by.at, format!("registered by a call from {} ({shown})", by.address));
+        hit = hit.saw(by.at, line!(en: "registered by a call from {} ({shown})", by.address; zh: "由来自 {} 的调用注册（{shown}）", by.address));
     }
-    hit.not("lost beats: none ever arrived for it, under this or any other service name").confidence(Confidence::High)
+    hit.not(line!(
+        "lost beats: none ever arrived for it, under this or any other service name",
+        "心跳丢失：从来没有到达过，无论以此名还是其他服务名"
+    ))
+    .confidence(Confidence::High)
 }
 
 /// What all verdicts say: the instance, its silence, its timers.
@@ -509,10 +538,14 @@ fn base(scene: &Scene<'_>, silence: &Silence<'_>, source: Option<&Source>) -> Hi
         .fact("timeout", duration(silence.timeout()))
         .words("state", now.0, now.1)
         .fact("agent", sdk.map_or("?", |agent| agent))
-        .saw(silence.onset, if silence.beats == 0 { "the registration" } else { "the last beat before the silence" })
+        .saw(silence.onset, if silence.beats == 0 {
+            line!("the registration", "注册")
+        } else {
+            line!("the last beat before the silence", "静默之前的最后一次心跳")
+        })
         .event(silence.event)
-        .saw(scene.now.wall, format!("gaps between its beats: {}", silence.gap_list()))
-        .not("this server: it did not stall meanwhile");
+        .saw(scene.now.wall, line!(en: "gaps between its beats: {}", silence.gap_list(); zh: "其心跳间隔：{}", silence.gaps_in_words("随后 ", "（至今）")))
+        .not(line!("this server: it did not stall meanwhile", "本服务器：期间没有停顿"));
     if let State::Removed(event) | State::Back(event) = silence.state {
         hit = hit.event(event);
     }

@@ -8,6 +8,7 @@ use nacre_naming::{ClientId, Contested, Published, Sender};
 use crate::{
     About, Confidence, Hit, Hits, Rule, Scene, Severity,
     asked::{ip_of, unreachable_from_elsewhere},
+    line,
     memory::{HORIZON_MS, address_of},
     rule,
 };
@@ -110,10 +111,17 @@ fn told_shared(scene: &Scene<'_>, shared: &Shared<'_>) -> Hit {
         );
         hit = hit.saw(
             scene.now.wall,
-            format!("{client} ({agent}) publishes {} with weight {weight}, healthy={healthy}", shared.identity),
+            line!(
+                "{client} ({agent}) publishes {} with weight {weight}, healthy={healthy}",
+                "{client}（{agent}）发布 {}，权重 {weight}，healthy={healthy}",
+                shared.identity
+            ),
         );
     }
-    hit.not(format!("two entries in the list: consumers see the latest registration only, and {latest} registered"))
+    hit.not(line!(
+        "two entries in the list: consumers see the latest registration only, and {latest} registered",
+        "列表中有两条：消费者只看到最新的注册，而 {latest} 注册了"
+    ))
 }
 
 fn http_and_grpc(scene: &Scene<'_>, hits: &mut Hits) {
@@ -141,12 +149,20 @@ fn told_senders(scene: &Scene<'_>, contested: &Contested, senders: &[&Sender]) -
         .fact("address", format!("{}:{}", contested.ip, contested.port))
         .fact("service", contested.service.grouped())
         .fact("senders", named.join(" and "))
-        .not("one sender whose address changed: they take turns, each came back after the other");
+        .not(line!(
+            "one sender whose address changed: they take turns, each came back after the other",
+            "一个地址变了的发送者：它们轮流发送，彼此交替出现"
+        ));
     for sender in senders {
         let agent = agent_at(scene, &sender.address);
         hit = hit.saw(
             sender.last,
-            format!("{} ({agent}) sent a beat after another address did, {} times", sender.address, sender.turns),
+            line!(
+                "{} ({agent}) sent a beat after another address did, {} times",
+                "{}（{agent}）在另一个地址之后发送心跳，共 {} 次",
+                sender.address,
+                sender.turns
+            ),
         );
     }
     hit
@@ -205,8 +221,17 @@ fn missed_persistent(scene: &Scene<'_>, hits: &mut Hits) {
                 .fact("port", entry.instance.port)
                 .confidence(Confidence::High)
                 .event(event)
-                .saw(scene.now.wall, format!("{address} is still there, registered with ephemeral=false"))
-                .not("a call that did not arrive: it was answered ok, and matched nothing"),
+                .saw(
+                    scene.now.wall,
+                    line!(
+                        "{address} is still there, registered with ephemeral=false",
+                        "{address} 还在，以 ephemeral=false 注册"
+                    ),
+                )
+                .not(line!(
+                    "a call that did not arrive: it was answered ok, and matched nothing",
+                    "调用没有到达：它得到了 ok，但没有匹配到任何实例"
+                )),
         );
     }
 }
@@ -235,8 +260,18 @@ fn two_forms(scene: &Scene<'_>, hits: &mut Hits) {
                 .fact("service", service.grouped())
                 .fact("host", &host)
                 .event(event)
-                .saw(event.at, format!("{host} registered {identity}, and {} is registered as well", twin.identity()))
-                .not("two hosts: both were registered from one address, with one port"),
+                .saw(
+                    event.at,
+                    line!(
+                        "{host} registered {identity}, and {} is registered as well",
+                        "{host} 注册了 {identity}，而 {} 也已注册",
+                        twin.identity()
+                    ),
+                )
+                .not(line!(
+                    "two hosts: both were registered from one address, with one port",
+                    "两台主机：两者由同一地址注册，端口相同"
+                )),
         );
     }
 }
@@ -274,7 +309,10 @@ fn changing_port(scene: &Scene<'_>, hits: &mut Hits) {
             .fact("service", service.grouped())
             .fact("count", instances.len())
             .fact("ports", ports.join(", "))
-            .not("several processes on one host: at most one of these addresses is healthy");
+            .not(line!(
+                "several processes on one host: at most one of these addresses is healthy",
+                "一台主机上的多个进程：这些地址中最多一个健康"
+            ));
         for event in left {
             hit = hit.event(event);
         }
@@ -307,8 +345,18 @@ fn unreachable(scene: &Scene<'_>, hits: &mut Hits) {
                 .fact("sender", &sender)
                 .words("why", why, zh_unreachable(why))
                 .event(event)
-                .saw(event.at, format!("{sender} ({}) registered {identity}", agent_at(scene, &sender)))
-                .not("a proxy between: the registered address itself is one that no other host can call"),
+                .saw(
+                    event.at,
+                    line!(
+                        "{sender} ({}) registered {identity}",
+                        "{sender}（{}）注册了 {identity}",
+                        agent_at(scene, &sender)
+                    ),
+                )
+                .not(line!(
+                    "a proxy between: the registered address itself is one that no other host can call",
+                    "中间的代理：注册的地址本身就是其他主机无法访问的"
+                )),
         );
     }
 }
@@ -361,9 +409,17 @@ fn names_alike(scene: &Scene<'_>, hits: &mut Hits) {
                     .event(event)
                     .saw(
                         scene.now.wall,
-                        format!("both have instances: `{}` and `{}`", pair.0.grouped(), pair.1.grouped()),
+                        line!(
+                            "both have instances: `{}` and `{}`",
+                            "两者都有实例：`{}` 与 `{}`",
+                            pair.0.grouped(),
+                            pair.1.grouped()
+                        ),
                     )
-                    .not("one service in two namespaces: both are in the same one"),
+                    .not(line!(
+                        "one service in two namespaces: both are in the same one",
+                        "两个命名空间中的同一服务：两者在同一命名空间"
+                    )),
             );
             seen.insert(pair);
         }

@@ -6,7 +6,7 @@ use nacre_journal::duration;
 
 use super::{connections::listed, redo::CROWD};
 use crate::{
-    About, Hit, Hits, Scene,
+    About, Hit, Hits, Scene, line,
     memory::{HORIZON_MS, address_of},
     sightings::{Act, Ended, How, Source},
 };
@@ -99,10 +99,24 @@ pub(super) fn constant(scene: &Scene<'_>, hits: &mut Hits) {
             .fact("life", duration(median))
             .fact("times", ends.len())
             .words("whose", whose, zh_whose)
-            .not("clients that stop: they are back at once after every cut")
-            .not(format!("this server: it closed none of these {} connections itself", ends.len()));
+            .not(line!(
+                "clients that stop: they are back at once after every cut",
+                "客户端停止：每次断开后它们立刻回来"
+            ))
+            .not(line!(
+                "this server: it closed none of these {} connections itself",
+                "本服务器：这 {} 个连接没有一个是它关闭的",
+                ends.len()
+            ));
         for end in &ends {
-            hit = hit.saw(end.at.wall, format!("a connection from {address} ended after {}", duration(end.lived_ms)));
+            hit = hit.saw(
+                end.at.wall,
+                line!(
+                    "a connection from {address} ended after {}",
+                    "来自 {address} 的连接在 {} 后结束",
+                    duration(end.lived_ms)
+                ),
+            );
         }
         hits.add(hit);
     }
@@ -135,10 +149,20 @@ pub(super) fn churn(scene: &Scene<'_>, hits: &mut Hits) {
             .fact("times", recent.len())
             .fact("life", duration(median))
             .fact("agent", agent)
-            .not("a proxy with a constant life-time: the connections lived for different times")
-            .not("this server: it did not close them");
+            .not(line!(
+                "a proxy with a constant life-time: the connections lived for different times",
+                "固定寿命的代理：这些连接存活的时间各不相同"
+            ))
+            .not(line!("this server: it did not close them", "本服务器：不是它关闭的"));
         for end in recent.iter().rev().take(6) {
-            hit = hit.saw(end.at.wall, format!("a connection from {address} ended after {}", duration(end.lived_ms)));
+            hit = hit.saw(
+                end.at.wall,
+                line!(
+                    "a connection from {address} ended after {}",
+                    "来自 {address} 的连接在 {} 后结束",
+                    duration(end.lived_ms)
+                ),
+            );
         }
         hits.add(hit);
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use nacre_model::{Cause, Event};
 
-use crate::{About, Confidence, Hit, Hits, Rule, Scene, memory::address_of, rule};
+use crate::{About, Confidence, Hit, Hits, Rule, Scene, line, memory::address_of, rule};
 
 pub static RULES: [Rule; 7] = [
     rule!("GRPC-MESSAGE-TOO-BIG", message_too_big),
@@ -50,7 +50,10 @@ fn too_big(scene: &Scene<'_>, hits: &mut Hits, wanted: &str) {
             .fact("value", value)
             .fact("times", events.len())
             .confidence(Confidence::High)
-            .not("the network: the request arrived, and was refused for its size");
+            .not(line!(
+                "the network: the request arrived, and was refused for its size",
+                "网络：请求已到达，因大小被拒绝"
+            ));
         for event in events.iter().take(4) {
             hit = hit.event(event);
         }
@@ -95,10 +98,13 @@ fn open_files(scene: &Scene<'_>, hits: &mut Hits) {
         .words("state", state, zh_state)
         .fact("wanted", (value.max(1_024) * 4).max(65_536))
         .confidence(Confidence::High)
-        .not("connected clients: a reserve of files is kept for them, the database and the log");
+        .not(line!(
+            "connected clients: a reserve of files is kept for them, the database and the log",
+            "已连接的客户端：为它们、数据库和日志保留了文件句柄"
+        ));
     hit = match event {
         Some((event, ..)) => hit.event(event),
-        None => hit.saw(scene.now.wall, format!("{used} of {value} files are open")),
+        None => hit.saw(scene.now.wall, line!("{used} of {value} files are open", "已打开 {used} / {value} 个文件")),
     };
     hits.add(hit);
 }
@@ -127,8 +133,8 @@ fn connections(scene: &Scene<'_>, hits: &mut Hits) {
         .fact("port", scene.server.grpc_port())
         .words("state", state.0, state.1)
         .confidence(Confidence::High)
-        .saw(scene.now.wall, format!("{used} connections are open"))
-        .not("the limit of open files: this process may have more");
+        .saw(scene.now.wall, line!("{used} connections are open", "已打开 {used} 个连接"))
+        .not(line!("the limit of open files: this process may have more", "打开文件数上限：本进程还可以打开更多"));
     for event in refused.into_iter().chain(hit_event.map(|(event, ..)| event)) {
         hit = hit.event(event);
     }
@@ -195,7 +201,15 @@ fn memory(scene: &Scene<'_>, hits: &mut Hits) {
             .fact("used", mib(used))
             .fact("most", mib(most))
             .confidence(Confidence::High)
-            .saw(scene.now.wall, format!("{} resident, memory.max of the control group {}", mib(used), mib(most))),
+            .saw(
+                scene.now.wall,
+                line!(
+                    "{} resident, memory.max of the control group {}",
+                    "常驻 {}，控制组的 memory.max 为 {}",
+                    mib(used),
+                    mib(most)
+                ),
+            ),
     );
 }
 
@@ -226,7 +240,7 @@ fn write_queue(scene: &Scene<'_>, hits: &mut Hits) {
         .fact("used", used)
         .fact("most", most)
         .words("state", state.0, state.1)
-        .saw(scene.now.wall, format!("{used} durable writes wait"));
+        .saw(scene.now.wall, line!("{used} durable writes wait", "{used} 个持久写入在等待"));
     if let Some(event) = refused {
         hit = hit.event(event);
     }

@@ -6,7 +6,7 @@ use nacre_config::NamespaceEntry;
 use nacre_model::{ConfigKey, ServiceKey};
 
 use super::identity::{LOOKED_AT, remembered};
-use crate::{About, Confidence, Hit, Hits, Rule, Scene, asked::Sought, rule};
+use crate::{About, Confidence, Hit, Hits, Line, Rule, Scene, asked::Sought, line, rule};
 
 pub static RULES: [Rule; 2] = [rule!("NAMESPACE-IS-NAME", is_name), rule!("NAMESPACE-NEARLY-RIGHT", nearly_right)];
 
@@ -44,10 +44,18 @@ pub(super) fn is_misnamed(scene: &Scene<'_>, given: &str) -> bool {
 /// Who uses a namespace, and for what.
 #[derive(Default)]
 struct Uses {
-    texts: Vec<(i64, String)>,
+    texts: Vec<(i64, Line)>,
     addresses: BTreeSet<String>,
     configs: BTreeSet<ConfigKey>,
     services: BTreeSet<ServiceKey>,
+}
+
+fn config(key: &ConfigKey) -> Line {
+    line!("config {} of group {}", "配置 {}（分组 {}）", key.data_id, key.group)
+}
+
+fn service(key: &ServiceKey) -> Line {
+    line!("service {}", "服务 {}", key.grouped())
 }
 
 /// Unknown namespaces that were used, with whoever did.
@@ -63,14 +71,18 @@ fn used(scene: &Scene<'_>) -> BTreeMap<String, Uses> {
         let what = match &question.sought {
             Sought::Config(key) => {
                 uses.configs.insert(key.clone());
-                format!("config {} of group {}", key.data_id, key.group)
+                config(key)
             }
             Sought::Service(key, _) => {
                 uses.services.insert(key.clone());
-                format!("service {}", key.grouped())
+                service(key)
             }
         };
-        let text = format!("{} ({agent}) asked for {what} there, {} times", question.address, question.count);
+        let (address, times) = (question.address, question.count);
+        let text = line!(
+            en: "{address} ({agent}) asked for {} there, {times} times", what.en;
+            zh: "{address}（{agent}）在那里查询{}，共 {times} 次", what.zh
+        );
         uses.texts.push((question.last, text));
         uses.addresses.insert(question.address.to_string());
     }
@@ -82,7 +94,8 @@ fn used(scene: &Scene<'_>) -> BTreeMap<String, Uses> {
         let uses = all.entry(key.namespace.to_string()).or_default();
         if uses.services.insert(key.clone()) {
             let who = event.subject.instance.as_deref().unwrap_or("somebody");
-            uses.texts.push((event.at, format!("{who} is registered there for {}", key.grouped())));
+            let text = line!("{who} is registered there for {}", "{who} 在那里为 {} 注册", key.grouped());
+            uses.texts.push((event.at, text));
             uses.addresses.insert(crate::asked::ip_of(who).to_owned());
         }
     }
@@ -94,7 +107,9 @@ fn used(scene: &Scene<'_>) -> BTreeMap<String, Uses> {
         let uses = all.entry(key.namespace.to_string()).or_default();
         if uses.configs.insert(key.clone()) {
             let who = event.subject.client.as_deref().unwrap_or("somebody");
-            uses.texts.push((event.at, format!("{who} published config {} of group {} there", key.data_id, key.group)));
+            let what = config(key);
+            let text = line!(en: "{who} published {} there", what.en; zh: "{who} 在那里发布了{}", what.zh);
+            uses.texts.push((event.at, text));
             uses.addresses.insert(who.to_owned());
         }
     }
@@ -106,28 +121,31 @@ fn told(scene: &Scene<'_>, given: &str, uses: &Uses, entry: &NamespaceEntry) -> 
     for key in &uses.configs {
         let there = ConfigKey::new(&entry.id, &key.group, &key.data_id);
         if scene.configs.get(&there).is_some_and(|item| item.formal.is_some()) {
-            held.push(format!("config {} of group {}", key.data_id, key.group));
+            held.push(config(key));
         }
     }
     for key in &uses.services {
         if scene.naming.service_exists(&ServiceKey::new(&entry.id, &key.group, &key.name)) {
-            held.push(format!("service {}", key.grouped()));
+            held.push(service(key));
         }
     }
     held.truncate(5);
-    let held = match held.is_empty() {
-        true => "nothing of what was asked for".to_owned(),
-        false => held.join(", "),
-    };
+    if held.is_empty() {
+        held.push(line!("nothing of what was asked for", "所查询的都没有"));
+    }
+    let (held, zh_held): (Vec<_>, Vec<_>) = held.into_iter().map(|line| (line.en, line.zh)).unzip();
     let addresses = uses.addresses.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
     let mut hit = Hit::new(About { namespace_id: Some(given.to_owned()), ..About::default() })
         .fact("given", format!("`{given}`"))
         .fact("id", &entry.id)
         .fact("name", format!("`{}`", entry.name))
-        .fact("held", held)
+        .words("held", held.join(", "), zh_held.join("、"))
         .fact("addresses", addresses)
         .confidence(Confidence::High)
-        .not(format!("a namespace that is merely empty: nobody created one with the id `{given}`"));
+        .not(line!(
+            "a namespace that is merely empty: nobody created one with the id `{given}`",
+            "只是空的命名空间：没有人创建过 id 为 `{given}` 的命名空间"
+        ));
     for (at, text) in uses.texts.iter().take(8) {
         hit = hit.saw(*at, text.clone());
     }

@@ -9,7 +9,7 @@ use nacre_model::{Cause, Event, Instance, ServiceKey};
 use nacre_naming::{ClientId, ClusterMetadata, HealthChecker, Query, Snapshot};
 
 use super::identity::{LOOKED_AT, newest_by_instance, remembered, without_cluster};
-use crate::{About, Confidence, Hit, Hits, Rule, Scene, memory::HORIZON_MS, rule};
+use crate::{About, Confidence, Hit, Hits, Rule, Scene, line, memory::HORIZON_MS, rule};
 
 pub static RULES: [Rule; 12] = [
     rule!("BEAT-REGISTERED-WEIGHT-ZERO", beat_weight_zero),
@@ -75,18 +75,27 @@ fn told_edit(scene: &Scene<'_>, event: &Event, instance: &Instance) -> Option<Hi
         .fact("namespace", &service.namespace)
         .fact("ip", &instance.ip)
         .fact("port", instance.port)
-        .words("who", &who, zh_who)
+        .words("who", &who, &zh_who)
         .fact("when", nacre_journal_time(event.at))
         .confidence(Confidence::High)
         .event(event)
-        .saw(event.at, format!("the operator's record of {identity} was edited by {who}"))
-        .not("the client: its instance is healthy, and its own registration does not hide it");
+        .saw(
+            event.at,
+            line!("the operator's record of {identity} was edited by {who}", "{identity} 的运维记录由 {zh_who} 编辑"),
+        )
+        .not(line!(
+            "the client: its instance is healthy, and its own registration does not hide it",
+            "客户端：它的实例健康，其自身的注册也没有隐藏它"
+        ));
     let registered = scene.memory.instance(service, identity, scene.now.wall, HORIZON_MS);
     let later = registered.filter(|e| e.cause.kind() == "instanceRegistered" && e.at > event.at).last();
     if let Some(later) = later {
         hit = hit.saw(
             later.at,
-            format!("{identity} registered again after that; the operator's record outlives registrations"),
+            line!(
+                "{identity} registered again after that; the operator's record outlives registrations",
+                "{identity} 之后又注册了；运维记录不随注册而消失"
+            ),
         );
     }
     Some(hit)
@@ -142,21 +151,21 @@ fn hidden_by_client<'a>(scene: &'a Scene<'_>, by_beat: bool) -> Vec<(&'a Event, 
 
 fn told_hidden(event: &Event, instance: &Instance) -> Option<Hit> {
     let (service, identity) = (event.subject.service.as_ref()?, event.subject.instance.as_deref()?);
-    let what = match (instance.enabled, instance.weight <= 0.0) {
-        (false, true) => "enabled=false and weight 0",
-        (false, false) => "enabled=false",
-        _ => "weight 0",
+    let (what, zh_what) = match (instance.enabled, instance.weight <= 0.0) {
+        (false, true) => ("enabled=false and weight 0", "enabled=false 与权重 0"),
+        (false, false) => ("enabled=false", "enabled=false"),
+        _ => ("weight 0", "权重 0"),
     };
     Some(
         Hit::new(About::service(service).with_instance(identity))
             .grouped(service.to_string())
             .fact("address", without_cluster(identity))
             .fact("service", service.grouped())
-            .fact("what", what)
+            .words("what", what, zh_what)
             .confidence(Confidence::High)
             .event(event)
-            .saw(event.at, format!("{identity} was registered with {what}"))
-            .not("an operator: no operator's record is in force for it"),
+            .saw(event.at, line!("{identity} was registered with {what}", "{identity} 注册时带有 {zh_what}"))
+            .not(line!("an operator: no operator's record is in force for it", "运维人员：对它没有生效的运维记录")),
     )
 }
 
@@ -186,8 +195,17 @@ fn registered_unhealthy(scene: &Scene<'_>, hits: &mut Hits) {
                 .fact("client", client)
                 .confidence(Confidence::High)
                 .event(event)
-                .saw(event.at, format!("{client} registered {identity} with healthy=false over its connection"))
-                .not("beats or checks: nobody beats for an instance of a connection, and nobody checks it"),
+                .saw(
+                    event.at,
+                    line!(
+                        "{client} registered {identity} with healthy=false over its connection",
+                        "{client} 通过其连接以 healthy=false 注册了 {identity}"
+                    ),
+                )
+                .not(line!(
+                    "beats or checks: nobody beats for an instance of a connection, and nobody checks it",
+                    "心跳或检查：连接上的实例没有人发心跳，也没有人检查"
+                )),
         );
     }
 }
@@ -227,15 +245,8 @@ fn masked(scene: &Scene<'_>, zero: bool) -> Vec<Hit> {
                 .fact("addresses", named.join(", "))
                 .confidence(Confidence::High)
                 .event(event)
-                .saw(
-                    scene.now.wall,
-                    format!(
-                        "consumers get {} hosts, all marked healthy, with reachProtectionThreshold=true; not healthy: {}",
-                        shown.len(),
-                        named.join(", ")
-                    ),
-                )
-                .not("health checks: detail and catalog show the real state, healthy=false"),
+                .saw(scene.now.wall, line!("consumers get {} hosts, all marked healthy, with reachProtectionThreshold=true; not healthy: {}", "消费者得到 {} 个主机，全部标为健康，reachProtectionThreshold=true；实际不健康的：{}", shown.len(), named.join(", ")))
+                .not(line!("health checks: detail and catalog show the real state, healthy=false", "健康检查：详情与目录显示真实状态 healthy=false")),
         );
     }
     found
@@ -276,7 +287,10 @@ fn udp_unacked(scene: &Scene<'_>, hits: &mut Hits) {
             .fact("times", events.len())
             .fact("services", &services)
             .confidence(Confidence::High)
-            .not("the list itself: polls of the same client are answered, so it sees changes at its next poll");
+            .not(line!(
+                "the list itself: polls of the same client are answered, so it sees changes at its next poll",
+                "列表本身：同一客户端的轮询能得到应答，下次轮询就能看到变更"
+            ));
         for event in events.into_iter().take(5) {
             hit = hit.event(event);
         }
@@ -310,8 +324,15 @@ fn empty_ignored(scene: &Scene<'_>, hits: &mut Hits) {
                 .fact("subscribers", named.join(", "))
                 .fact("count", ignoring.len())
                 .event(event)
-                .saw(scene.now.wall, format!("the list is empty (hosts=[]) and was pushed to {}", named.join(", ")))
-                .not("the push: an empty list is pushed like any other"),
+                .saw(
+                    scene.now.wall,
+                    line!(
+                        "the list is empty (hosts=[]) and was pushed to {}",
+                        "列表为空（hosts=[]），已推送给 {}",
+                        named.join(", ")
+                    ),
+                )
+                .not(line!("the push: an empty list is pushed like any other", "推送：空列表与其他列表一样推送")),
         );
     }
 }
@@ -358,9 +379,17 @@ fn told_check(event: &Event, instance: &Instance, cluster: &ClusterMetadata) -> 
             .event(event)
             .saw(
                 event.at,
-                format!("the {} check of {}:{port} failed: {cause}", cluster.health_checker.kind(), instance.ip),
+                line!(
+                    "the {} check of {}:{port} failed: {cause}",
+                    "对 {1}:{port} 的 {0} 检查失败：“{cause}”",
+                    cluster.health_checker.kind(),
+                    instance.ip
+                ),
             )
-            .not("beats: a persistent instance has none, this server checks it"),
+            .not(line!(
+                "beats: a persistent instance has none, this server checks it",
+                "心跳：持久实例没有心跳，由本服务器检查"
+            )),
     )
 }
 
@@ -409,9 +438,13 @@ fn frozen(scene: &Scene<'_>, hits: &mut Hits) {
                 .event(event)
                 .saw(
                     scene.now.wall,
-                    format!("the checker of cluster {} is NONE: nothing will change it", instance.cluster),
+                    line!(
+                        "the checker of cluster {} is NONE: nothing will change it",
+                        "集群 {} 的检查方式为 NONE：什么都不会改变它",
+                        instance.cluster
+                    ),
                 )
-                .not("a failing check: there is none"),
+                .not(line!("a failing check: there is none", "检查失败：根本没有检查")),
         );
     }
 }

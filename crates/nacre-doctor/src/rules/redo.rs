@@ -14,6 +14,7 @@ use super::connections::listed;
 use crate::{
     About, Confidence, Hit, Hits, Scene, Severity,
     before::is_naming,
+    line,
     memory::{HORIZON_MS, address_of},
     partings::{Interests, Parting},
     scene::ConnectionFacts,
@@ -314,7 +315,10 @@ fn judged(scene: &Scene<'_>, found: &Return<'_>, missing: &[usize], has: usize) 
     };
     let hit = hit(scene, found, missing, has).confidence(confidence);
     Some(match certain {
-        true => hit.not("a client that only consumes: the one before it published"),
+        true => hit.not(line!(
+            "a client that only consumes: the one before it published",
+            "只消费的客户端：它之前的那个发布过实例"
+        )),
         false => hit.severity(Severity::Info),
     })
 }
@@ -335,9 +339,20 @@ fn hit(scene: &Scene<'_>, found: &Return<'_>, missing: &[usize], has: usize) -> 
         .fact("connected", ago(new.since))
         .fact("publishes", has)
         .fact("lost", lost.len())
-        .saw(new.since, format!("{ip} connected again as {} ({version}), module {}", new.id, new.module))
-        .saw(scene.now.wall - new.idle_ms as i64, "last heard of on that connection: it is alive")
-        .not("the network: the connection stands and its client speaks");
+        .saw(
+            new.since,
+            line!(
+                "{ip} connected again as {} ({version}), module {}",
+                "{ip} 以 {} 重新连接（{version}），模块 {}",
+                new.id,
+                new.module
+            ),
+        )
+        .saw(
+            scene.now.wall - new.idle_ms as i64,
+            line!("last heard of on that connection: it is alive", "最后一次在该连接上听到它：它活着"),
+        )
+        .not(line!("the network: the connection stands and its client speaks", "网络：连接还在，客户端也在说话"));
     hit = match known_to_lose_redo(&new.version) {
         Some(why) => {
             hit.words("sdk", format!("{version} is known for it ({why})"), format!("{version} 以此闻名（{why}）"))
@@ -348,13 +363,21 @@ fn hit(scene: &Scene<'_>, found: &Return<'_>, missing: &[usize], has: usize) -> 
         Some(end) => hit.event(end),
         None => hit.saw(
             scene.memory.before.ended,
-            format!("the process before this one ended; {} had registered {} instances", gone.id, gone.had.len()),
+            line!(
+                "the process before this one ended; {} had registered {} instances",
+                "之前的进程结束；{} 曾注册 {} 个实例",
+                gone.id,
+                gone.had.len()
+            ),
         ),
     };
     for (entry, event) in lost.iter().take(5) {
         hit = match event {
             Some(event) => hit.event(event),
-            None => hit.saw(scene.memory.before.ended, format!("{} of {} was registered", entry.1, entry.0.name)),
+            None => hit.saw(
+                scene.memory.before.ended,
+                line!("{} of {} was registered", "{1} 的 {0} 曾已注册", entry.1, entry.0.name),
+            ),
         };
     }
     hit

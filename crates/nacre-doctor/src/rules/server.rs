@@ -43,7 +43,10 @@ fn stalled(scene: &Scene<'_>, hits: &mut Hits) {
             STALL_MS.. => Severity::Warning,
             _ => Severity::Info,
         })
-        .not("clients: their deadlines were moved by the length of the pause, nobody expired for it");
+        .not(line!(
+            "clients: their deadlines were moved by the length of the pause, nobody expired for it",
+            "客户端：它们的期限已按停顿时长顺延，没有人因此过期"
+        ));
     for event in events {
         hit = hit.event(event);
     }
@@ -60,7 +63,10 @@ fn clock_stepped(scene: &Scene<'_>, hits: &mut Hits) {
                 .fact("way", way)
                 .confidence(Confidence::High)
                 .event(event)
-                .not("expiry of instances: it goes by the monotonic clock, which did not step"),
+                .not(line!(
+                    "expiry of instances: it goes by the monotonic clock, which did not step",
+                    "实例过期：它依据单调时钟，而单调时钟没有跳变"
+                )),
         );
     }
 }
@@ -86,20 +92,30 @@ fn cpu_saturated(scene: &Scene<'_>, hits: &mut Hits) {
             .fact("cores", cores)
             .fact("lag", nacre_journal::duration(gauges.lag_ms))
             .confidence(Confidence::High)
-            .saw(scene.now.wall, format!("this process used {percent} % of {cores} processors in the last seconds"))
-            .not("other processes of the machine: this is the time that this process used itself"),
+            .saw(
+                scene.now.wall,
+                line!(
+                    "this process used {percent} % of {cores} processors in the last seconds",
+                    "最近几秒本进程使用了 {cores} 个处理器的 {percent} %"
+                ),
+            )
+            .not(line!(
+                "other processes of the machine: this is the time that this process used itself",
+                "机器上的其他进程：这是本进程自己使用的时间"
+            )),
     );
 }
 
 fn cpu_throttled(scene: &Scene<'_>, hits: &mut Hits) {
     let Some(share) = scene.server.gauges().throttled.filter(|share| *share >= HELD_BACK) else { return };
     let percent = (share * 100.0).round();
-    hits.add(
-        Hit::new(About::setting("cpu.max"))
-            .fact("percent", percent)
-            .confidence(Confidence::High)
-            .saw(scene.now.wall, format!("cpu.stat: throttled_usec grew by {percent} % of the time that passed")),
-    );
+    hits.add(Hit::new(About::setting("cpu.max")).fact("percent", percent).confidence(Confidence::High).saw(
+        scene.now.wall,
+        line!(
+            "cpu.stat: throttled_usec grew by {percent} % of the time that passed",
+            "cpu.stat：throttled_usec 的增量占所过时间的 {percent} %"
+        ),
+    ));
 }
 
 /// What keeps this process from running, as a code where there is one.
@@ -206,7 +222,10 @@ fn mass_expiry(scene: &Scene<'_>, hits: &mut Hits) {
             .event(event);
         hit = match stalled {
             Some(stall) => hit.event(stall),
-            None => hit.not("a pause of this server: it ran, and its clock was steady"),
+            None => hit.not(line!(
+                "a pause of this server: it ran, and its clock was steady",
+                "本服务器停顿：它一直在运行，时钟平稳"
+            )),
         };
         hits.add(hit);
     }
@@ -235,7 +254,10 @@ fn restart_burst(scene: &Scene<'_>, hits: &mut Hits) {
         .fact("uptime", nacre_journal::duration(scene.server.uptime_ms()))
         .fact("registered", registered)
         .confidence(Confidence::High)
-        .not("clients and the network: their beats arrive, and ephemeral instances live in memory only");
+        .not(line!(
+            "clients and the network: their beats arrive, and ephemeral instances live in memory only",
+            "客户端与网络：心跳能到达，而临时实例只在内存中"
+        ));
     for event in unknown.iter().take(5) {
         hit = hit.event(event);
     }
@@ -258,7 +280,7 @@ fn cleaned(scene: &Scene<'_>, hits: &mut Hits) {
                 .fact("settings", settings)
                 .confidence(Confidence::High)
                 .event(event)
-                .not("an operator: nobody deleted it"),
+                .not(line!("an operator: nobody deleted it", "运维人员：没有人删除它")),
         );
     }
 }

@@ -2,7 +2,7 @@
 
 use nacre_model::{Cause, Event};
 
-use crate::{About, Confidence, Hit, Hits, Rule, Scene, Severity, memory::HORIZON_MS, rule};
+use crate::{About, Confidence, Hit, Hits, Line, Rule, Scene, Severity, line, memory::HORIZON_MS, rule};
 
 pub static RULES: [Rule; 9] = [
     rule!("CLUSTER-MEMBERS-IGNORED", members_ignored),
@@ -55,7 +55,7 @@ fn property_hit(scene: &Scene<'_>, key: &str, place: &str, instead: &str) -> Hit
         .fact("place", if place.is_empty() { "the settings" } else { place })
         .words("instead", if instead.is_empty() { "remove it" } else { instead }, zh_instead(instead))
         .confidence(Confidence::High)
-        .saw(at, format!("{place}: {key} is set, and has no effect"))
+        .saw(at, line!("{place}: {key} is set, and has no effect", "{place}：设置了 {key}，但没有效果"))
 }
 
 fn unknown_property(scene: &Scene<'_>, hits: &mut Hits) {
@@ -71,7 +71,7 @@ fn unknown_property(scene: &Scene<'_>, hits: &mut Hits) {
                 .fact("key", &name)
                 .fact("place", &place)
                 .fact("near", near)
-                .saw(at, format!("{place}: {name} is not known")),
+                .saw(at, line!("{place}: {name} is not known", "{place}：{name} 未知")),
         );
     }
 }
@@ -92,7 +92,10 @@ fn setting_refused(scene: &Scene<'_>, hits: &mut Hits) {
                 .fact("reason", reason)
                 .confidence(Confidence::High)
                 .event(event)
-                .not("a change that needs a restart: it was read, and refused"),
+                .not(line!(
+                    "a change that needs a restart: it was read, and refused",
+                    "需要重启的变更：它已被读取，并被拒绝"
+                )),
         );
     }
 }
@@ -119,23 +122,19 @@ fn waits_for_restart(scene: &Scene<'_>, hits: &mut Hits) {
 fn expiry_disabled(scene: &Scene<'_>, hits: &mut Hits) {
     let property = "nacos.naming.expireInstance";
     let switches = scene.naming.switches();
-    let mut add = |setting: &str,
-                   what: &str,
-                   (effect, zh): (&str, &str),
-                   remedy: &str,
-                   evidence: String,
-                   event: Option<&Event>| {
-        let hit = Hit::new(About::setting(setting))
-            .fact("setting", setting)
-            .fact("what", what)
-            .words("effect", effect, zh)
-            .fact("remedy", remedy)
-            .confidence(Confidence::High);
-        hits.add(match event {
-            Some(event) => hit.event(event),
-            None => hit.saw(scene.now.wall, evidence),
-        });
-    };
+    let mut add =
+        |setting: &str, what: &str, (effect, zh): (&str, &str), remedy: &str, evidence: Line, event: Option<&Event>| {
+            let hit = Hit::new(About::setting(setting))
+                .fact("setting", setting)
+                .fact("what", what)
+                .words("effect", effect, zh)
+                .fact("remedy", remedy)
+                .confidence(Confidence::High);
+            hits.add(match event {
+                Some(event) => hit.event(event),
+                None => hit.saw(scene.now.wall, evidence),
+            });
+        };
     if scene.server.property(property) == "false" {
         let place = scene.server.setting_origin(property).unwrap_or_default();
         add(
@@ -146,7 +145,7 @@ fn expiry_disabled(scene: &Scene<'_>, hits: &mut Hits) {
                 "心跳停止的临时实例显示为不健康，只有等其客户端过期（nacos.naming.client.expired.time）才被移除",
             ),
             "nacos.naming.expireInstance=true",
-            format!("{place}: {property}=false"),
+            line!("{place}: {property}=false", "{place}：{property}=false"),
             None,
         );
     }
@@ -159,7 +158,7 @@ fn expiry_disabled(scene: &Scene<'_>, hits: &mut Hits) {
                 "没有实例会因缺少心跳而变为不健康或被移除，持久实例的主动检查也停止：死掉的实例留在每个列表中",
             ),
             "curl -X PUT 'SERVER/nacos/v1/ns/operator/switches?entry=check&value=true'   # the entry is called check",
-            "the switch healthCheckEnabled is false".to_owned(),
+            line!("the switch healthCheckEnabled is false", "开关 healthCheckEnabled 为 false"),
             switch_event(scene, "check"),
         );
     }
@@ -180,10 +179,10 @@ fn push_disabled(scene: &Scene<'_>, hits: &mut Hits) {
     let hit = Hit::new(About::setting("pushEnabled"))
         .fact("subscribers", scene.naming.metrics().subscribe_count)
         .confidence(Confidence::High)
-        .not("the network and the clients: nothing is sent to anybody");
+        .not(line!("the network and the clients: nothing is sent to anybody", "网络与客户端：没有向任何人发送"));
     hits.add(match switch_event(scene, "pushEnabled") {
         Some(event) => hit.event(event),
-        None => hit.saw(scene.now.wall, "the switch pushEnabled is false"),
+        None => hit.saw(scene.now.wall, line!("the switch pushEnabled is false", "开关 pushEnabled 为 false")),
     });
 }
 
@@ -240,7 +239,7 @@ fn switch_changed(scene: &Scene<'_>, hits: &mut Hits) {
             .confidence(Confidence::High);
         hits.add(match switch_event(scene, entry) {
             Some(event) => hit.event(event),
-            None => hit.saw(scene.now.wall, format!("the switch {entry} is {value}")),
+            None => hit.saw(scene.now.wall, line!("the switch {entry} is {value}", "开关 {entry} 为 {value}")),
         });
     }
 }
@@ -264,7 +263,13 @@ fn members_ignored(scene: &Scene<'_>, hits: &mut Hits) {
         .confidence(Confidence::High);
     hits.add(match started {
         Some(event) => hit.event(event),
-        None => hit.saw(at, format!("members of a cluster are named ({named}), and this node runs alone")),
+        None => hit.saw(
+            at,
+            line!(
+                "members of a cluster are named ({named}), and this node runs alone",
+                "列出了集群成员（{named}），而本节点单独运行"
+            ),
+        ),
     });
 }
 
@@ -292,7 +297,7 @@ fn listens_everywhere(scene: &Scene<'_>, hits: &mut Hits) {
             .words("wish", wish, zh_wish)
             .severity(if asked { Severity::Warning } else { Severity::Info })
             .confidence(Confidence::High)
-            .saw(at, format!("it serves on {}; {wish}", open.join(", "))),
+            .saw(at, line!("it serves on {}; {wish}", "它在 {} 上服务；{zh_wish}", open.join(", "))),
     );
 }
 

@@ -1,6 +1,6 @@
 //! Calls that met nothing: another context path, APIs that this server does not have.
 
-use crate::{About, Confidence, Hit, Hits, Rule, Scene, rule, strays::Stray};
+use crate::{About, Confidence, Hit, Hits, Rule, Scene, line, rule, strays::Stray};
 
 pub static RULES: [Rule; 2] =
     [rule!("CLIENT-CALLS-UNKNOWN-API", unknown_api), rule!("CONTEXT-PATH-WRONG", wrong_context)];
@@ -34,12 +34,9 @@ fn wrong_context(scene: &Scene<'_>, hits: &mut Hits) {
                 .fact("given", shown(given))
                 .fact("ours", shown(ours))
                 .confidence(Confidence::High)
-                .saw(called.first, format!("{address} began to call below {}", shown(given)))
-                .saw(called.last, format!("{address} called {}, which is answered 404", called.what))
-                .not(format!(
-                    "the network and the port: the calls arrive, and below {} this API is there",
-                    shown(ours)
-                )),
+                .saw(called.first, line!(en: "{address} began to call below {}", shown(given); zh: "{address} 开始调用 {} 之下的路径", shown(given)))
+                .saw(called.last, line!("{address} called {}, which is answered 404", "{address} 调用了 {}，得到 404", called.what))
+                .not(line!(en: "the network and the port: the calls arrive, and below {} this API is there", shown(ours); zh: "网络与端口：调用能到达，而 {} 之下就有这个 API", shown(ours))),
         );
     }
 }
@@ -61,8 +58,15 @@ fn unknown_api(scene: &Scene<'_>, hits: &mut Hits) {
                 .fact("times", called.count)
                 .fact("what", &called.what)
                 .fact("answer", answer)
-                .saw(called.last, format!("{address} ({agent}) called {}, answered {answer}", called.what))
-                .not("the context path: the call is below it"),
+                .saw(
+                    called.last,
+                    line!(
+                        "{address} ({agent}) called {}, answered {answer}",
+                        "{address}（{agent}）调用了 {}，得到 {answer}",
+                        called.what
+                    ),
+                )
+                .not(line!("the context path: the call is below it", "上下文路径：调用就在它之下")),
         );
     }
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use nacre_model::Cause;
 
+use super::zh;
 use crate::{
-    About, Confidence, Hit, Hits, Rule, Scene,
+    About, Confidence, Hit, Hits, Rule, Scene, line,
     memory::{HORIZON_MS, address_of},
     rule,
     sightings::Act,
@@ -47,8 +48,14 @@ fn http1_on_grpc_port(scene: &Scene<'_>, hits: &mut Hits) {
                 .fact("main", scene.server.main_port())
                 .fact("times", times)
                 .confidence(Confidence::High)
-                .saw(event.at, format!("{address} began a connection to port {port} with {first_bytes:?} (HTTP/1.1)"))
-                .not("the network: the connection arrived and its bytes did"),
+                .saw(
+                    event.at,
+                    line!(
+                        "{address} began a connection to port {port} with {first_bytes:?} (HTTP/1.1)",
+                        "{address} 以 {first_bytes:?} 开始了到端口 {port} 的连接（HTTP/1.1）"
+                    ),
+                )
+                .not(line!("the network: the connection arrived and its bytes did", "网络：连接及其字节都已到达")),
         );
     }
 }
@@ -56,15 +63,19 @@ fn http1_on_grpc_port(scene: &Scene<'_>, hits: &mut Hits) {
 fn foreign_bytes(scene: &Scene<'_>, hits: &mut Hits) {
     for (address, (event, first_bytes, times)) in knocks(scene, false) {
         // A TLS handshake record: type 22, version 3.x.
-        let what = if first_bytes.starts_with("\\x16\\x03") { "a TLS handshake" } else { "bytes of no known protocol" };
+        let what = if first_bytes.starts_with("\\x16\\x03") {
+            ("a TLS handshake", "TLS 握手")
+        } else {
+            ("bytes of no known protocol", "不属于任何已知协议的字节")
+        };
         hits.add(
             Hit::new(About::address(address))
                 .fact("address", address)
-                .fact("what", what)
+                .words("what", what.0, what.1)
                 .fact("bytes", first_bytes)
                 .fact("times", times)
-                .saw(event.at, format!("{address} began a connection with {first_bytes:?}: {what}"))
-                .not("the network: the connection arrived and its bytes did"),
+                .saw(event.at, line!(en: "{address} began a connection with {first_bytes:?}: {}", what.0; zh: "{address} 以 {first_bytes:?} 开始连接：{}", what.1))
+                .not(line!("the network: the connection arrived and its bytes did", "网络：连接及其字节都已到达")),
         );
     }
 }
@@ -97,13 +108,10 @@ fn grpc_port_never(scene: &Scene<'_>, hits: &mut Hits) {
                 .fact("agent", agent)
                 .fact("main", main)
                 .fact("grpc", grpc)
-                .saw(
-                    scene.now.wall - ago as i64,
-                    format!("{address} ({agent}) was last seen {} on port {main}", act.words()),
-                )
-                .saw(source.first.wall, format!("first seen; no connection to port {grpc} from there since"))
-                .not(format!("a client of the 1.x generation, which needs no gRPC: it says {agent}"))
-                .not(format!("the route to this machine: port {main} is reached")),
+                .saw(scene.now.wall - ago as i64, line!(en: "{address} ({agent}) was last seen {} on port {main}", act.words(); zh: "最后一次看到 {address}（{agent}）在端口 {main} 上{}", zh::act(act)))
+                .saw(source.first.wall, line!("first seen; no connection to port {grpc} from there since", "首次看到；此后没有从那里到端口 {grpc} 的连接"))
+                .not(line!("a client of the 1.x generation, which needs no gRPC: it says {agent}", "不需要 gRPC 的 1.x 客户端：它自称 {agent}"))
+                .not(line!("the route to this machine: port {main} is reached", "到本机的路由：端口 {main} 可达")),
         );
     }
 }

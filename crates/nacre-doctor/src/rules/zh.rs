@@ -1,22 +1,7 @@
 //! Words of several families in Chinese.
 
-use nacre_journal::duration;
-use nacre_model::event::Removal;
-
+pub use crate::chinese::removal;
 use crate::sightings::Act;
-
-/// [`nacre_journal::removal`] in Chinese.
-pub fn removal(removal: &Removal) -> String {
-    match removal {
-        Removal::Deregistered => "发布者注销了它".to_owned(),
-        Removal::BeatExpired { silent_ms, limit_ms } => {
-            format!("{} 没有心跳（上限 {}）", duration(*silent_ms), duration(*limit_ms))
-        }
-        Removal::ConnectionLost { lived_ms, .. } => format!("其连接在 {} 后结束", duration(*lived_ms)),
-        Removal::ReplacedBy { instance } => format!("发布者为同一服务注册了 {instance}"),
-        Removal::ClientExpired { silent_ms } => format!("其客户端 {} 没有动静，已过期", duration(*silent_ms)),
-    }
-}
 
 /// [`Act::words`] in Chinese.
 pub fn act(act: Act) -> &'static str {
