@@ -161,7 +161,7 @@ impl Bench {
     }
 
     fn causes(&self) -> Vec<Cause> {
-        self.events.lock().iter().map(|event| event.cause.clone()).collect()
+        self.events.lock().iter().map(|event| (*event.cause).clone()).collect()
     }
 
     fn kinds(&self) -> Vec<&'static str> {

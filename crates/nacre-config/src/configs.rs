@@ -8,6 +8,7 @@ use std::{
 use arc_swap::ArcSwap;
 use nacre_model::{ConfigKey, Now, PUBLIC};
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 
 use crate::{
     Asker, CapacityRow, CapacityRules, CapacityScope, CapacityView, ConfigChange, ConfigCommand, ConfigItem, Existence,
@@ -46,7 +47,7 @@ pub(crate) struct Ledger {
     pub capacity: BTreeMap<CapacityScope, CapacityRow>,
     pub texts: Texts,
     /// Keys by the likeness of their data ids, in all namespaces and groups.
-    pub alike: HashMap<u64, Vec<ConfigKey>>,
+    pub alike: HashMap<u64, SmallVec<[ConfigKey; 2]>>,
     /// Keys that have gray versions.
     pub gray: BTreeSet<ConfigKey>,
 }

@@ -15,7 +15,8 @@ pub struct FormalConfig {
     /// Exactly the bytes that were published (ciphertext for encrypted configs).
     pub content: Arc<str>,
     pub md5: Arc<str>,
-    pub meta: ConfigMeta,
+    /// Shared by configs that say the same: nearly all do.
+    pub meta: Arc<ConfigMeta>,
     /// Empty when there is none, never absent.
     pub encrypted_data_key: Arc<str>,
     /// Milliseconds of the first publish.
@@ -27,7 +28,7 @@ pub struct FormalConfig {
 }
 
 /// What a publish says about a config besides its content.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ConfigMeta {
     /// One of [`crate::content::TYPES`]; `None` only in old rows and imports without metadata.

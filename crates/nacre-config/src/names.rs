@@ -19,7 +19,7 @@ impl<'a> KeyRef<'a> {
     }
 
     pub fn to_key(self) -> ConfigKey {
-        ConfigKey { namespace: self.namespace.into(), group: self.group.into(), data_id: self.data_id.into() }
+        ConfigKey::new(self.namespace, self.group, self.data_id)
     }
 }
 

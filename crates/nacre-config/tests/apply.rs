@@ -243,7 +243,7 @@ fn removing_tells_whether_something_was_there() {
     let removed = remove(&configs, "d", RemoveTarget::Formal);
     assert_eq!(removed.reply, ConfigReply::Removed { count: 1 });
     assert!(matches!(
-        &removed.effects.events[0].cause,
+        &*removed.effects.events[0].cause,
         Cause::ConfigRemoved { by, from, gray } if **by == *"me" && **from == *"10.0.0.9" && gray.is_empty()
     ));
     assert!(removed.ops.iter().any(
@@ -366,7 +366,7 @@ fn clones_copy_what_the_reference_copies() {
         desc: Some("desc".into()),
         ..ConfigMeta::default()
     };
-    assert_eq!(copy.meta, expected);
+    assert_eq!(*copy.meta, expected);
     assert!(configs.get(&ConfigKey::new("dev", "G", "d")).is_some());
 }
 

@@ -58,7 +58,7 @@ impl Reading {
         if self.over.contains(client) {
             return true;
         }
-        match &event.cause {
+        match &*event.cause {
             // A server that stops closes all, and takes nobody's instances away.
             Cause::ClientDisconnected { cause: Disconnect::ServerShutdown, .. } => {}
             Cause::ClientDisconnected { .. } => {
@@ -81,7 +81,7 @@ impl Reading {
                     return true;
                 };
                 let instance: Arc<str> = (*instance).into();
-                let stands = matches!(event.cause, Cause::InstanceRegistered { .. });
+                let stands = matches!(*event.cause, Cause::InstanceRegistered { .. });
                 if self.decide(client, service, Some(&instance)) && stands {
                     self.seen(client).stood.published.push((service.clone(), instance));
                     self.publications += 1;
@@ -89,7 +89,7 @@ impl Reading {
             }
             Cause::Subscribed | Cause::Unsubscribed => {
                 let Some(service) = &event.subject.service else { return true };
-                if self.decide(client, service, None) && matches!(event.cause, Cause::Subscribed) {
+                if self.decide(client, service, None) && matches!(*event.cause, Cause::Subscribed) {
                     self.seen(client).interests.add(service);
                 }
             }

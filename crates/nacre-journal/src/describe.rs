@@ -40,8 +40,8 @@ impl Sentence {
 /// What an event says, with its subject in front: "instance 10.0.0.1:8080:DEFAULT of DEFAULT_GROUP@@orders removed: …".
 pub fn describe(event: &Event) -> String {
     let subject = subject(&event.subject);
-    let mut text = sentence(&event.cause).text();
-    if let Cause::InstanceRemoved { removal: Removal::ReplacedBy { .. } } = &event.cause
+    let mut text = sentence(&*event.cause).text();
+    if let Cause::InstanceRemoved { removal: Removal::ReplacedBy { .. } } = &*event.cause
         && !event.subject.client_text().is_some_and(|client| client.contains('#'))
     {
         text.push_str("; a connection has one address of a service, several are registered as a batch");
@@ -253,7 +253,7 @@ fn server(cause: &Cause) -> Sentence {
             Sentence::new("traces are delivered again", format!("{lost} spans between are lost"))
         }
         C::FindingAppeared { code, id, severity, cause } => {
-            Sentence::new(format!("{severity} finding {code} ({id})"), cause)
+            Sentence::new(format!("{severity} finding {code} ({id})"), &**cause)
         }
         C::FindingCleared { code, id, lasted_ms } => {
             Sentence::new(format!("finding {code} ({id}) cleared"), format!("after {}", duration(*lasted_ms)))

@@ -159,7 +159,7 @@ impl Span {
 
 /// The address an event changed, and what is seen there since.
 fn outcome(record: &Record) -> Option<(Address, Option<Arc<Instance>>)> {
-    match (&record.event.shown, &record.event.cause) {
+    match (&record.event.shown, &*record.event.cause) {
         (Some(instance), _) => Some((address(instance), Some(Arc::clone(instance)))),
         (None, Cause::InstanceRemoved { .. }) => Some((address_of(&record.event.subject.instance_text()?)?, None)),
         (None, _) => None,
@@ -172,7 +172,7 @@ fn before(record: &Record, (ip, port, cluster): &Address) -> Option<Arc<Instance
         let shown = record.event.shown.as_deref()?;
         Some(Arc::new(Instance { healthy, ..shown.clone() }))
     };
-    match &record.event.cause {
+    match &*record.event.cause {
         Cause::InstanceRegistered { replaced: false, .. } => None,
         Cause::InstanceHealthy { .. } => turned(false),
         Cause::InstanceUnhealthy { .. } => turned(true),
@@ -427,7 +427,7 @@ impl Journal {
 }
 
 fn is_formal(record: &Record) -> bool {
-    match &record.event.cause {
+    match &*record.event.cause {
         Cause::ConfigPublished { gray, .. } | Cause::ConfigRemoved { gray, .. } => gray.is_empty(),
         _ => false,
     }

@@ -1,5 +1,7 @@
 //! What a record weighs in memory, roughly and never less than its own strings.
 
+use std::sync::Arc;
+
 use nacre_model::{Cause, Event, Instance, Label, Subject, event::Removal};
 
 use crate::Record;
@@ -8,7 +10,10 @@ use crate::Record;
 const OVERHEAD: usize = 64;
 
 pub fn of(event: &Event) -> u32 {
-    let bytes = size_of::<Record>() + OVERHEAD + subject(&event.subject) + cause(&event.cause) + shown(event);
+    // A cause that nobody else has is kept by this event alone.
+    let own = if Arc::strong_count(&*event.cause) > 1 { 0 } else { size_of::<Cause>() + OVERHEAD / 2 };
+    let told = subject(&event.subject) + cause(&*event.cause) + shown(event);
+    let bytes = size_of::<Record>() + OVERHEAD + own + told;
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 

@@ -55,7 +55,7 @@ impl Journal {
             self.why_on_disk(&own, &mut clients, lowest, limit, work, &mut found);
         }
         let line = |record: Arc<Record>| {
-            let text = describe::sentence(&record.event.cause).text_ago(now.wall - record.event.at);
+            let text = describe::sentence(&*record.event.cause).text_ago(now.wall - record.event.at);
             Line { record, text }
         };
         found.into_iter().map(line).collect()
@@ -134,7 +134,7 @@ fn note_client(event: &Event, clients: &mut Vec<String>) {
 /// Whether the record is about the coming or going of one of `clients`.
 fn is_life_of(record: &Record, clients: &[String]) -> bool {
     let is_life = matches!(
-        record.event.cause,
+        *record.event.cause,
         Cause::ClientConnected { .. }
             | Cause::ClientDisconnected { .. }
             | Cause::ClientReset { .. }

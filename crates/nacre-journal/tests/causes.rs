@@ -78,8 +78,13 @@ fn samples() -> Vec<Cause> {
         Cause::JournalDiskRecovered { lost: 20 },
         Cause::TracesUndelivered { endpoint: "http://collector:4318".into(), reason: text() },
         Cause::TracesDelivered { lost: 21 },
-        Cause::FindingAppeared { code: text(), id: text(), severity: "warning".into(), cause: text() },
-        Cause::FindingCleared { code: text(), id: text(), lasted_ms: 4_000 },
+        Cause::FindingAppeared {
+            code: "A01".into(),
+            id: "A01-1".into(),
+            severity: "warning".into(),
+            cause: "c".into(),
+        },
+        Cause::FindingCleared { code: "A01".into(), id: "A01-1".into(), lasted_ms: 4_000 },
     ]
 }
 

@@ -1,7 +1,10 @@
 //! Events: what happened, to whom, and why. The journal stores them; logs, metrics, the live tail and the doctor are
 //! views of them. Nothing may change an instance's, connection's or config's state without one.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{
+    borrow::Cow,
+    sync::{Arc, LazyLock},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -62,7 +65,8 @@ pub struct Event {
     /// Wall clock, milliseconds.
     pub at: i64,
     pub subject: Subject,
-    pub cause: Cause,
+    /// Shared where thousands of events have the same.
+    pub cause: Arc<Cause>,
     /// What consumers see at the subject's address from now on, where the event changed that. An `instanceRemoved` without
     /// it took the address away. Lists of the past are made from these.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,7 +83,7 @@ fn is_zero(number: &i64) -> bool {
 
 impl Event {
     pub fn new(now: crate::Now, subject: Subject, cause: Cause) -> Self {
-        Self { at: now.wall, subject, cause, shown: None, revision: 0 }
+        Self { at: now.wall, subject, cause: cause.shared(), shown: None, revision: 0 }
     }
 
     /// The same, with what consumers see at the address afterwards.
@@ -414,16 +418,39 @@ pub enum Cause {
     },
     // doctor
     FindingAppeared {
-        code: String,
-        id: String,
-        severity: String,
-        cause: String,
+        code: Box<str>,
+        id: Box<str>,
+        severity: Box<str>,
+        cause: Box<str>,
     },
     FindingCleared {
-        code: String,
-        id: String,
+        code: Box<str>,
+        id: Box<str>,
         lasted_ms: u64,
     },
+}
+
+/// What most registrations and departures say.
+static COMMON: LazyLock<Vec<Arc<Cause>>> = LazyLock::new(|| {
+    let registered = |how: &'static str, replaced| Cause::InstanceRegistered { how: how.into(), replaced };
+    let ways = ["grpc", "grpc batch", "http", "beat"].into_iter();
+    let registrations = ways.flat_map(|how| [registered(how, false), registered(how, true)]);
+    let left = Cause::InstanceRemoved { removal: Removal::Deregistered };
+    registrations.chain([left, Cause::Subscribed, Cause::Unsubscribed]).map(Arc::new).collect()
+});
+
+impl Cause {
+    /// The cause behind a word, which common ones share.
+    fn shared(self) -> Arc<Cause> {
+        let common = match self {
+            Self::InstanceRegistered { .. }
+            | Self::InstanceRemoved { removal: Removal::Deregistered }
+            | Self::Subscribed
+            | Self::Unsubscribed => COMMON.iter().find(|known| ***known == self),
+            _ => None,
+        };
+        common.map_or_else(|| Arc::new(self), Arc::clone)
+    }
 }
 
 macro_rules! kinds {
@@ -517,4 +544,22 @@ kinds! {
     TracesDelivered = "tracesDelivered";
     FindingAppeared = "findingAppeared";
     FindingCleared = "findingCleared";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_small_and_common_causes_are_shared() {
+        assert!(size_of::<Subject>() <= 64, "{}", size_of::<Subject>());
+        assert!(size_of::<Event>() <= 96, "{}", size_of::<Event>());
+        assert!(size_of::<Cause>() <= 80, "{}", size_of::<Cause>());
+        let event = |cause| Event::new(crate::Now::default(), Subject::default(), cause);
+        let registered = || event(Cause::InstanceRegistered { how: "http".into(), replaced: true });
+        assert!(Arc::ptr_eq(&registered().cause, &registered().cause));
+        assert_eq!(*registered().cause, Cause::InstanceRegistered { how: "http".into(), replaced: true });
+        let rare = Cause::InstanceRegistered { how: "persistent".into(), replaced: true };
+        assert_eq!(*event(rare.clone()).cause, rare);
+    }
 }

@@ -3,7 +3,7 @@
 //! One identity, one place: an empty namespace and `public` are the same namespace everywhere in nacre; adapters
 //! normalise at the edge with [`namespace`] and echo the caller's own spelling back.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, ops::Deref, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -41,17 +41,45 @@ pub fn split_separator(text: &str) -> Option<(&str, &str)> {
     Some((&text[..at], &text[at + GROUP_SEPARATOR.len()..]))
 }
 
-/// Identity of a service: namespace, group and bare name (never grouped).
+/// The namespace or group of a new key. The usual two are shared by all keys that a thread makes: one text of the whole
+/// process would have every core count its copies.
+fn common(text: &str) -> Arc<str> {
+    thread_local! {
+        static USUAL: [Arc<str>; 2] = [PUBLIC.into(), DEFAULT_GROUP.into()];
+    }
+    let known = |usual: &[Arc<str>; 2]| usual.iter().find(|known| ***known == *text).cloned();
+    USUAL.try_with(known).ok().flatten().unwrap_or_else(|| text.into())
+}
+
+/// Identity of a service: namespace, group and bare name (never grouped). A word: copies share the names.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct ServiceKey {
+#[serde(transparent)]
+pub struct ServiceKey(Arc<ServiceNames>);
+
+/// What a [`ServiceKey`] is made of.
+#[derive(PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ServiceNames {
     pub namespace: Arc<str>,
     pub group: Arc<str>,
     pub name: Arc<str>,
 }
 
+impl Deref for ServiceKey {
+    type Target = ServiceNames;
+
+    fn deref(&self) -> &ServiceNames {
+        &self.0
+    }
+}
+
 impl ServiceKey {
     pub fn new(ns: &str, group: &str, name: &str) -> Self {
-        Self { namespace: namespace(ns).into(), group: group.into(), name: name.into() }
+        Self::of(common(namespace(ns)), common(group), name.into())
+    }
+
+    /// Of names as they are; the namespace is not normalised.
+    pub fn of(namespace: Arc<str>, group: Arc<str>, name: Arc<str>) -> Self {
+        Self(Arc::new(ServiceNames { namespace, group, name }))
     }
 
     /// `group@@name`, the form of 1.x answers and instance ids.
@@ -86,17 +114,35 @@ impl fmt::Debug for ServiceKey {
     }
 }
 
-/// Identity of a configuration.
+/// Identity of a configuration. A word: copies share the names.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct ConfigKey {
+#[serde(transparent)]
+pub struct ConfigKey(Arc<ConfigNames>);
+
+/// What a [`ConfigKey`] is made of.
+#[derive(PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ConfigNames {
     pub namespace: Arc<str>,
     pub group: Arc<str>,
     pub data_id: Arc<str>,
 }
 
+impl Deref for ConfigKey {
+    type Target = ConfigNames;
+
+    fn deref(&self) -> &ConfigNames {
+        &self.0
+    }
+}
+
 impl ConfigKey {
     pub fn new(ns: &str, group: &str, data_id: &str) -> Self {
-        Self { namespace: namespace(ns).into(), group: group.into(), data_id: data_id.into() }
+        Self::of(common(namespace(ns)), common(group), data_id.into())
+    }
+
+    /// Of names as they are; the namespace is not normalised.
+    pub fn of(namespace: Arc<str>, group: Arc<str>, data_id: Arc<str>) -> Self {
+        Self(Arc::new(ConfigNames { namespace, group, data_id }))
     }
 }
 
@@ -120,6 +166,16 @@ mod tests {
     fn empty_and_public_are_one_namespace() {
         assert_eq!(ServiceKey::new("", "g", "s"), ServiceKey::new("public", "g", "s"));
         assert_eq!(ConfigKey::new("  ", "g", "d"), ConfigKey::new("public", "g", "d"));
+    }
+
+    #[test]
+    fn a_key_is_a_word_and_reads_as_its_names() {
+        assert_eq!((size_of::<Option<ServiceKey>>(), size_of::<Option<ConfigKey>>()), (8, 8));
+        let (service, config) = (ServiceKey::new("", "g", "s"), ConfigKey::new("dev", DEFAULT_GROUP, "d"));
+        assert_eq!(serde_json::to_string(&service).unwrap(), r#"{"namespace":"public","group":"g","name":"s"}"#);
+        let text = serde_json::to_string(&config).unwrap();
+        assert_eq!(text, r#"{"namespace":"dev","group":"DEFAULT_GROUP","data_id":"d"}"#);
+        assert_eq!(serde_json::from_str::<ConfigKey>(&text).unwrap(), config);
     }
 
     #[test]

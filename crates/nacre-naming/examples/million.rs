@@ -3,7 +3,7 @@
 //!
 //! Every instance beats every five seconds while the core's clock ticks as in the server and lists are asked for; the result
 //! is one JSON object: CPU of it all, instances that expired (there must be none), and the time of a list beside that of a
-//! registry of a thousand.
+//! registry of a thousand, asked again and again and each time of another service (`apart`).
 
 use std::{
     hint::black_box,
@@ -72,20 +72,21 @@ fn median(mut spans: Vec<u64>) -> u64 {
     spans.get(spans.len() / 2).copied().unwrap_or(0)
 }
 
-/// Lists back to back, both registries in turns, so that whatever else the machine does falls on both.
-fn lists(small: &Registry, large: &Registry, now: Now) -> (f64, f64) {
+/// `rounds` times `each` lists of one service back to back, another service every round, both registries in turns, so that
+/// whatever else the machine does falls on both. Median nanoseconds of one.
+fn lists(small: &Registry, large: &Registry, rounds: usize, each: usize, now: Now) -> (f64, f64) {
     let (mut of_small, mut of_large) = (Vec::new(), Vec::new());
-    for round in 0..200 {
+    for round in 0..rounds {
         for (registry, spans) in [(small, &mut of_small), (large, &mut of_large)] {
-            let key = &registry.keys[round % registry.keys.len()];
+            let key = &registry.keys[round.wrapping_mul(7_919) % registry.keys.len()];
             let begun = Instant::now();
-            for _ in 0..500 {
+            for _ in 0..each {
                 black_box(registry.naming.list(key, &Query::default(), now));
             }
             spans.push(begun.elapsed().as_nanos() as u64);
         }
     }
-    (median(of_small) as f64 / 500.0, median(of_large) as f64 / 500.0)
+    (median(of_small) as f64 / each as f64, median(of_large) as f64 / each as f64)
 }
 
 fn main() {
@@ -100,7 +101,13 @@ fn main() {
     };
     let small = Registry::of(1_000, now());
     let large = Registry::of(instances, now());
-    let (list_small, list_large) = lists(&small, &large, now());
+    // What was never listed is made for the first who asks, whatever the size of the registry.
+    for registry in [&small, &large] {
+        registry.keys.iter().for_each(|key| drop(black_box(registry.naming.list(key, &Query::default(), now()))));
+    }
+    let (list_small, list_large) = lists(&small, &large, 200, 500, now());
+    // Every time another service: in a large registry none of it is in the processor's caches.
+    let (apart_small, apart_large) = lists(&small, &large, 20_000, 1, now());
     // Registration took its time; everybody beats once so that nobody is late when the clock begins.
     for n in 0..instances {
         assert!(large.beat(n, now()), "a beat is refused");
@@ -130,7 +137,8 @@ fn main() {
     let cores = (cpu() - cpu_before) / took;
     println!(
         "{{\"instances\":{instances},\"seconds\":{took:.1},\"beats_a_second\":{:.0},\"cores\":{cores:.3},\"expiry_events\":{events},\
-         \"longest_tick_ms\":{:.2},\"list_ns_of_1000\":{list_small:.0},\"list_ns\":{list_large:.0},\"list_ns_under_load\":{}}}",
+         \"longest_tick_ms\":{:.2},\"list_ns_of_1000\":{list_small:.0},\"list_ns\":{list_large:.0},\
+         \"list_ns_apart_of_1000\":{apart_small:.0},\"list_ns_apart\":{apart_large:.0},\"list_ns_under_load\":{}}}",
         sent as f64 / took,
         worst.as_secs_f64() * 1e3,
         median(spans)

@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, HashSet},
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU32, Ordering::Relaxed},
     },
 };
 
@@ -16,12 +16,11 @@ use crate::{
     client_id::Address,
 };
 
-/// The last eight gaps between beats, and how many beats came since the registration. Eight 16-bit numbers of 10 ms in two
-/// words: two beats of one instance at the same moment may lose one of them.
+/// The last eight gaps between beats, and how many beats came since the registration. Eight 16-bit numbers of 10 ms, the
+/// newest in the last place: two beats of one instance at the same moment may lose one of them.
 #[derive(Debug, Default)]
 pub(crate) struct Rhythm {
-    newer: AtomicU64,
-    older: AtomicU64,
+    pairs: [AtomicU32; 4],
     beats: AtomicU32,
 }
 
@@ -31,10 +30,12 @@ const UNIT_MS: u64 = 10;
 impl Rhythm {
     /// A beat came `gap` milliseconds after the one before (or after the registration).
     pub fn note(&self, gap: u64) {
-        let kept = (gap / UNIT_MS).clamp(1, u64::from(u16::MAX));
-        let newer = self.newer.load(Relaxed);
-        self.older.store(self.older.load(Relaxed) << 16 | newer >> 48, Relaxed);
-        self.newer.store(newer << 16 | kept, Relaxed);
+        let mut carried = (gap / UNIT_MS).clamp(1, u64::from(u16::MAX)) as u32;
+        for pair in self.pairs.iter().rev() {
+            let held = pair.load(Relaxed);
+            pair.store(held << 16 | carried, Relaxed);
+            carried = held >> 16;
+        }
         self.beats.fetch_add(1, Relaxed);
     }
 
@@ -49,9 +50,9 @@ impl Rhythm {
 
     /// Milliseconds, oldest first.
     pub fn gaps(&self) -> Vec<u32> {
-        let words = [self.older.load(Relaxed), self.newer.load(Relaxed)];
-        let parts = words.into_iter().flat_map(|word| [48, 32, 16, 0].map(|shift| (word >> shift) & 0xffff));
-        parts.filter(|part| *part != 0).map(|part| (part * UNIT_MS) as u32).collect()
+        let pairs = self.pairs.iter().map(|pair| pair.load(Relaxed));
+        let parts = pairs.flat_map(|pair| [pair >> 16, pair & 0xffff]);
+        parts.filter(|part| *part != 0).map(|part| part * UNIT_MS as u32).collect()
     }
 }
 

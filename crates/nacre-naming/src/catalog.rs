@@ -16,7 +16,7 @@ impl Naming {
     /// defaults.
     pub fn service(&self, service: &ServiceKey) -> Result<ServiceDetail, NacosError> {
         let Some(snapshot) = self.snapshot(service) else {
-            let ServiceKey { namespace, .. } = service;
+            let namespace = &service.namespace;
             let text = format!("service not found, namespace: {namespace}, serviceName: {}", service.grouped());
             return Err(NacosError::new(400, ErrorCode::SERVICE_NOT_EXIST, text));
         };

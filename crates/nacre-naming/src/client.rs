@@ -100,7 +100,6 @@ pub(crate) struct Publication {
 #[derive(Debug, Default)]
 pub(crate) struct Entry {
     pub instances: Instances,
-    pub batch: bool,
     /// Rises with every first registration in the registry: the order of lists.
     pub order: u64,
     /// Rises with every registration: of two publishers of one address the later one is shown.
@@ -113,15 +112,19 @@ pub(crate) enum Instances {
     #[default]
     None,
     One(Arc<Instance>),
-    Many(Box<[Arc<Instance>]>),
+    Many(Box<Batch>),
 }
+
+/// Behind one word: nearly all entries are of one instance and would pay for the second.
+#[derive(Clone, Debug)]
+pub(crate) struct Batch(Box<[Arc<Instance>]>);
 
 impl From<SmallVec<[Arc<Instance>; 1]>> for Instances {
     fn from(mut list: SmallVec<[Arc<Instance>; 1]>) -> Self {
         match list.len() {
             0 => Self::None,
             1 => list.pop().map_or(Self::None, Self::One),
-            _ => Self::Many(list.into_vec().into()),
+            _ => Self::Many(Box::new(Batch(list.into_vec().into()))),
         }
     }
 }
@@ -133,7 +136,7 @@ impl std::ops::Deref for Instances {
         match self {
             Self::None => &[],
             Self::One(one) => std::slice::from_ref(one),
-            Self::Many(many) => many,
+            Self::Many(many) => &many.0,
         }
     }
 }
@@ -143,7 +146,7 @@ impl std::ops::DerefMut for Instances {
         match self {
             Self::None => &mut [],
             Self::One(one) => std::slice::from_mut(one),
-            Self::Many(many) => many,
+            Self::Many(many) => &mut many.0,
         }
     }
 }
@@ -161,6 +164,8 @@ pub(crate) const SILENT: u8 = 16;
 
 /// Another address began to send the beats: told twice per registration, so that both are named.
 pub(crate) const SENDERS: [u8; 2] = [32, 64];
+/// Registered as a batch, if only of one.
+pub(crate) const BATCH: u8 = 128;
 
 impl Publication {
     pub fn new(client: &Arc<Client>, slot: &Arc<Slot>, now_mono: u64) -> Self {
@@ -352,5 +357,19 @@ impl Hash for ByClient {
 impl std::borrow::Borrow<ClientId> for ByClient {
     fn borrow(&self) -> &ClientId {
         &self.0.client.id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A million instances have a million of each. With the counts of its `Arc` and the allocator's word each should fill
+    /// a multiple of 16 bytes.
+    #[test]
+    fn what_every_instance_has_is_small() {
+        assert!(size_of::<Publication>() <= 104, "{}", size_of::<Publication>());
+        assert!(size_of::<Client>() <= 88, "{}", size_of::<Client>());
+        assert!(size_of::<Instance>() <= 72, "{}", size_of::<Instance>());
     }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use nacre_model::{Cause, Event, Histogram, Instance, Now, ServiceKey, Subject, key::likeness};
+use nacre_model::{Cause, Event, Histogram, Instance, Label, Now, ServiceKey, Subject, key::likeness};
 use parking_lot::{Mutex, RwLock};
 use smallvec::SmallVec;
 
@@ -380,6 +380,22 @@ pub(crate) fn subject(key: &ServiceKey, instance: &Instance, client: &ClientId) 
         service: Some(key.clone()),
         instance: Some(instance.label()),
         client: Some(client.into()),
+        ..Subject::default()
+    }
+}
+
+/// As [`subject`], of an instance that the event shows: its names cost nothing then.
+pub(crate) fn subject_shown(key: &ServiceKey, shown: &Arc<Instance>, client: &ClientId) -> Subject {
+    let client = match client {
+        ClientId::IpPort { ip, port, ephemeral } if *port == shown.port && *ip == shown.ip => {
+            Label::client_of(shown, *ephemeral)
+        }
+        other => other.into(),
+    };
+    Subject {
+        service: Some(key.clone()),
+        instance: Some(Label::of_instance(shown)),
+        client: Some(client),
         ..Subject::default()
     }
 }

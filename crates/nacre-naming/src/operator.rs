@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nacre_model::{Cause, ErrorCode, Event, Metadata, NacosError, Now, ServiceKey, Subject};
+use nacre_model::{Cause, ErrorCode, Event, Metadata, NacosError, Now, ServiceKey, Subject, key::ServiceNames};
 
 use crate::{
     Consistency, Effects, InstanceMetadata, InstanceRef, Naming, NamingReply,
@@ -223,6 +223,6 @@ pub(crate) fn identity(instance: &InstanceRef) -> String {
 
 /// A service as the reference prints its object.
 pub(crate) fn service_text(service: &ServiceKey, ephemeral: bool) -> String {
-    let ServiceKey { namespace, group, name } = service;
+    let ServiceNames { namespace, group, name } = &**service;
     format!("Service{{namespace='{namespace}', group='{group}', name='{name}', ephemeral={ephemeral}, revision=0}}")
 }

@@ -14,8 +14,8 @@ use smallvec::{SmallVec, smallvec};
 
 use crate::{
     ClientId, Effects, HealthChecker, Naming, check_instance,
-    client::{ALIVE, BEATEN, ByClient, Client, HEALTHY, MISMATCH, Publication, SENDERS, SILENT},
-    naming::subject,
+    client::{ALIVE, BATCH, BEATEN, ByClient, Client, HEALTHY, MISMATCH, Publication, SENDERS, SILENT},
+    naming::{subject, subject_shown},
     slot::{Slot, SlotState, reference, same_address},
 };
 
@@ -279,8 +279,12 @@ impl Naming {
             if fresh {
                 entry.order = entry.version;
             }
-            entry.batch = asked.batch;
             entry.instances = instances.into();
+        }
+        if asked.batch {
+            publication.set(BATCH);
+        } else {
+            publication.clear(BATCH);
         }
         if fresh {
             state.publishers.insert(ByClient(Arc::clone(&publication)));
@@ -345,7 +349,7 @@ impl Naming {
         effects: &mut Effects,
     ) {
         let client = &publication.client.id;
-        let was_batch = publication.entry.lock().batch;
+        let was_batch = publication.has(BATCH);
         // Usually that many; a list that grows by itself begins with four.
         effects.events.reserve_exact(after.len());
         // Connections do not beat: their timers mean nothing.
@@ -359,7 +363,6 @@ impl Naming {
         }
         let mut told = HashSet::new();
         for new in after {
-            let about = subject(&slot.key, new, client);
             let replaced = before.iter().any(|old| same_address(old, new));
             if let Some(other) = state.other_publisher(new, client, true) {
                 let by = Cause::InstanceShadowed { by: client.to_string() };
@@ -369,6 +372,10 @@ impl Naming {
             // A batch may name one address twice: then the first is what is shown.
             let first = after.len() == 1 || told.insert((&new.ip, new.port, &new.cluster));
             let shown = first.then(|| state.overlaid(Arc::clone(new)));
+            let about = match &shown {
+                Some(shown) => subject_shown(&slot.key, shown, client),
+                None => subject(&slot.key, new, client),
+            };
             let known = || before.iter().any(|old| old.metadata == new.metadata);
             let suspicious = ephemeral.then(|| look_like_seconds(&new.metadata)).flatten().filter(|_| !known());
             let suspicious = suspicious

@@ -10,8 +10,9 @@ impl Naming {
     /// What a consumer sees: list of v1 and v2, ServiceQueryRequest, pushes. A missing service is an empty view.
     pub fn list(&self, service: &ServiceKey, query: &Query<'_>, now: Now) -> ServiceView {
         loop {
-            if let Some(slot) = self.find(service)
-                && let Some(snapshot) = self.current(&slot)
+            // The slot is looked at where it lies: to count a holder of it would be felt by everybody who asks for it.
+            if let Some(slot) = self.slots.pin().get(service)
+                && let Some(snapshot) = self.current(slot)
             {
                 return self.view(&snapshot, query);
             }

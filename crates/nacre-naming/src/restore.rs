@@ -85,7 +85,7 @@ impl Naming {
         self.persistent_changed();
         if fresh {
             // Nobody subscribes yet, and what was there before the restart is no news; what was refused is.
-            effects.events.retain(|event| matches!(event.cause, Cause::Refused { .. }));
+            effects.events.retain(|event| matches!(*event.cause, Cause::Refused { .. }));
             return Ok(Effects { events: effects.events, ..Effects::default() });
         }
         Ok(effects)

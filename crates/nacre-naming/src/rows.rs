@@ -50,7 +50,7 @@ pub(crate) enum Restored {
 
 pub(crate) fn read(row: &Row) -> Result<Restored, String> {
     type Text = Arc<str>;
-    let service = |namespace: Text, group: Text, name: Text| ServiceKey { namespace, group, name };
+    let service = ServiceKey::of;
     match row.kind.as_str() {
         SERVICE => {
             let (namespace, group, name): (Text, Text, Text) = key_of(row)?;

@@ -31,8 +31,9 @@ pub(crate) struct SlotState {
     /// `lastRefTime` of the newest change.
     pub ref_time: i64,
     pub publishers: Set<ByClient>,
-    /// How many addresses connections publish, by hash: HTTP publishers are found by their client id.
-    pub connection_addresses: Map<u64, u32>,
+    /// How many addresses connections publish, by hash: HTTP publishers are found by their client id. Whoever finds a hash
+    /// here compares the addresses, so a short one will do.
+    pub connection_addresses: Map<u32, u32>,
     pub subscribers: Map<ClientId, Arc<Subscription>>,
     /// `subscribers`' keys, shared with pushes until they change.
     pub subscriber_ids: Option<Arc<[ClientId]>>,
@@ -297,10 +298,10 @@ pub(crate) fn is_at(instance: &Instance, at: &InstanceRef) -> bool {
     instance.port == at.port && instance.ip == at.ip && instance.cluster == at.cluster
 }
 
-fn address_hash(instance: &Instance) -> u64 {
+fn address_hash(instance: &Instance) -> u32 {
     hash_of(&instance.ip, instance.port, &instance.cluster)
 }
 
-fn hash_of(ip: &str, port: i32, cluster: &str) -> u64 {
-    quick::mark((ip, port, cluster))
+fn hash_of(ip: &str, port: i32, cluster: &str) -> u32 {
+    quick::mark((ip, port, cluster)) as u32
 }

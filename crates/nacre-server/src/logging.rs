@@ -59,7 +59,7 @@ const QUIETER: &str = "openraft=warn";
 /// The area of an event.
 fn target(event: &Event) -> &'static str {
     use Cause as C;
-    match &event.cause {
+    match &*event.cause {
         C::ClientConnected { .. }
         | C::HandshakeRefused { .. }
         | C::ClientDisconnected { .. }

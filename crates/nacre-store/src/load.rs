@@ -86,7 +86,7 @@ pub(crate) fn millis(row: &Row<'_>, at: usize) -> rusqlite::Result<i64> {
 pub(crate) fn key(row: &Row<'_>, at: usize) -> rusqlite::Result<ConfigKey> {
     let namespace = text(row, at + 2)?;
     let namespace = if namespace.trim().is_empty() { PUBLIC.into() } else { namespace };
-    Ok(ConfigKey { data_id: text(row, at)?, group: text(row, at + 1)?, namespace })
+    Ok(ConfigKey::of(namespace, text(row, at + 1)?, text(row, at)?))
 }
 
 fn tags(connection: &Connection) -> Result<HashMap<u64, Vec<Arc<str>>>> {
@@ -141,7 +141,7 @@ fn load_configs(connection: &Connection, load: &mut Load) -> Result {
             id,
             content,
             md5: computed,
-            meta: ConfigMeta {
+            meta: Arc::new(ConfigMeta {
                 config_type: optional_text(row, 14)?,
                 app_name: text(row, 10)?,
                 desc: optional_text(row, 11)?,
@@ -149,7 +149,7 @@ fn load_configs(connection: &Connection, load: &mut Load) -> Result {
                 effect: optional_text(row, 13)?,
                 schema: optional_text(row, 15)?,
                 tags: tags.remove(&id).unwrap_or_default(),
-            },
+            }),
             encrypted_data_key: text(row, 16)?,
             created: millis(row, 6)?,
             modified,

@@ -104,7 +104,7 @@ impl Bench {
     }
 
     fn causes(&self) -> Vec<Cause> {
-        self.events.lock().iter().map(|event| event.cause.clone()).collect()
+        self.events.lock().iter().map(|event| (*event.cause).clone()).collect()
     }
 
     /// Copies the directory, so that one preparation serves many accidents.

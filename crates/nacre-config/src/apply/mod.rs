@@ -193,11 +193,12 @@ impl Apply<'_> {
         let old = item.formal.as_ref().ok_or(Refusal::NotFound)?;
         let mut new = FormalConfig { modified: self.time_after(Some(old.modified)), ..(**old).clone() };
         if let Some(desc) = &update.desc {
-            new.meta.desc = Some(desc.clone());
+            Arc::make_mut(&mut new.meta).desc = Some(desc.clone());
         }
         if let Some(tags) = &update.tags {
-            new.meta.tags.clone_from(tags);
+            Arc::make_mut(&mut new.meta).tags.clone_from(tags);
         }
+        self.ledger.texts.share_whole_meta(&mut new.meta);
         let new = Arc::new(new);
         self.out.ops.push(StoreOp::PutConfig {
             key: update.key.clone(),

@@ -70,6 +70,14 @@ impl Apply<'_> {
                 meta.tags = old.meta.tags.clone();
             }
         }
+        let meta = match old.filter(|old| *old.meta == meta) {
+            Some(old) => Arc::clone(&old.meta),
+            None => {
+                let mut meta = Arc::new(meta);
+                self.ledger.texts.share_whole_meta(&mut meta);
+                meta
+            }
+        };
         FormalConfig {
             id,
             content: publish.content.clone(),

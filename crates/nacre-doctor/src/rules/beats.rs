@@ -179,7 +179,7 @@ fn switch_interval(scene: &Scene<'_>, hits: &mut Hits) {
 fn flood(scene: &Scene<'_>, hits: &mut Hits) {
     let mut seen = BTreeSet::new();
     for event in scene.told("suspicious") {
-        let Cause::Suspicious { call, reason } = &event.cause else { continue };
+        let Cause::Suspicious { call, reason } = &*event.cause else { continue };
         let (true, Some(service), Some(instance)) = (call == "beat", &event.subject.service, &event.subject.instance)
         else {
             continue;
@@ -228,7 +228,7 @@ fn late<'a>(scene: &'a Scene<'_>) -> Vec<Late<'a>> {
     let mut counted: BTreeMap<(&ServiceKey, &str), (usize, u64, &Event)> = BTreeMap::new();
     for event in scene.memory.kind("beatLate", scene.now.wall, LATE_WITHIN_MS) {
         let (Cause::BeatLate { gap_ms, .. }, Some(service), Some(client)) =
-            (&event.cause, &event.subject.service, &event.subject.client)
+            (&*event.cause, &event.subject.service, &event.subject.client)
         else {
             continue;
         };
@@ -324,7 +324,7 @@ fn register_storm(scene: &Scene<'_>, hits: &mut Hits) {
     let mut counted: BTreeMap<(&ServiceKey, &str), (usize, &Event)> = BTreeMap::new();
     for event in scene.memory.kind("instanceRegistered", scene.now.wall, STORM_MS) {
         let (Cause::InstanceRegistered { how, .. }, Some(service), Some(instance)) =
-            (&event.cause, &event.subject.service, &event.subject.instance)
+            (&*event.cause, &event.subject.service, &event.subject.instance)
         else {
             continue;
         };
@@ -394,7 +394,7 @@ fn connections_per_address(scene: &Scene<'_>, hits: &mut Hits) {
 fn deregistered_by_other(scene: &Scene<'_>, hits: &mut Hits) {
     for event in scene.told("instanceRemoved") {
         let (Cause::InstanceRemoved { removal: Removal::Deregistered }, Some(service), Some(identity)) =
-            (&event.cause, &event.subject.service, &event.subject.instance)
+            (&*event.cause, &event.subject.service, &event.subject.instance)
         else {
             continue;
         };
@@ -411,7 +411,7 @@ fn deregistered_by_other(scene: &Scene<'_>, hits: &mut Hits) {
         let again = later
             .by_ref()
             .take_while(|later| !std::ptr::eq(*later, event))
-            .find(|later| matches!(later.cause, Cause::InstanceRegistered { .. }));
+            .find(|later| matches!(*later.cause, Cause::InstanceRegistered { .. }));
         let beat = scene.memory.kind("beatUnknownInstance", scene.now.wall, since).find(|later| {
             later.subject.client.as_deref() == Some(&*client) && later.subject.service.as_ref() == Some(service)
         });
@@ -445,7 +445,7 @@ fn not_registered(scene: &Scene<'_>, hits: &mut Hits) {
     let mut seen = BTreeSet::new();
     for event in scene.memory.kind("instanceRemoved", scene.now.wall, HORIZON_MS) {
         let (Cause::InstanceRemoved { removal }, Some(service), Some(identity)) =
-            (&event.cause, &event.subject.service, &event.subject.instance)
+            (&*event.cause, &event.subject.service, &event.subject.instance)
         else {
             continue;
         };

@@ -155,7 +155,7 @@ fn gray_tag_matches_nobody(scene: &Scene<'_>, hits: &mut Hits) {
 fn stale_md5(scene: &Scene<'_>, hits: &mut Hits) {
     let mut seen = BTreeSet::new();
     for event in scene.told("listenerStale") {
-        let (Cause::ListenerStale { md5 }, Some(key)) = (&event.cause, &event.subject.config) else { continue };
+        let (Cause::ListenerStale { md5 }, Some(key)) = (&*event.cause, &event.subject.config) else { continue };
         let client = event.subject.client.as_deref().unwrap_or("unknown");
         if !seen.insert((key, client)) {
             continue;
@@ -201,7 +201,7 @@ fn not_updated(scene: &Scene<'_>, hits: &mut Hits) {
     let mut known = scene.desk.behind.lock();
     let mut still = HashMap::new();
     for event in scene.memory.kind("configPublished", scene.now.wall, FOLLOWED_MS) {
-        let (Cause::ConfigPublished { gray, .. }, Some(key)) = (&event.cause, &event.subject.config) else { continue };
+        let (Cause::ConfigPublished { gray, .. }, Some(key)) = (&*event.cause, &event.subject.config) else { continue };
         if seen.len() == LOOKED_AT || !seen.insert(key) || !gray.is_empty() || scene.now.wall - event.at < TO_FOLLOW_MS
         {
             continue;
@@ -251,7 +251,7 @@ fn not_updated(scene: &Scene<'_>, hits: &mut Hits) {
 fn publishes<'a>(scene: &'a Scene<'_>) -> BTreeMap<&'a ConfigKey, Vec<(&'a Event, &'a str, &'a str)>> {
     let mut of: BTreeMap<&ConfigKey, Vec<_>> = BTreeMap::new();
     for event in scene.memory.kind("configPublished", scene.now.wall, HORIZON_MS) {
-        let (Cause::ConfigPublished { md5, from, gray, .. }, Some(key)) = (&event.cause, &event.subject.config) else {
+        let (Cause::ConfigPublished { md5, from, gray, .. }, Some(key)) = (&*event.cause, &event.subject.config) else {
             continue;
         };
         if gray.is_empty() && !from.is_empty() {
@@ -301,7 +301,7 @@ fn cas_conflicts(scene: &Scene<'_>, hits: &mut Hits) {
         }
     }
     for (key, events) in of.into_iter().filter(|(_, events)| events.len() >= CONFLICTS) {
-        let Cause::CasConflict { expected, actual } = &events[0].cause else { continue };
+        let Cause::CasConflict { expected, actual } = &*events[0].cause else { continue };
         let who: BTreeSet<&str> = events.iter().filter_map(|event| event.subject.client.as_deref()).collect();
         let who = who.into_iter().take(NAMED).collect::<Vec<_>>().join(", ");
         let mut hit = about(key)
@@ -323,7 +323,7 @@ fn suspicious<'a>(scene: &'a Scene<'_>, words: &'a str) -> Vec<(&'a Event, &'a C
     let mut seen = BTreeSet::new();
     let mut found = Vec::new();
     for event in remembered(scene, "suspicious") {
-        let (Cause::Suspicious { call, reason }, Some(key)) = (&event.cause, &event.subject.config) else { continue };
+        let (Cause::Suspicious { call, reason }, Some(key)) = (&*event.cause, &event.subject.config) else { continue };
         if call != "publish" || !reason.contains(words) || found.len() == LOOKED_AT || !seen.insert(key) {
             continue;
         }
@@ -377,7 +377,7 @@ fn remarks<'a>(scene: &'a Scene<'_>, words: &'a str) -> Vec<(&'a Event, &'a str)
     // What a reading before the newest one remarked is mended or repeated by now, and what an earlier run did, too.
     let start = scene.now.wall - i64::try_from(scene.server.uptime_ms()).unwrap_or(i64::MAX) - 5_000;
     let reloaded = remembered(scene, "configsReloaded").next().map_or(start, |event| event.at);
-    let of = |event: &'a Event| match &event.cause {
+    let of = |event: &'a Event| match &*event.cause {
         Cause::Suspicious { call, reason } if call == "read the database" && reason.contains(words) => {
             Some((event, reason.as_str()))
         }
@@ -457,7 +457,7 @@ fn cipher_plain(scene: &Scene<'_>, hits: &mut Hits) {
 fn refused(scene: &Scene<'_>, hits: &mut Hits) {
     let mut of: BTreeMap<(&ConfigKey, &str), Vec<&Event>> = BTreeMap::new();
     for event in scene.told("refused") {
-        let (Cause::Refused { reason, .. }, Some(key)) = (&event.cause, &event.subject.config) else { continue };
+        let (Cause::Refused { reason, .. }, Some(key)) = (&*event.cause, &event.subject.config) else { continue };
         let limit = ["invalid content, over", "limit exceeded", "reach quota", "over limit"];
         if limit.iter().any(|words| reason.contains(words)) {
             of.entry((key, reason)).or_default().push(event);

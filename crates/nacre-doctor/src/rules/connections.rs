@@ -43,7 +43,7 @@ pub(super) fn listed<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> Strin
 
 /// Connections that this server gave up, by address: the end, and whether the question reached the other machine.
 fn unanswered<'a>(scene: &'a Scene<'_>) -> Vec<(&'a Event, &'a str, u64, Option<bool>)> {
-    let of = |event: &'a Event| match (&event.cause, event.subject.client.as_deref()) {
+    let of = |event: &'a Event| match (&*event.cause, event.subject.client.as_deref()) {
         (
             Cause::ClientDisconnected { cause: Disconnect::DetectionUnanswered { idle_ms, delivered }, .. },
             Some(client),
@@ -77,7 +77,7 @@ fn is_frozen(scene: &Scene<'_>, client: &str, at: i64, idle_ms: u64, delivered: 
 fn instances_of(scene: &Scene<'_>, client: &str) -> Vec<String> {
     let mut gone: Vec<String> = Vec::new();
     for event in scene.memory.address(address_of(client), scene.now.wall, HORIZON_MS) {
-        let removed = matches!(event.cause, Cause::InstanceRemoved { removal: Removal::ConnectionLost { .. } });
+        let removed = matches!(*event.cause, Cause::InstanceRemoved { removal: Removal::ConnectionLost { .. } });
         if removed
             && event.subject.client.as_deref() == Some(client)
             && let (Some(service), Some(instance)) = (&event.subject.service, event.subject.instance.as_deref())
@@ -100,7 +100,7 @@ fn instances_text(gone: &[String]) -> (String, String) {
 /// When a client of this address connected again after `at`.
 fn came_back(scene: &Scene<'_>, address: &str, at: i64) -> Option<i64> {
     let events = scene.memory.address(address, scene.now.wall, HORIZON_MS);
-    events.filter(|event| matches!(event.cause, Cause::ClientConnected { .. }) && event.at > at).map(|e| e.at).last()
+    events.filter(|event| matches!(*event.cause, Cause::ClientConnected { .. }) && event.at > at).map(|e| e.at).last()
 }
 
 fn frozen(scene: &Scene<'_>, hits: &mut Hits) {
@@ -155,7 +155,7 @@ const GONE_MS: i64 = 5_000;
 
 fn gone(scene: &Scene<'_>, hits: &mut Hits) {
     for event in scene.told("clientDisconnected") {
-        let (Cause::ClientDisconnected { cause, lived_ms }, Some(client)) = (&event.cause, &event.subject.client)
+        let (Cause::ClientDisconnected { cause, lived_ms }, Some(client)) = (&*event.cause, &event.subject.client)
         else {
             continue;
         };
@@ -199,7 +199,7 @@ fn gone(scene: &Scene<'_>, hits: &mut Hits) {
 fn replaced(scene: &Scene<'_>, hits: &mut Hits) {
     let mut seen = HashSet::new();
     for event in scene.memory.kind("instanceRemoved", scene.now.wall, HORIZON_MS) {
-        let Cause::InstanceRemoved { removal: Removal::ReplacedBy { instance: new } } = &event.cause else { continue };
+        let Cause::InstanceRemoved { removal: Removal::ReplacedBy { instance: new } } = &*event.cause else { continue };
         let (Some(service), Some(old), Some(client)) =
             (&event.subject.service, event.subject.instance.as_deref(), event.subject.client.as_deref())
         else {
@@ -212,7 +212,7 @@ fn replaced(scene: &Scene<'_>, hits: &mut Hits) {
         let published = scene.naming.client_publications(client).unwrap_or_default();
         let stands = published.iter().any(|entry| entry.service == *service && entry.instance.identity() == *new);
         let newest = scene.memory.instance(service, old, scene.now.wall, HORIZON_MS).next();
-        if !stands || newest.is_some_and(|newest| !matches!(newest.cause, Cause::InstanceRemoved { .. })) {
+        if !stands || newest.is_some_and(|newest| !matches!(*newest.cause, Cause::InstanceRemoved { .. })) {
             continue;
         }
         hits.add(
@@ -248,10 +248,11 @@ fn never_set_up(scene: &Scene<'_>, hits: &mut Hits) {
             continue;
         }
         let address = source.address.to_string();
-        let refused = scene.memory.address(&address, scene.now.wall, HORIZON_MS).find_map(|event| match &event.cause {
-            Cause::HandshakeRefused { reason } => Some((event, reason.clone())),
-            _ => None,
-        });
+        let refused =
+            scene.memory.address(&address, scene.now.wall, HORIZON_MS).find_map(|event| match &*event.cause {
+                Cause::HandshakeRefused { reason } => Some((event, reason.clone())),
+                _ => None,
+            });
         let (why, zh_why) = match &refused {
             Some((_, reason)) => {
                 (format!("its set-up was refused: {reason}"), format!("其建立会话的请求被拒绝：{reason}"))
@@ -288,7 +289,7 @@ fn unacknowledged(scene: &Scene<'_>, hits: &mut Hits) {
     let is_connection = |client: &str| matches!(ClientId::parse(client), Some(ClientId::Connection(_)));
     for event in scene.told("pushFailed").chain(scene.told("pushGaveUp")).chain(scene.told("clientDisconnected")) {
         let Some(client) = event.subject.client.as_deref().filter(|client| is_connection(client)) else { continue };
-        let closed = match &event.cause {
+        let closed = match &*event.cause {
             Cause::ClientDisconnected { cause: Disconnect::PushUnacknowledged { .. }, .. } => true,
             Cause::PushFailed { .. } | Cause::PushGaveUp { .. } => false,
             _ => continue,

@@ -204,7 +204,7 @@ fn large_list(scene: &Scene<'_>, hits: &mut Hits) {
 /// Refusals of the parameter check, with their reason.
 fn refusals<'a>(scene: &'a Scene<'_>) -> impl Iterator<Item = (&'a Event, &'a str, &'a str)> {
     scene.told("refused").filter_map(|event| {
-        let Cause::Refused { call, reason, .. } = &event.cause else { return None };
+        let Cause::Refused { call, reason, .. } = &*event.cause else { return None };
         let checked = reason.contains("Param '") && reason.contains("is illegal");
         checked.then_some((event, call.as_str(), reason.as_str()))
     })

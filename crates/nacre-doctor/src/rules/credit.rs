@@ -61,7 +61,7 @@ pub(super) struct Elsewhere<'a> {
 pub(super) fn elsewhere<'a>(scene: &'a Scene<'_>, service: &ServiceKey, ip: &str, port: i32) -> Option<Elsewhere<'a>> {
     let client = format!("{ip}:{port}#true");
     for event in scene.memory.kind("beatMismatch", scene.now.wall, RECENT_MS.max(scene.told_ms)) {
-        let Cause::BeatMismatch { field, expected, got } = &event.cause else { continue };
+        let Cause::BeatMismatch { field, expected, got } = &*event.cause else { continue };
         if event.subject.client.as_deref() != Some(&*client) {
             continue;
         }
@@ -89,7 +89,7 @@ fn group(scene: &Scene<'_>, hits: &mut Hits) {
 fn misdirected(scene: &Scene<'_>, hits: &mut Hits, wanted: &str) {
     let mut told = BTreeSet::new();
     for event in scene.memory.kind("beatMismatch", scene.now.wall, RECENT_MS.max(scene.told_ms)) {
-        let Cause::BeatMismatch { field, expected, .. } = &event.cause else { continue };
+        let Cause::BeatMismatch { field, expected, .. } = &*event.cause else { continue };
         let (true, Some(asked), Some((ip, port))) = (field == wanted, &event.subject.service, address(event)) else {
             continue;
         };
@@ -158,7 +158,7 @@ fn cluster(scene: &Scene<'_>, hits: &mut Hits) {
 fn contradiction(scene: &Scene<'_>, hits: &mut Hits, wanted: &str) {
     let mut told = BTreeSet::new();
     for event in scene.memory.kind("beatMismatch", scene.now.wall, HORIZON_MS) {
-        let Cause::BeatMismatch { field, expected, got } = &event.cause else { continue };
+        let Cause::BeatMismatch { field, expected, got } = &*event.cause else { continue };
         let (true, Some(service), Some((ip, port))) = (field == wanted, &event.subject.service, address(event)) else {
             continue;
         };
@@ -207,7 +207,7 @@ fn unknown<'a>(scene: &'a Scene<'_>) -> BTreeMap<(&'a ServiceKey, &'a str), Unkn
     let mut found: BTreeMap<(&ServiceKey, &str), Unknown<'_>> = BTreeMap::new();
     for event in scene.memory.kind("beatUnknownInstance", scene.now.wall, RECENT_MS) {
         let (Cause::BeatUnknownInstance { light, from }, Some(service), Some(client)) =
-            (&event.cause, &event.subject.service, &event.subject.client)
+            (&*event.cause, &event.subject.service, &event.subject.client)
         else {
             continue;
         };
@@ -265,7 +265,7 @@ fn not_found_ignored(scene: &Scene<'_>, hits: &mut Hits) {
             continue;
         }
         let gone = scene.memory.address(&ip, scene.now.wall, HORIZON_MS).find(|event| {
-            let removed = matches!(event.cause, Cause::InstanceRemoved { .. });
+            let removed = matches!(*event.cause, Cause::InstanceRemoved { .. });
             removed
                 && event.subject.client.as_deref() == Some(client)
                 && event.subject.service.as_ref() == Some(service)
@@ -273,7 +273,7 @@ fn not_found_ignored(scene: &Scene<'_>, hits: &mut Hits) {
         let uptime = scene.server.uptime_ms();
         let (history, zh_history) = match gone {
             Some(event) => {
-                let Cause::InstanceRemoved { removal } = &event.cause else { continue };
+                let Cause::InstanceRemoved { removal } = &*event.cause else { continue };
                 let ago = u64::try_from(scene.now.wall - event.at).unwrap_or(0);
                 (
                     format!("it was removed {} ago: {}", duration(ago), nacre_journal::removal(removal)),
@@ -317,7 +317,7 @@ fn not_found_ignored(scene: &Scene<'_>, hits: &mut Hits) {
 fn is_misdirected(scene: &Scene<'_>, client: &str) -> bool {
     scene.memory.kind("beatMismatch", scene.now.wall, RECENT_MS).any(|event| {
         let field =
-            matches!(&event.cause, Cause::BeatMismatch { field, .. } if field == "namespaceId" || field == "groupName");
+            matches!(&*event.cause, Cause::BeatMismatch { field, .. } if field == "namespaceId" || field == "groupName");
         field && event.subject.client.as_deref() == Some(client)
     })
 }
@@ -325,7 +325,7 @@ fn is_misdirected(scene: &Scene<'_>, client: &str) -> bool {
 fn of_persistent(scene: &Scene<'_>, hits: &mut Hits) {
     let mut told = BTreeSet::new();
     for event in scene.memory.kind("beatMismatch", scene.now.wall, recent(scene)) {
-        let Cause::BeatMismatch { field, expected, .. } = &event.cause else { continue };
+        let Cause::BeatMismatch { field, expected, .. } = &*event.cause else { continue };
         let (true, Some(service), Some((ip, port))) =
             (field == "ephemeral" && expected == "false", &event.subject.service, address(event))
         else {
@@ -353,7 +353,7 @@ fn of_persistent(scene: &Scene<'_>, hits: &mut Hits) {
 
 /// The code that a refused registration or beat belongs to.
 pub(super) fn refusal(event: &Event) -> Option<&'static str> {
-    let Cause::Refused { call, code, reason } = &event.cause else { return None };
+    let Cause::Refused { call, code, reason } = &*event.cause else { return None };
     let is_beat = call.contains("/beat");
     let is_register = call.starts_with("POST") && call.ends_with("/instance")
         || matches!(&**call, "InstanceRequest" | "BatchInstanceRequest" | "PersistentInstanceRequest");
@@ -396,7 +396,7 @@ struct Refusal<'a> {
 fn refusals<'a>(scene: &'a Scene<'_>, wanted: &str) -> Vec<Refusal<'a>> {
     let mut found: BTreeMap<(String, Option<&ServiceKey>), Refusal<'_>> = BTreeMap::new();
     for event in scene.memory.kind("refused", scene.now.wall, recent(scene)) {
-        let Cause::Refused { call, code, reason } = &event.cause else { continue };
+        let Cause::Refused { call, code, reason } = &*event.cause else { continue };
         if refusal(event) != Some(wanted) {
             continue;
         }

@@ -69,7 +69,7 @@ type Failures<'a> = Vec<(&'a Event, &'a str)>;
 
 /// Failed writes that are still told.
 fn failures<'a>(scene: &'a Scene<'_>) -> Failures<'a> {
-    let of = |event: &'a Event| match &event.cause {
+    let of = |event: &'a Event| match &*event.cause {
         Cause::WriteFailed { reason } | Cause::StorePoisoned { reason } => Some((event, reason.as_str())),
         _ => None,
     };
@@ -149,7 +149,7 @@ const VERY_SLOW_MS: u64 = 2_000;
 /// Flushes that took long: when, how many, the longest; `None` when that is no finding.
 fn slow_flushes<'a>(scene: &'a Scene<'_>) -> Option<(Vec<&'a Event>, usize, u64)> {
     let events: Vec<_> = scene.told("fsyncSlow").collect();
-    let times = events.iter().filter_map(|event| match event.cause {
+    let times = events.iter().filter_map(|event| match *event.cause {
         Cause::FsyncSlow { ms } => Some(ms),
         _ => None,
     });
@@ -237,7 +237,7 @@ fn bytes(count: u64) -> String {
 
 fn tail_cut(scene: &Scene<'_>, hits: &mut Hits) {
     for event in scene.told("logTailCut") {
-        let Cause::LogTailCut { file, bytes } = &event.cause else { continue };
+        let Cause::LogTailCut { file, bytes } = &*event.cause else { continue };
         hits.add(
             Hit::new(About::setting("log"))
                 .fact("file", file)
@@ -254,7 +254,7 @@ fn tail_cut(scene: &Scene<'_>, hits: &mut Hits) {
 
 fn given_up(scene: &Scene<'_>, hits: &mut Hits) {
     for event in scene.memory.kind("writeFailed", scene.now.wall, HORIZON_MS) {
-        let Cause::WriteFailed { reason } = &event.cause else { continue };
+        let Cause::WriteFailed { reason } = &*event.cause else { continue };
         let Some(lost) = reason.strip_prefix("given up at start: ") else { continue };
         hits.add(
             Hit::new(About::setting("nacre.log.recovery"))
@@ -271,7 +271,7 @@ fn given_up(scene: &Scene<'_>, hits: &mut Hits) {
 
 fn journal_damaged(scene: &Scene<'_>, hits: &mut Hits) {
     for event in scene.told("journalDamaged") {
-        let Cause::JournalDamaged { file, bytes } = &event.cause else { continue };
+        let Cause::JournalDamaged { file, bytes } = &*event.cause else { continue };
         hits.add(
             Hit::new(About::setting("journal"))
                 .grouped("journal")
@@ -294,7 +294,7 @@ fn journal_not_on_disk(scene: &Scene<'_>, hits: &mut Hits) {
     if mended.is_some_and(|mended| mended.at >= event.at) {
         return;
     }
-    let Cause::JournalDiskFailed { reason } = &event.cause else { return };
+    let Cause::JournalDiskFailed { reason } = &*event.cause else { return };
     // When nothing at all can be written, that is the finding.
     let severity = if scene.server.unwritable().is_some() { Severity::Info } else { Severity::Warning };
     hits.add(

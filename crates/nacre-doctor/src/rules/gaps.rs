@@ -135,7 +135,7 @@ fn silences<'a>(scene: &'a Scene<'_>) -> Vec<Silence<'a>> {
     let mut seen: HashSet<(&ServiceKey, &str)> = HashSet::new();
     let mut found = Vec::new();
     for event in scene.memory.kind("instanceUnhealthy", scene.now.wall, HORIZON_MS) {
-        let Cause::InstanceUnhealthy { cause, silent_ms, beats, gaps } = &event.cause else { continue };
+        let Cause::InstanceUnhealthy { cause, silent_ms, beats, gaps } = &*event.cause else { continue };
         let (Some(service), Some(identity), Some(client)) =
             (&event.subject.service, &event.subject.instance, &event.subject.client)
         else {
@@ -186,15 +186,15 @@ fn state<'a>(
         // The first sign of life after it turned unhealthy.
         let back = later.iter().rev().find(|event| {
             matches!(
-                event.cause,
+                *event.cause,
                 Cause::BeatResumed { .. } | Cause::InstanceHealthy { .. } | Cause::InstanceRegistered { .. }
             )
         });
         return back.filter(is_new).map(|event| State::Back(event));
     }
-    let removed = later.iter().find(|event| matches!(event.cause, Cause::InstanceRemoved { .. }))?;
+    let removed = later.iter().find(|event| matches!(*event.cause, Cause::InstanceRemoved { .. }))?;
     let by_silence = matches!(
-        removed.cause,
+        *removed.cause,
         Cause::InstanceRemoved { removal: Removal::BeatExpired { .. } | Removal::ClientExpired { .. } }
     );
     Some(*removed).filter(|_| by_silence).filter(|event| is_new(&event)).map(State::Removed)

@@ -199,7 +199,7 @@ fn two_senders(scene: &Scene<'_>, hits: &mut Hits) {
 fn missed_persistent(scene: &Scene<'_>, hits: &mut Hits) {
     let mut seen = BTreeSet::new();
     for event in scene.memory.kind("nothingChanged", scene.now.wall, HORIZON_MS) {
-        let Cause::NothingChanged { call, reason } = &event.cause else { continue };
+        let Cause::NothingChanged { call, reason } = &*event.cause else { continue };
         let (Some(service), Some(client)) = (&event.subject.service, event.subject.client.as_deref()) else { continue };
         if call != "deregister" || !reason.contains("persistent instance with the same address") {
             continue;
@@ -293,7 +293,7 @@ fn changing_port(scene: &Scene<'_>, hits: &mut Hits) {
             let newest = scene.memory.instance(service, identity, scene.now.wall, HORIZON_MS).next();
             let lapsed = newest.filter(|event| {
                 matches!(
-                    event.cause,
+                    *event.cause,
                     Cause::InstanceUnhealthy { .. } | Cause::InstanceRemoved { removal: Removal::BeatExpired { .. } }
                 )
             });

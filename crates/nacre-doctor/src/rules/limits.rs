@@ -25,7 +25,7 @@ const FILES: &str = "open files of the process";
 fn hit_limits<'a>(scene: &'a Scene<'_>) -> BTreeMap<&'a str, (&'a Event, usize, u64)> {
     let mut by = BTreeMap::new();
     for event in scene.told("limitHit") {
-        if let Cause::LimitHit { limit, value } = &event.cause {
+        if let Cause::LimitHit { limit, value } = &*event.cause {
             by.entry(limit.as_str()).or_insert((event, 0, *value)).1 += 1;
         }
     }
@@ -36,14 +36,14 @@ fn hit_limits<'a>(scene: &'a Scene<'_>) -> BTreeMap<&'a str, (&'a Event, usize, 
 fn too_big(scene: &Scene<'_>, hits: &mut Hits, wanted: &str) {
     let mut by: BTreeMap<&str, Vec<&Event>> = BTreeMap::new();
     for event in scene.told("limitHit") {
-        if let (Cause::LimitHit { limit, .. }, Some(client)) = (&event.cause, &event.subject.client)
+        if let (Cause::LimitHit { limit, .. }, Some(client)) = (&*event.cause, &event.subject.client)
             && limit == wanted
         {
             by.entry(address_of(client)).or_default().push(event);
         }
     }
     for (address, events) in by {
-        let Cause::LimitHit { value, .. } = &events[0].cause else { continue };
+        let Cause::LimitHit { value, .. } = &*events[0].cause else { continue };
         let mut hit = Hit::new(About::setting(wanted).with_address(address))
             .fact("address", address)
             .fact("limit", wanted)
@@ -112,7 +112,7 @@ fn open_files(scene: &Scene<'_>, hits: &mut Hits) {
 fn connections(scene: &Scene<'_>, hits: &mut Hits) {
     let refused = scene
         .told("handshakeRefused")
-        .find(|event| matches!(&event.cause, Cause::HandshakeRefused { reason } if reason.contains(CONNECTIONS)));
+        .find(|event| matches!(&*event.cause, Cause::HandshakeRefused { reason } if reason.contains(CONNECTIONS)));
     let hit_event = hit_limits(scene).remove(CONNECTIONS);
     let gauge = scene.server.gauges().connections;
     let configured: u64 = scene.server.property(CONNECTIONS).parse().unwrap_or(0);
@@ -149,7 +149,7 @@ fn reached(scene: &Scene<'_>, hits: &mut Hits) {
         |limit: &str| limit == CONNECTIONS || limit == GRPC_MESSAGE || limit == HTTP_BODY || limit.starts_with(FILES);
     let mut by: BTreeMap<String, (Vec<&Event>, u64)> = BTreeMap::new();
     for event in scene.told("limitHit").chain(scene.told("refused")) {
-        let (limit, value) = match &event.cause {
+        let (limit, value) = match &*event.cause {
             Cause::LimitHit { limit, value } if !own(limit) => (property_of(limit), *value),
             Cause::Refused { reason, .. } => match limit_in(reason) {
                 Some((limit, value)) => (limit.to_owned(), value),
@@ -216,7 +216,7 @@ fn memory(scene: &Scene<'_>, hits: &mut Hits) {
 /// A write that was refused because too many waited.
 fn unqueued<'a>(scene: &'a Scene<'_>) -> Option<&'a Event> {
     scene.told("writeFailed").find(
-        |event| matches!(&event.cause, Cause::WriteFailed { reason } if reason.contains("nacre.limit.write-queue") || reason.contains("wait already")),
+        |event| matches!(&*event.cause, Cause::WriteFailed { reason } if reason.contains("nacre.limit.write-queue") || reason.contains("wait already")),
     )
 }
 

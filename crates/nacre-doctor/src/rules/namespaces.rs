@@ -194,7 +194,7 @@ mod tests {
             ("5f0c-1 ", "NAMESPACE-NEARLY-RIGHT"),
         ] {
             let mut stage = stage();
-            let sought = Sought::Config(ConfigKey { namespace: given.into(), group: "g".into(), data_id: "K".into() });
+            let sought = Sought::Config(ConfigKey::of(given.into(), "g".into(), "K".into()));
             stage.sightings.asked.note(sought, [192, 0, 2, 7].into(), "Nacos-Java-Client:v1.4.8", false, stage.now);
             stage.wait(3_000);
             let finding = stage.only();

@@ -44,7 +44,7 @@ fn edited<'a>(scene: &'a Scene<'_>, hides: impl Fn(bool, f64) -> bool) -> Vec<(&
     let mut views = Views::default();
     let mut found = Vec::new();
     for ((service, identity), event) in newest_by_instance(scene, "operatorMetadata", |_| true) {
-        let Cause::OperatorMetadata { enabled, weight } = event.cause else { continue };
+        let Cause::OperatorMetadata { enabled, weight } = *event.cause else { continue };
         if hides(enabled, weight)
             && let Some(instance) = views.instance(scene, service, identity)
             && instance.healthy
@@ -134,7 +134,7 @@ fn hidden_by_client<'a>(scene: &'a Scene<'_>, by_beat: bool) -> Vec<(&'a Event, 
     let mut views = Views::default();
     let mut found = Vec::new();
     for ((service, identity), event) in newest_by_instance(scene, "instanceRegistered", hides) {
-        let Cause::InstanceRegistered { how, .. } = &event.cause else { continue };
+        let Cause::InstanceRegistered { how, .. } = &*event.cause else { continue };
         // The client's own word, without the operator's layer.
         let own = event.subject.client.as_deref().map(|client| scene.naming.client_publications(client));
         let own = own.and_then(Result::ok).unwrap_or_default().into_iter();
@@ -180,7 +180,7 @@ fn registered_hidden(scene: &Scene<'_>, hits: &mut Hits) {
 fn registered_unhealthy(scene: &Scene<'_>, hits: &mut Hits) {
     let mut views = Views::default();
     let sick = |event: &Event| {
-        let over_connection = matches!(&event.cause, Cause::InstanceRegistered { how, .. } if how.starts_with("grpc"));
+        let over_connection = matches!(&*event.cause, Cause::InstanceRegistered { how, .. } if how.starts_with("grpc"));
         over_connection && event.shown.as_ref().is_some_and(|shown| !shown.healthy)
     };
     for ((service, identity), event) in newest_by_instance(scene, "instanceRegistered", sick) {
@@ -340,7 +340,7 @@ fn empty_ignored(scene: &Scene<'_>, hits: &mut Hits) {
 /// Persistent instances that an active check found dead, still so, with their cluster's checker.
 fn failing<'a>(scene: &'a Scene<'_>) -> Vec<(&'a Event, Arc<Instance>, ClusterMetadata)> {
     let by_check = |event: &Event| {
-        let Cause::InstanceUnhealthy { cause, .. } = &event.cause else { return false };
+        let Cause::InstanceUnhealthy { cause, .. } = &*event.cause else { return false };
         ["tcp:", "http:", "mysql:"].iter().any(|kind| cause.starts_with(kind))
     };
     let mut views = Views::default();
@@ -360,7 +360,7 @@ fn cluster_of(scene: &Scene<'_>, service: &ServiceKey, instance: &Instance) -> C
 }
 
 fn told_check(event: &Event, instance: &Instance, cluster: &ClusterMetadata) -> Option<Hit> {
-    let Cause::InstanceUnhealthy { cause, .. } = &event.cause else { return None };
+    let Cause::InstanceUnhealthy { cause, .. } = &*event.cause else { return None };
     let service = event.subject.service.as_ref()?;
     let port = if cluster.use_instance_port { instance.port } else { cluster.check_port };
     Some(

@@ -152,7 +152,7 @@ fn is_missing(scene: &Scene<'_>, gone: &Gone<'_>, (service, instance): &Entry<'_
 }
 
 fn is_loss(event: &Event) -> bool {
-    matches!(event.cause, Cause::InstanceRemoved { removal: Removal::ConnectionLost { .. } })
+    matches!(*event.cause, Cause::InstanceRemoved { removal: Removal::ConnectionLost { .. } })
 }
 
 // ---------------------------------------------------------------------------------------------------------- who left
@@ -161,7 +161,8 @@ fn is_loss(event: &Event) -> bool {
 fn parted<'a>(scene: &'a Scene<'_>) -> Vec<Gone<'a>> {
     let now = scene.now.wall;
     // Of the connections of one client those for configs end with it, and say nothing here.
-    let other = |event: &&'a Event| matches!(&event.cause, Cause::ClientConnected { module, .. } if !is_naming(module));
+    let other =
+        |event: &&'a Event| matches!(&*event.cause, Cause::ClientConnected { module, .. } if !is_naming(module));
     let connected = scene.memory.kind("clientConnected", now, HORIZON_MS).filter(other);
     let others: HashSet<&str> = connected.filter_map(|event| event.subject.client.as_deref()).collect();
     let mut parted: HashMap<&str, Gone<'_>> = HashMap::new();
@@ -292,7 +293,7 @@ fn judged(scene: &Scene<'_>, found: &Return<'_>, missing: &[usize], has: usize) 
     // It goes on asking for what it asked for: nobody but the process itself knows that.
     let mine = interests(scene, new);
     let same = gone.who.as_ref().and_then(|who| who.interests).is_some_and(|was| was == mine && !mine.is_empty());
-    let lives = match gone.end.map(|end| &end.cause) {
+    let lives = match gone.end.map(|end| &*end.cause) {
         // A process that ends closes its connections, too.
         Some(Cause::ClientDisconnected { cause: Disconnect::ClosedByClient | Disconnect::ResetByPeer, .. }) => {
             same || new.since - gone.at < QUICK_MS

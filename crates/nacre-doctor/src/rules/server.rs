@@ -25,7 +25,7 @@ const STALL_MS: u64 = 1_000;
 
 fn stalled(scene: &Scene<'_>, hits: &mut Hits) {
     let events: Vec<_> = scene.told("serverStalled").collect();
-    let lengths = events.iter().filter_map(|event| match event.cause {
+    let lengths = events.iter().filter_map(|event| match *event.cause {
         Cause::ServerStalled { ms } => Some(ms),
         _ => None,
     });
@@ -55,7 +55,7 @@ fn stalled(scene: &Scene<'_>, hits: &mut Hits) {
 
 fn clock_stepped(scene: &Scene<'_>, hits: &mut Hits) {
     for event in scene.told("clockStepped").take(1) {
-        let Cause::ClockStepped { by_ms } = event.cause else { continue };
+        let Cause::ClockStepped { by_ms } = *event.cause else { continue };
         let way = if by_ms < 0 { "back" } else { "forward" };
         hits.add(
             Hit::new(About::setting("clock"))
@@ -176,12 +176,12 @@ fn lag(scene: &Scene<'_>, hits: &mut Hits) {
 fn worker(scene: &Scene<'_>, hits: &mut Hits) {
     let mut by: BTreeMap<&str, Vec<&Event>> = BTreeMap::new();
     for event in scene.memory.kind("workerRestarted", scene.now.wall, HORIZON_MS) {
-        if let Cause::WorkerRestarted { worker, .. } = &event.cause {
+        if let Cause::WorkerRestarted { worker, .. } = &*event.cause {
             by.entry(worker).or_default().push(event);
         }
     }
     for (worker, events) in by {
-        let Cause::WorkerRestarted { reason, .. } = &events[0].cause else { continue };
+        let Cause::WorkerRestarted { reason, .. } = &*events[0].cause else { continue };
         let mut hit = Hit::new(About::setting(worker))
             .fact("worker", worker)
             .fact("times", events.len())
@@ -207,7 +207,7 @@ fn mass_expiry(scene: &Scene<'_>, hits: &mut Hits) {
         .collect();
     let stalled = scene.told("serverStalled").next();
     for event in scene.memory.kind("brakeOn", scene.now.wall, HORIZON_MS) {
-        let (Cause::BrakeOn { expiring, total }, Some(service)) = (&event.cause, &event.subject.service) else {
+        let (Cause::BrakeOn { expiring, total }, Some(service)) = (&*event.cause, &event.subject.service) else {
             continue;
         };
         if off.iter().any(|(other, at)| *other == service && *at >= event.at) {
@@ -266,7 +266,7 @@ fn restart_burst(scene: &Scene<'_>, hits: &mut Hits) {
 
 fn cleaned(scene: &Scene<'_>, hits: &mut Hits) {
     for event in scene.told("serviceRemoved") {
-        let (Cause::ServiceRemoved { by }, Some(service)) = (&event.cause, &event.subject.service) else { continue };
+        let (Cause::ServiceRemoved { by }, Some(service)) = (&*event.cause, &event.subject.service) else { continue };
         // Settings that an operator gave it go with it; a service without any comes back as it was.
         let Some((since, settings)) =
             by.strip_prefix("cleaner: empty since ").and_then(|rest| rest.split_once("; with it "))

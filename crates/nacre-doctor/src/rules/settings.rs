@@ -80,7 +80,7 @@ fn setting_refused(scene: &Scene<'_>, hits: &mut Hits) {
     let refused: Vec<&Event> = scene.memory.kind("settingRefused", scene.now.wall, HORIZON_MS).collect();
     let changed = scene.memory.kind("settingChanged", scene.now.wall, HORIZON_MS).next();
     for event in refused {
-        let Cause::SettingRefused { key, reason } = &event.cause else { continue };
+        let Cause::SettingRefused { key, reason } = &*event.cause else { continue };
         // The file was mended since.
         if changed.is_some_and(|changed| changed.at > event.at) || scene.now.wall - event.at > scene.told_ms.max(60_000)
         {
@@ -102,7 +102,7 @@ fn setting_refused(scene: &Scene<'_>, hits: &mut Hits) {
 
 fn waits_for_restart(scene: &Scene<'_>, hits: &mut Hits) {
     for event in scene.memory.kind("nothingChanged", scene.now.wall, HORIZON_MS) {
-        let Cause::NothingChanged { call, reason } = &event.cause else { continue };
+        let Cause::NothingChanged { call, reason } = &*event.cause else { continue };
         let Some(keys) =
             reason.strip_prefix("read at the next start only: ").filter(|_| call == "application.properties")
         else {
@@ -169,7 +169,7 @@ fn switch_event<'a>(scene: &'a Scene<'_>, wanted: &str) -> Option<&'a Event> {
     scene
         .memory
         .kind("switchChanged", scene.now.wall, HORIZON_MS)
-        .find(|event| matches!(&event.cause, Cause::SwitchChanged { entry, .. } if entry.eq_ignore_ascii_case(wanted)))
+        .find(|event| matches!(&*event.cause, Cause::SwitchChanged { entry, .. } if entry.eq_ignore_ascii_case(wanted)))
 }
 
 fn push_disabled(scene: &Scene<'_>, hits: &mut Hits) {
@@ -256,7 +256,7 @@ fn members_ignored(scene: &Scene<'_>, hits: &mut Hits) {
     let started = scene
         .memory
         .kind("suspicious", scene.now.wall, HORIZON_MS)
-        .find(|event| matches!(&event.cause, Cause::Suspicious { call, .. } if call == "start"));
+        .find(|event| matches!(&*event.cause, Cause::Suspicious { call, .. } if call == "start"));
     let hit = Hit::new(About::setting("cluster.conf"))
         .fact("count", members.len())
         .fact("members", &named)

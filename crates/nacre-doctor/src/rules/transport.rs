@@ -23,7 +23,7 @@ pub static RULES: [Rule; 4] = [
 fn knocks<'a>(scene: &'a Scene<'_>, http1: bool) -> BTreeMap<&'a str, (&'a nacre_model::Event, &'a str, usize)> {
     let mut by_address = BTreeMap::new();
     for event in scene.told("unknownProtocol") {
-        let (Cause::UnknownProtocol { first_bytes }, Some(client)) = (&event.cause, &event.subject.client) else {
+        let (Cause::UnknownProtocol { first_bytes }, Some(client)) = (&*event.cause, &event.subject.client) else {
             continue;
         };
         if is_http1(first_bytes) == http1 {
@@ -93,7 +93,7 @@ fn grpc_port_never(scene: &Scene<'_>, hits: &mut Hits) {
             continue;
         }
         // Something of it reaches the port; what is wrong with that is another finding.
-        let knocked = |event: &nacre_model::Event| matches!(event.cause, Cause::UnknownProtocol { .. });
+        let knocked = |event: &nacre_model::Event| matches!(*event.cause, Cause::UnknownProtocol { .. });
         let reached = scene.memory.address(&source.address.to_string(), scene.now.wall, HORIZON_MS).any(knocked);
         if reached || source.count(Act::Unregistered) > 0 {
             continue;
@@ -127,7 +127,7 @@ fn needs_grpc(agent: &str) -> bool {
 
 fn shared(scene: &Scene<'_>, hits: &mut Hits) {
     for event in scene.told("transportShared") {
-        let (Cause::TransportShared { version }, Some(client)) = (&event.cause, &event.subject.client) else {
+        let (Cause::TransportShared { version }, Some(client)) = (&*event.cause, &event.subject.client) else {
             continue;
         };
         let address = address_of(client.head());

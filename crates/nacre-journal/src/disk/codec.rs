@@ -5,7 +5,9 @@
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
-use nacre_model::{Cause, ConfigKey, DEFAULT_GROUP, Event, Instance, Label, Metadata, PUBLIC, ServiceKey, Subject};
+use nacre_model::{
+    Cause, ConfigKey, DEFAULT_GROUP, Event, Instance, Label, Metadata, PUBLIC, ServiceKey, Subject, key::ServiceNames,
+};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::pack;
@@ -164,17 +166,17 @@ impl<'de> Deserialize<'de> for Name {
 }
 
 impl Name {
-    fn instance(self, seen: Option<&Instance>) -> Option<Label> {
+    fn instance(self, seen: Option<&Arc<Instance>>) -> Option<Label> {
         match self {
             Self::Text(text) => Some(text.into()),
-            Self::Seen(_) => seen.map(|seen| Label::instance(&seen.ip, seen.port, &seen.cluster)),
+            Self::Seen(_) => seen.map(Label::of_instance),
         }
     }
 
-    fn client(self, seen: Option<&Instance>) -> Option<Label> {
+    fn client(self, seen: Option<&Arc<Instance>>) -> Option<Label> {
         match self {
             Self::Text(text) => Some(text.into()),
-            Self::Seen(ephemeral) => seen.map(|seen| Label::client(&seen.ip, seen.port, ephemeral)),
+            Self::Seen(ephemeral) => seen.map(|seen| Label::client_of(seen, ephemeral)),
         }
     }
 }
@@ -246,7 +248,7 @@ pub fn write_event(record: &Record, out: &mut Vec<u8>) -> Option<Head> {
     key(out, b"\xA1e");
     // A map of at most fifteen entries begins with one byte; there are ten names.
     out[map] = 0x80 | entries;
-    rmp_serde::encode::write_named(out, cause).ok().map(|()| head)
+    rmp_serde::encode::write_named(out, &**cause).ok().map(|()| head)
 }
 
 /// The event behind a head; `None` when this version does not know it.
@@ -254,15 +256,15 @@ pub fn read_event(head: &Head, body: &[u8]) -> Option<Record> {
     let body: BodyIn = rmp_serde::from_slice(body).ok()?;
     let namespace = |given: Option<Arc<str>>| given.unwrap_or_else(|| PUBLIC.into());
     let group = |given: Option<Arc<str>>| given.unwrap_or_else(|| DEFAULT_GROUP.into());
-    let service = body.s.map(|name| ServiceKey { namespace: namespace(body.n), group: group(body.g), name });
-    let config = body.d.map(|data_id| ConfigKey { namespace: namespace(body.cn), group: group(body.cg), data_id });
+    let service = body.s.map(|name| ServiceKey::of(namespace(body.n), group(body.g), name));
+    let config = body.d.map(|data_id| ConfigKey::of(namespace(body.cn), group(body.cg), data_id));
     let shown = body
         .a
         .map(|(ip, port, weight, flags, cluster, metadata)| seen(ip, port, weight, flags, cluster, Arc::new(metadata)));
-    let instance = body.i.and_then(|name| name.instance(shown.as_deref()));
-    let client = body.c.and_then(|name| name.client(shown.as_deref()));
+    let instance = body.i.and_then(|name| name.instance(shown.as_ref()));
+    let client = body.c.and_then(|name| name.client(shown.as_ref()));
     let subject = Subject { service, config, instance, client };
-    let event = Event { at: head.at, subject, cause: body.e, shown, revision: body.r };
+    let event = Event { at: head.at, subject, cause: Arc::new(body.e), shown, revision: body.r };
     Some(Record { seq: head.seq, event })
 }
 
@@ -364,7 +366,7 @@ pub fn write_base(
         (&*one.ip, one.port, one.weight, flags(one), cluster, meta)
     });
     let rows = rows.collect();
-    let ServiceKey { namespace, group, name } = list.service;
+    let ServiceNames { namespace, group, name } = &**list.service;
     let (p, q) = (part as u32, parts as u32);
     let body = BaseOut { n: namespace, g: group, s: name, r: list.revision, p, q, m: metadata, k: clusters, i: rows };
     rmp_serde::encode::write_named(out, &body).ok().map(|()| head)
@@ -378,7 +380,7 @@ pub fn read_base(body: &[u8]) -> Option<Part> {
         let metadata = body.m.get(metadata as usize)?.clone();
         instances.push(seen(ip, port, weight, flags, cluster, metadata));
     }
-    let service = ServiceKey { namespace: body.n, group: body.g, name: body.s };
+    let service = ServiceKey::of(body.n, body.g, body.s);
     Some(Part { service, revision: body.r, part: body.p, parts: body.q, instances })
 }
 
@@ -518,7 +520,7 @@ mod tests {
         assert!(read_event(&Head::default(), &body).is_none());
         let known = rmp_serde::to_vec_named(&Later { e: [("kind", "brakeOff")].into(), z: 1 }).unwrap();
         assert_eq!(
-            read_event(&Head::default(), &known).unwrap().event.cause,
+            *read_event(&Head::default(), &known).unwrap().event.cause,
             Cause::BrakeOff,
             "more fields do no harm"
         );

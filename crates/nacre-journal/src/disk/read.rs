@@ -73,7 +73,6 @@ pub(crate) struct Wanted {
 }
 
 /// What a walk comes across.
-#[expect(clippy::large_enum_variant, reason = "read one at a time and taken apart at once; nearly all are events")]
 pub(crate) enum Entry {
     Event(Record),
     Base { after: u64, at: i64, part: Part },

@@ -114,7 +114,7 @@ fn silence_turns_unhealthy_after_15_s_and_removes_after_30_s() {
     let gone = world.pass(1_000);
     assert!(world.hosts(&service).is_empty());
     assert_eq!(gone.vanished, std::slice::from_ref(&service));
-    match &gone.events[0].cause {
+    match &*gone.events[0].cause {
         Cause::InstanceRemoved { removal: Removal::BeatExpired { silent_ms, limit_ms: 30_000 } } => {
             assert!((30_001..31_000).contains(silent_ms), "{silent_ms}");
         }
@@ -221,7 +221,7 @@ fn a_late_beat_is_told_with_its_gap() {
     let _ = world.pass(11_000);
     let (_, effects) = world.light(&service, "10.0.0.1", 80);
     let late = Cause::BeatLate { gap_ms: 11_000, expected_ms: 5_000 };
-    assert_eq!(effects.events.iter().map(|e| &e.cause).collect::<Vec<_>>(), [&late]);
+    assert_eq!(effects.events.iter().map(|e| &*e.cause).collect::<Vec<_>>(), [&late]);
 }
 
 #[test]
@@ -330,7 +330,7 @@ fn an_unknown_beat_is_told_where_its_address_is_registered() {
     let _ = world.http(&key("unrelated"), instance("10.0.0.1", 80));
     let (answer, effects) = world.light(&key("s"), "10.0.0.1", 80);
     assert_eq!(answer.code, 20404);
-    let told = effects.events.iter().filter_map(|event| match &event.cause {
+    let told = effects.events.iter().filter_map(|event| match &*event.cause {
         Cause::BeatMismatch { field, expected, got } => Some((field.as_str(), expected.as_str(), got.as_str())),
         _ => None,
     });
@@ -356,8 +356,8 @@ fn a_flood_of_beats_is_named_with_its_source_and_seldom() {
             let (ip, sender) = ("10.0.0.1", "10.7.7.7");
             let beat = Beat { service: &service, ip, port: 80, cluster: "", info: None, sender };
             let (_, effects) = world.naming.beat(&beat, world.now).expect("answered");
-            told.extend(effects.events.into_iter().map(|event| match event.cause {
-                Cause::Suspicious { call, reason } if call == "beat" => reason,
+            told.extend(effects.events.iter().map(|event| match &*event.cause {
+                Cause::Suspicious { call, reason } if call == "beat" => reason.clone(),
                 other => panic!("{other:?}"),
             }));
         }
@@ -387,7 +387,7 @@ fn two_senders_of_one_instance_are_both_named_once() {
     }
     let senders: Vec<_> = named
         .iter()
-        .map(|cause| match cause {
+        .map(|cause| match &**cause {
             Cause::BeatMismatch { field, got, .. } if field == "sender" => got.as_str(),
             other => panic!("{other:?}"),
         })

@@ -149,7 +149,7 @@ fn persistent_instances_live_without_beats_and_follow_their_checks() {
     assert_eq!(rows.len(), 1);
     let cause =
         Cause::InstanceUnhealthy { cause: "tcp:unable2connect:".into(), silent_ms: 0, beats: 0, gaps: Vec::new() };
-    assert_eq!(effects.events[0].cause, cause);
+    assert_eq!(*effects.events[0].cause, cause);
     assert_eq!(world.hosts(&service), ["10.0.0.1:80/false"]);
     let (effects, rows) = world.done(health(false, "tcp:timeout"));
     assert!(effects.is_empty() && rows.is_empty(), "already so");

@@ -16,7 +16,7 @@ fn an_empty_service_is_cleaned_after_a_minute_and_its_metadata_a_minute_later() 
     assert!(world.naming.service_exists(&service));
     let effects = world.pass(300);
     assert!(!world.naming.service_exists(&service));
-    match &effects.events[0].cause {
+    match &*effects.events[0].cause {
         Cause::ServiceRemoved { by } => assert!(by.starts_with("cleaner: empty since "), "{by}"),
         other => panic!("{other:?}"),
     }
@@ -298,7 +298,7 @@ fn protection_is_told_when_it_begins_and_ends() {
     register(&[true, false]);
     let effects = world.pass(1_000);
     let expected = Cause::ProtectionReached { healthy: 1, total: 2, threshold: 0.5 };
-    assert_eq!(effects.events.iter().map(|event| &event.cause).collect::<Vec<_>>(), [&expected]);
+    assert_eq!(effects.events.iter().map(|event| &*event.cause).collect::<Vec<_>>(), [&expected]);
     let register = |healthy: &[bool]| {
         let batch =
             healthy.iter().zip(1..).map(|(healthy, port)| Instance { healthy: *healthy, ..instance("10.0.0.1", port) });

@@ -34,7 +34,7 @@ fn registering_again_is_a_change_even_if_nothing_differs() {
     assert_eq!(effects.changed, std::slice::from_ref(&service));
     assert!(world.list(&service).last_ref_time > before);
     let replaced = Cause::InstanceRegistered { how: "http".into(), replaced: true };
-    assert_eq!(effects.events[0].cause, replaced);
+    assert_eq!(*effects.events[0].cause, replaced);
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn a_second_address_on_one_connection_replaces_the_first() {
     let effects = world.grpc(&client, &service, instance("10.0.0.2", 80));
     assert_eq!(world.hosts(&service), ["10.0.0.2:80/true"]);
     let removal = Removal::ReplacedBy { instance: "10.0.0.2:80:DEFAULT".into() };
-    assert_eq!(effects.events[0].cause, Cause::InstanceRemoved { removal });
+    assert_eq!(*effects.events[0].cause, Cause::InstanceRemoved { removal });
     assert_eq!(effects.events[0].subject.instance_text().as_deref(), Some("10.0.0.1:80:DEFAULT"));
     let three = ["10.0.0.1", "10.0.0.2", "10.0.0.3"].map(|ip| instance(ip, 80)).to_vec();
     let _ = world.naming.register_batch(&client, &service, three, world.now).expect("batch");
@@ -139,7 +139,7 @@ fn a_connections_end_takes_its_instances_along() {
     assert!(world.hosts(&s).is_empty() && world.hosts(&t).is_empty());
     assert_eq!(kinds(&effects), ["clientDisconnected", "instanceRemoved", "instanceRemoved"]);
     let removal = Removal::ConnectionLost { cause: Disconnect::ClosedByClient, lived_ms: 2_000 };
-    assert_eq!(effects.events[1].cause, Cause::InstanceRemoved { removal });
+    assert_eq!(*effects.events[1].cause, Cause::InstanceRemoved { removal });
     assert_eq!(effects.vanished.len(), 2);
     assert!(closed(&world, &client).is_empty(), "once is enough");
     assert_eq!(world.naming.metrics(), NamingMetrics { service_count: 2, ..Default::default() });
@@ -273,9 +273,9 @@ fn one_address_of_two_clients_is_shown_once_with_the_latest_values() {
     let weighted = |weight| Instance { weight, ..instance("192.0.2.60", 80) };
     let _ = world.grpc(&a, &service, weighted(1.0));
     let effects = world.grpc(&b, &service, weighted(100.0));
-    let shadowed = effects.events.iter().find(|event| matches!(event.cause, Cause::InstanceShadowed { .. }));
+    let shadowed = effects.events.iter().find(|event| matches!(*event.cause, Cause::InstanceShadowed { .. }));
     let shadowed = shadowed.expect("told");
-    assert_eq!(shadowed.cause, Cause::InstanceShadowed { by: "1_b_1".into() });
+    assert_eq!(*shadowed.cause, Cause::InstanceShadowed { by: "1_b_1".into() });
     assert_eq!(shadowed.subject.client_text().as_deref(), Some("1_a_1"));
     let weights = || world.list(&service).hosts.iter().map(|host| host.weight).collect::<Vec<_>>();
     assert_eq!(weights(), [100.0]);
@@ -335,7 +335,7 @@ fn deregistering_what_is_not_there_is_ok_and_told() {
         world.done(NamingCommand::RegisterPersistent { service: service.clone(), instance: instance("10.0.0.1", 80) });
     let effects = world.naming.deregister_http(&service, "10.0.0.1", 80, world.now);
     match &effects.events[..] {
-        [event] => match &event.cause {
+        [event] => match &*event.cause {
             Cause::NothingChanged { reason, .. } => {
                 assert!(reason.contains("persistent instance with the same address"))
             }

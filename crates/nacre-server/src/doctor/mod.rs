@@ -139,18 +139,18 @@ fn round(app: &App, lag: Duration) {
 
 fn appeared(finding: &Finding) -> Cause {
     Cause::FindingAppeared {
-        code: finding.code.clone(),
-        id: finding.id.clone(),
-        severity: finding.severity.word().to_owned(),
-        cause: finding.cause.clone(),
+        code: finding.code.as_str().into(),
+        id: finding.id.as_str().into(),
+        severity: finding.severity.word().into(),
+        cause: finding.cause.as_str().into(),
     }
 }
 
 fn cleared(finding: &Finding) -> Cause {
     let lasted = finding.cleared.unwrap_or(finding.updated) - finding.since;
     Cause::FindingCleared {
-        code: finding.code.clone(),
-        id: finding.id.clone(),
+        code: finding.code.as_str().into(),
+        id: finding.id.as_str().into(),
         lasted_ms: u64::try_from(lasted).unwrap_or(0),
     }
 }

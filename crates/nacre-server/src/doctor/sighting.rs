@@ -53,8 +53,10 @@ fn blank_namespace(app: &App, row: &Row, ctx: &Ctx, now: Now) {
     }
     let about = crate::http::naming::refused::about(ctx);
     let sought = match (about.config, about.service) {
-        (Some(key), _) => Sought::Config(ConfigKey { namespace: given.into(), ..key }),
-        (None, Some(key)) => Sought::Service(ServiceKey { namespace: given.into(), ..key }, "".into()),
+        (Some(key), _) => Sought::Config(ConfigKey::of(given.into(), key.group.clone(), key.data_id.clone())),
+        (None, Some(key)) => {
+            Sought::Service(ServiceKey::of(given.into(), key.group.clone(), key.name.clone()), "".into())
+        }
         (None, None) => return,
     };
     app.doctor.sightings.asked.note(sought, ctx.client_address(), ctx.agent(), false, now);

@@ -244,7 +244,7 @@ fn config_form(key: &ConfigKey, (from, to): (i64, i64), past: &ConfigTimeline, w
 /// The version in force: null where the journal does not remember.
 fn in_force(record: Option<&Record>) -> Value {
     let Some(record) = record else { return Value::Null };
-    match &record.event.cause {
+    match &*record.event.cause {
         Cause::ConfigPublished { md5, by, from, .. } => {
             json!({ "md5": md5, "publishedAt": record.event.at, "by": by, "from": from })
         }

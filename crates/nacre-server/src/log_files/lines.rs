@@ -2,7 +2,7 @@
 //! know is left out, and what only nacre knows stands behind.
 
 use nacre_journal::describe;
-use nacre_model::{Cause, ConfigKey, Event, Subject, event::Removal};
+use nacre_model::{Cause, Event, Subject, event::Removal, key::ConfigNames};
 
 use super::ROOT;
 
@@ -29,7 +29,7 @@ pub fn of(event: &Event, mut write: impl FnMut(Line)) {
     let about = &event.subject;
     let client = about.client.as_deref().unwrap_or_default();
     use Cause as C;
-    match &event.cause {
+    match &*event.cause {
         C::ClientConnected { version, module, .. } => {
             let connection = format!(
                 "new connection registered successfully, connectionId = {client},connection={{clientVersion='{version}', module='{module}'}} "
@@ -145,7 +145,8 @@ fn trace(
     from: &str,
     md5: &str,
 ) {
-    let Some(ConfigKey { namespace, group, data_id }) = &event.subject.config else { return };
+    let Some(key) = &event.subject.config else { return };
+    let ConfigNames { namespace, group, data_id } = &**key;
     let tenant = if namespace.is_empty() || &**namespace == nacre_model::PUBLIC { "null" } else { namespace };
     let line = format!("127.0.0.1|{data_id}|{group}|{tenant}|{from}|{}|{from}|{kind}|{what}|-1|{md5}", event.at);
     // Nacos writes a bar between date and message here; the level takes the place of nothing.
@@ -155,7 +156,7 @@ fn trace(
 
 #[cfg(test)]
 mod tests {
-    use nacre_model::{Now, ServiceKey, event::Disconnect};
+    use nacre_model::{ConfigKey, Now, ServiceKey, event::Disconnect};
 
     use super::*;
 

@@ -27,7 +27,7 @@ impl Changes {
         let mut configs: HashMap<ConfigKey, u64> = HashMap::new();
         journal.recent(from, |record| {
             let subject = &record.event.subject;
-            match record.event.cause {
+            match *record.event.cause {
                 Cause::InstanceRegistered { .. }
                 | Cause::InstanceUnhealthy { .. }
                 | Cause::InstanceHealthy { .. }

@@ -195,7 +195,7 @@ impl Metrics {
     pub fn witness(self: &Arc<Self>, next: Witness) -> Witness {
         let metrics = Arc::clone(self);
         Box::new(move |event| {
-            if let Cause::LimitHit { limit, .. } = &event.cause {
+            if let Cause::LimitHit { limit, .. } = &*event.cause {
                 let limits = metrics.limits.pin();
                 limits.get_or_insert_with(limit.clone(), AtomicU64::default).fetch_add(1, Ordering::Relaxed);
             }

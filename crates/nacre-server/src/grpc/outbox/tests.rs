@@ -39,7 +39,7 @@ impl Desk {
     }
 
     fn act(&mut self, outcome: Outcome) {
-        self.events.extend(outcome.events.into_iter().map(|event| event.cause));
+        self.events.extend(outcome.events.iter().map(|event| (*event.cause).clone()));
         self.failed = self.failed.take().or(outcome.failed);
         self.armed.extend(outcome.arm);
     }

@@ -5,6 +5,7 @@ use std::{borrow::Cow, str::FromStr, sync::Arc};
 
 use nacre_model::{
     DEFAULT_CLUSTER, DEFAULT_GROUP, Instance, InstanceId, Metadata, NacosError, PUBLIC, ServiceKey,
+    key::ServiceNames,
     key::{GROUP_SEPARATOR, split_separator},
 };
 use nacre_naming::{Naming, check_instance, check_weight, parse_metadata};
@@ -253,7 +254,7 @@ pub fn page_form(params: &Params, generation: Generation) -> Result<nacre_naming
 
 /// A service as the reference prints its object.
 pub fn service_text(service: &ServiceKey, ephemeral: bool) -> String {
-    let ServiceKey { namespace, group, name } = service;
+    let ServiceNames { namespace, group, name } = &**service;
     format!("Service{{namespace='{namespace}', group='{group}', name='{name}', ephemeral={ephemeral}, revision=0}}")
 }
 
