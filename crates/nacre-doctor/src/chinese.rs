@@ -11,7 +11,7 @@ use crate::Line;
 
 /// What an event says, with its subject in front, in both languages.
 pub fn event(event: &Event) -> Line {
-    let (subject, mut text) = (subject(&event.subject), sentence(&*event.cause));
+    let (subject, mut text) = (subject(&event.subject), sentence(&event.cause));
     if let Cause::InstanceRemoved { removal: Removal::ReplacedBy { .. } } = &*event.cause
         && !event.subject.client_text().is_some_and(|client| client.contains('#'))
     {

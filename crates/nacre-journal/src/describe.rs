@@ -40,7 +40,7 @@ impl Sentence {
 /// What an event says, with its subject in front: "instance 10.0.0.1:8080:DEFAULT of DEFAULT_GROUP@@orders removed: …".
 pub fn describe(event: &Event) -> String {
     let subject = subject(&event.subject);
-    let mut text = sentence(&*event.cause).text();
+    let mut text = sentence(&event.cause).text();
     if let Cause::InstanceRemoved { removal: Removal::ReplacedBy { .. } } = &*event.cause
         && !event.subject.client_text().is_some_and(|client| client.contains('#'))
     {

@@ -22,7 +22,7 @@ impl Serialize for Record {
         form.serialize_field("at", &self.event.at)?;
         form.serialize_field("kind", self.event.cause.kind())?;
         form.serialize_field("subject", &subject(&self.event.subject))?;
-        form.serialize_field("cause", &*self.event.cause)?;
+        form.serialize_field("cause", &self.event.cause)?;
         form.serialize_field("text", &describe::describe(&self.event))?;
         form.end()
     }

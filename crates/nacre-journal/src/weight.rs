@@ -11,8 +11,8 @@ const OVERHEAD: usize = 64;
 
 pub fn of(event: &Event) -> u32 {
     // A cause that nobody else has is kept by this event alone.
-    let own = if Arc::strong_count(&*event.cause) > 1 { 0 } else { size_of::<Cause>() + OVERHEAD / 2 };
-    let told = subject(&event.subject) + cause(&*event.cause) + shown(event);
+    let own = if Arc::strong_count(&event.cause) > 1 { 0 } else { size_of::<Cause>() + OVERHEAD / 2 };
+    let told = subject(&event.subject) + cause(&event.cause) + shown(event);
     let bytes = size_of::<Record>() + OVERHEAD + own + told;
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }

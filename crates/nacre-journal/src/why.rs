@@ -55,7 +55,7 @@ impl Journal {
             self.why_on_disk(&own, &mut clients, lowest, limit, work, &mut found);
         }
         let line = |record: Arc<Record>| {
-            let text = describe::sentence(&*record.event.cause).text_ago(now.wall - record.event.at);
+            let text = describe::sentence(&record.event.cause).text_ago(now.wall - record.event.at);
             Line { record, text }
         };
         found.into_iter().map(line).collect()

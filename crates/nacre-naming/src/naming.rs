@@ -167,8 +167,11 @@ impl Naming {
     ) -> R {
         loop {
             let slot = self.find(key).unwrap_or_else(|| {
+                // Not `get_or_insert_with`: with it a table that grows is not copied on, and look-ups walk through every
+                // table there ever was (papaya 0.2.5).
                 let pinned = self.slots.pin();
-                Arc::clone(pinned.get_or_insert_with(key.clone(), || Arc::new(Slot::new(key.clone()))))
+                let made = pinned.try_insert(key.clone(), Arc::new(Slot::new(key.clone())));
+                Arc::clone(made.unwrap_or_else(|taken| taken.current))
             });
             let mut state = slot.state.lock();
             if state.gone {

@@ -11,7 +11,7 @@ mod text;
 mod timer;
 
 use std::{
-    hash::{BuildHasherDefault, Hasher},
+    hash::{BuildHasher, BuildHasherDefault, Hash, Hasher},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicI64, AtomicU64, Ordering},
@@ -196,8 +196,7 @@ impl Metrics {
         let metrics = Arc::clone(self);
         Box::new(move |event| {
             if let Cause::LimitHit { limit, .. } = &*event.cause {
-                let limits = metrics.limits.pin();
-                limits.get_or_insert_with(limit.clone(), AtomicU64::default).fetch_add(1, Ordering::Relaxed);
+                of(&metrics.limits.pin(), limit.clone()).fetch_add(1, Ordering::Relaxed);
             }
             next(event);
         })
@@ -206,22 +205,34 @@ impl Metrics {
     /// Both families of calls are there from the first scrape on, so that sums over them are never empty.
     fn begin_families(&self) {
         let scrape = HttpKey { path: Some("/actuator/prometheus"), method: "GET", status: 200 };
-        self.http.pin().get_or_insert_with(scrape, Timer::default);
+        of(&self.http.pin(), scrape);
         let check = GrpcKey { request: "ServerCheckRequest", module: "internal", error_code: 0 };
-        self.grpc.pin().get_or_insert_with(check, Timer::default);
+        of(&self.grpc.pin(), check);
     }
 
     /// One HTTP request was answered.
     pub fn http(&self, row: Option<&'static Row>, method: &Method, status: u16, nanos: u64, mono_ms: u64) {
         let key = HttpKey { path: row.map(|row| row.path), method: method_name(method), status };
-        self.http.pin().get_or_insert_with(key, Timer::default).record(nanos, mono_ms);
+        of(&self.http.pin(), key).record(nanos, mono_ms);
     }
 
     /// One unary gRPC request was answered. `request` is the payload's type (`unknown` for what is none), `error_code`
     /// 0 for success.
     pub fn grpc(&self, request: &'static str, module: &'static str, error_code: i32, nanos: u64, mono_ms: u64) {
         let key = GrpcKey { request, module, error_code };
-        self.grpc.pin().get_or_insert_with(key, Timer::default).record(nanos, mono_ms);
+        of(&self.grpc.pin(), key).record(nanos, mono_ms);
+    }
+}
+
+/// The counter of a key, made if there is none. Not `get_or_insert_with`: with it a table that grows is not copied on, and
+/// look-ups walk through every table there ever was (papaya 0.2.5).
+fn of<'p, K: Hash + Eq, V: Default, S: BuildHasher, G: papaya::Guard>(
+    map: &'p papaya::HashMapRef<'_, K, V, S, G>,
+    key: K,
+) -> &'p V {
+    match map.get(&key) {
+        Some(found) => found,
+        None => map.try_insert(key, V::default()).unwrap_or_else(|taken| taken.current),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What configs cost: `cargo run --release -p nacre-config --example footprint [configs] [bytes of content] [events]`.
+//! What configs cost: `cargo run --release -p nacre-config --example config_footprint [configs] [bytes of content] [events]`.
 //!
 //! Prints the resident bytes that a config takes beyond its content (Linux); with `events` also the events are kept, as the
 //! journal keeps them.
