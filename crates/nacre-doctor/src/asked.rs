@@ -97,11 +97,10 @@ impl Asked {
     }
 }
 
-/// Who edited an instance's operator record, and who registered an instance from another address than its own.
+/// Who edited an instance's operator record. Who registered one is with the [`Callers`](crate::callers::Callers).
 #[derive(Debug, Default)]
 pub struct Hands {
     edits: Mutex<HashMap<(ServiceKey, Arc<str>), Hand>>,
-    registrars: Mutex<HashMap<(ServiceKey, Arc<str>), Hand>>,
 }
 
 /// Whoever did it last.
@@ -115,13 +114,15 @@ pub struct Hand {
 
 impl Hands {
     pub fn edited(&self, service: &ServiceKey, identity: &str, address: IpAddr, agent: &str, now: Now) {
-        keep(&self.edits, service, identity, address, agent, now);
-    }
-
-    /// Only addresses that a client rarely has are kept: see [`is_odd`].
-    pub fn registered(&self, service: &ServiceKey, identity: &str, address: IpAddr, agent: &str, now: Now) {
-        if is_odd(ip_of(identity)) {
-            keep(&self.registrars, service, identity, address, agent, now);
+        let mut map = self.edits.lock();
+        let hand = Hand { address, agent: agent.chars().take(AGENT).collect::<String>().into(), at: now.wall };
+        map.insert((service.clone(), identity.into()), hand);
+        if map.len() > limits::HANDS as usize {
+            let mut times: Vec<i64> = map.values().map(|hand| hand.at).collect();
+            let middle = times.len() / 2;
+            let (_, median, _) = times.select_nth_unstable(middle);
+            let median = *median;
+            map.retain(|_, hand| hand.at > median);
         }
     }
 
@@ -129,41 +130,12 @@ impl Hands {
     pub fn editor(&self, service: &ServiceKey, identity: &str) -> Option<Hand> {
         self.edits.lock().get(&(service.clone(), identity.into())).cloned()
     }
-
-    pub fn registrar(&self, service: &ServiceKey, identity: &str) -> Option<Hand> {
-        self.registrars.lock().get(&(service.clone(), identity.into())).cloned()
-    }
-}
-
-fn keep(
-    map: &Mutex<HashMap<(ServiceKey, Arc<str>), Hand>>,
-    service: &ServiceKey,
-    identity: &str,
-    address: IpAddr,
-    agent: &str,
-    now: Now,
-) {
-    let mut map = map.lock();
-    let hand = Hand { address, agent: agent.chars().take(AGENT).collect::<String>().into(), at: now.wall };
-    map.insert((service.clone(), identity.into()), hand);
-    if map.len() > limits::HANDS as usize {
-        let mut times: Vec<i64> = map.values().map(|hand| hand.at).collect();
-        let middle = times.len() / 2;
-        let (_, median, _) = times.select_nth_unstable(middle);
-        let median = *median;
-        map.retain(|_, hand| hand.at > median);
-    }
 }
 
 /// The address in `ip:port:cluster`, which may be IPv6 with or without brackets.
 pub fn ip_of(identity: &str) -> &str {
     let ip = identity.rsplitn(3, ':').nth(2).unwrap_or(identity);
     ip.trim_start_matches('[').trim_end_matches(']')
-}
-
-/// No plain address of a host in a network: a loopback, link-local or docker bridge address, IPv6, or a name.
-pub fn is_odd(ip: &str) -> bool {
-    !matches!(ip.parse::<IpAddr>(), Ok(IpAddr::V4(_))) || unreachable_from_elsewhere(ip).is_some()
 }
 
 /// Why nobody on another host can call this address; `None` when that is not plain from the address.
@@ -217,7 +189,6 @@ mod tests {
         for ip in ["10.0.0.1", "172.16.0.9", "192.168.1.1", "2001:db8::1", "host"] {
             assert!(unreachable_from_elsewhere(ip).is_none(), "{ip}");
         }
-        assert!(is_odd("host") && is_odd("2001:db8::1") && !is_odd("10.0.0.1"));
         assert_eq!(ip_of("2001:db8::7:80:DEFAULT"), "2001:db8::7");
         assert_eq!(ip_of("[2001:db8::7]:80:DEFAULT"), "2001:db8::7");
     }
@@ -232,7 +203,5 @@ mod tests {
         assert!(hands.edits.lock().len() <= limits::HANDS as usize);
         let last = format!("10.0.0.1:{}:DEFAULT", 3 * limits::HANDS - 1);
         assert_eq!(hands.editor(&key, &last).map(|hand| hand.address.to_string()).as_deref(), Some("10.0.0.9"));
-        hands.registered(&key, "10.0.0.1:1:DEFAULT", [10, 0, 0, 9].into(), "curl", at(1));
-        assert!(hands.registrars.lock().is_empty(), "nothing odd about it");
     }
 }

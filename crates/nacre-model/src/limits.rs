@@ -49,9 +49,9 @@ limits! {
     JOURNAL_BYTES = 64 * 1024 * 1024, "bytes", "nacre.journal.memory", "The flight recorder in memory.";
     SIGHTINGS = 20_000, "addresses", "", "Addresses of which the doctor keeps what they were seen doing, some 500 bytes each; those silent longest are forgotten.";
     UNANSWERED = 8_192, "questions", "", "Questions for configs and services that found nothing, by asker; those not asked for a minute are forgotten.";
-    HANDS = 4_096, "instances", "", "Instances of which the doctor keeps who edited or registered them; the older half is forgotten.";
+    HANDS = 4_096, "instances", "", "Instances of which the doctor keeps who edited them; the older half is forgotten.";
     CONTESTED = 2_048, "instances", "", "Instances for which several addresses send beats; those silent for two minutes are forgotten.";
-    CALLERS = 10_000, "instances", "", "Instances of which the doctor keeps who registered them from elsewhere, some 200 bytes each; the older half is forgotten.";
+    CALLERS = 10_000, "instances", "", "Instances of which the doctor keeps who registered or deregistered them from elsewhere, some 200 bytes each; the older half is forgotten.";
     PARTINGS = 4_096, "connections", "", "Naming connections that ended, of which the doctor keeps who they were, some 150 bytes each; the oldest goes first.";
     STRAYS = 2_048, "calls", "", "Calls below another context path and of unknown APIs, by caller; those not made again for a minute are forgotten.";
     BEFORE = 50_000, "instances and connections", "", "What the doctor reads back of the process before a restart, newest first, for a quarter of an hour.";

@@ -11,6 +11,7 @@ use crate::{
     line,
     memory::{HORIZON_MS, address_of},
     rule,
+    sightings::Act,
 };
 
 pub static RULES: [Rule; 9] = [
@@ -236,11 +237,16 @@ fn missed_persistent(scene: &Scene<'_>, hits: &mut Hits) {
     }
 }
 
-/// Who registered: the connection's address, or of a call over HTTP what was kept of it.
-fn registrar(scene: &Scene<'_>, service: &ServiceKey, identity: &str, event: &Event) -> Option<String> {
+/// Who registered: the connection's address, or that of the call over HTTP, of which nothing is kept when it came from the
+/// very address that was registered.
+fn registrar(scene: &Scene<'_>, identity: &str, event: &Event) -> Option<String> {
     match event.subject.client.as_deref().and_then(ClientId::parse) {
         Some(ClientId::Connection(id)) => Some(address_of(&id).to_owned()),
-        _ => scene.sightings.hands.registrar(service, identity).map(|hand| hand.address.to_string()),
+        _ => {
+            let port = identity.rsplit(':').nth(1)?.parse().ok()?;
+            let call = scene.sightings.callers.last(ip_of(identity), port, Act::Register)?;
+            Some(call.address.to_string())
+        }
     }
 }
 
@@ -248,7 +254,7 @@ fn two_forms(scene: &Scene<'_>, hits: &mut Hits) {
     let is_v4 = |ip: &str| ip.parse::<std::net::Ipv4Addr>().is_ok();
     let other_form = |event: &Event| event.subject.instance.as_deref().is_some_and(|i| !is_v4(ip_of(i)));
     for ((service, identity), event) in newest_by_instance(scene, "instanceRegistered", other_form) {
-        let Some(host) = registrar(scene, service, identity, event).filter(|host| is_v4(host)) else { continue };
+        let Some(host) = registrar(scene, identity, event).filter(|host| is_v4(host)) else { continue };
         let Some(snapshot) = scene.naming.snapshot(service) else { continue };
         let Some(own) = snapshot.instances.iter().find(|instance| instance.identity() == identity) else { continue };
         let same = |other: &&std::sync::Arc<Instance>| other.port == own.port && *other.ip == *host;
@@ -326,8 +332,7 @@ fn unreachable(scene: &Scene<'_>, hits: &mut Hits) {
     };
     for ((service, identity), event) in newest_by_instance(scene, "instanceRegistered", odd) {
         let ip = ip_of(identity);
-        let (Some(why), Some(sender)) = (unreachable_from_elsewhere(ip), registrar(scene, service, identity, event))
-        else {
+        let (Some(why), Some(sender)) = (unreachable_from_elsewhere(ip), registrar(scene, identity, event)) else {
             continue;
         };
         // Whoever is in the same place may well reach it.
@@ -540,13 +545,19 @@ mod tests {
         assert!(stage.codes().is_empty());
     }
 
+    /// Somebody registers port 80 of an address over HTTP.
+    fn called(stage: &Stage, ip: &str, sender: &str) {
+        let (address, agent) = (sender.parse().expect("ip"), "x");
+        let call = crate::callers::Call { act: Act::Register, address, agent, at: stage.now.wall };
+        stage.sightings.callers.note(ip, "80", call, || agent.into());
+    }
+
     #[test]
     fn addresses_that_no_other_host_reaches_are_told_with_who_registered_them() {
         let mut stage = Stage::default();
         let key = ServiceKey::new("", "G", "s");
         for (ip, sender) in [("172.17.0.5", "10.1.1.1"), ("127.0.0.1", "127.0.0.1"), ("10.5.5.5", "10.1.1.2")] {
-            let identity = format!("{ip}:80:DEFAULT");
-            stage.sightings.hands.registered(&key, &identity, sender.parse().expect("ip"), "x", stage.now);
+            called(&stage, ip, sender);
             http(&mut stage, &key, Instance::new(ip, 80));
         }
         let finding = stage.only();
@@ -558,7 +569,7 @@ mod tests {
     fn one_host_in_two_forms_and_names_that_look_alike_are_told() {
         let mut stage = Stage::default();
         let key = ServiceKey::new("", "G", "s");
-        stage.sightings.hands.registered(&key, "2001:db8::7:80:DEFAULT", [10, 0, 0, 7].into(), "x", stage.now);
+        called(&stage, "2001:db8::7", "10.0.0.7");
         http(&mut stage, &key, Instance::new("10.0.0.7", 80));
         http(&mut stage, &key, Instance::new("2001:db8::7", 80));
         assert_eq!(stage.only().code, "HOST-IN-TWO-FORMS");

@@ -145,7 +145,7 @@ fn expiry_disabled(scene: &Scene<'_>, hits: &mut Hits) {
                 "心跳停止的临时实例显示为不健康，只有等其客户端过期（nacos.naming.client.expired.time）才被移除",
             ),
             "nacos.naming.expireInstance=true",
-            line!("{place}: {property}=false", "{place}：{property}=false"),
+            line!("{place}: {property}=false", "设置来自 {place}：{property}=false"),
             None,
         );
     }

@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use http::Method;
 use nacre_config::KeyRef;
 use nacre_doctor::{
-    asked::{Sought, is_odd},
+    asked::Sought,
     callers::Call,
     partings::Parting,
     sightings::{Act, Ended, How, Source},
@@ -31,10 +31,11 @@ pub fn http(app: &App, row: &Row, ctx: &Ctx) {
     app.doctor.sightings.with(address, now, |source| {
         source.saw(act, now);
         source.agent(agent);
-        if matches!(act, Act::Register | Act::Deregister)
+        if let Some(act) = publishing(act, row, ctx)
             && let (Some(ip), Some(port)) = (ctx.params.non_blank("ip"), ctx.params.non_blank("port"))
             && ip.len() + port.len() < 300
         {
+            let ip = ip.trim_start_matches('[').trim_end_matches(']');
             let call = Call { act, address, agent, at: now.wall };
             app.doctor.sightings.callers.note(ip, port, call, || source.shared_agent(agent));
         }
@@ -43,6 +44,17 @@ pub fn http(app: &App, row: &Row, ctx: &Ctx) {
         hand(app, row, ctx, now);
     }
     blank_namespace(app, row, ctx, now);
+}
+
+/// Whether an instance comes or goes by this call; operators register, too.
+fn publishing(act: Act, row: &Row, ctx: &Ctx) -> Option<Act> {
+    match act {
+        Act::Register | Act::Deregister => Some(act),
+        Act::Admin if ctx.method == Method::POST && row.module == "naming" && row.path.ends_with("/instance") => {
+            Some(Act::Register)
+        }
+        _ => None,
+    }
 }
 
 /// A namespace with a blank at an end never is the one that was meant, and the call is refused before its handler sees it.
@@ -62,25 +74,15 @@ fn blank_namespace(app: &App, row: &Row, ctx: &Ctx, now: Now) {
     app.doctor.sightings.asked.note(sought, ctx.client_address(), ctx.agent(), false, now);
 }
 
-/// Who edits an instance's operator record, and who registers an instance from elsewhere.
+/// Who edits an instance's operator record.
 fn hand(app: &App, row: &Row, ctx: &Ctx, now: Now) {
     let edits = matches!(ctx.method, Method::PUT | Method::PATCH);
-    let registers = ctx.method == Method::POST && row.path.ends_with("/instance");
-    if !(edits || registers) || !row.path.contains("/instance") || row.path.ends_with("/beat") {
-        return;
-    }
-    // Nearly every registration is of a plain address, of which nothing is kept: told before any text is made.
-    let ip = ctx.params.get("ip").unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-    if registers && !is_odd(ip) {
+    if !edits || !row.path.contains("/instance") || row.path.ends_with("/beat") {
         return;
     }
     let about = crate::http::naming::refused::about(ctx);
-    let (Some(service), Some(identity)) = (&about.service, about.instance_text()) else { return };
-    let (hands, address) = (&app.doctor.sightings.hands, ctx.client_address());
-    if edits {
-        hands.edited(service, &identity, address, ctx.agent(), now);
-    } else {
-        hands.registered(service, &identity, address, ctx.agent(), now);
+    if let (Some(service), Some(identity)) = (&about.service, about.instance_text()) {
+        app.doctor.sightings.hands.edited(service, &identity, ctx.client_address(), ctx.agent(), now);
     }
 }
 
