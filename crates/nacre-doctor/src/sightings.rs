@@ -319,15 +319,15 @@ impl Sightings {
         if self.count.load(Relaxed) >= limits::SIGHTINGS as usize {
             return look(&self.rest);
         }
-        let mut made = false;
-        let source = pinned.get_or_insert_with(address, || {
-            made = true;
-            Arc::new(Source::new(address, now))
-        });
-        if made {
-            self.count.fetch_add(1, Relaxed);
+        // Not `get_or_insert_with`: with it a table that grows is not copied on, and look-ups walk through every table there
+        // ever was (papaya 0.2.5).
+        match pinned.try_insert(address, Arc::new(Source::new(address, now))) {
+            Ok(made) => {
+                self.count.fetch_add(1, Relaxed);
+                look(made)
+            }
+            Err(taken) => look(taken.current),
         }
-        look(source)
     }
 
     /// As [`Sightings::of`], without making one.
