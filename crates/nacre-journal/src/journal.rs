@@ -251,6 +251,9 @@ impl Journal {
     /// What came after a number, oldest first: of each kind the newest `each` among the next `most` records, and the
     /// number to go on from. A flood of one kind costs its reader no more than that, and hides no other.
     pub fn news(&self, after: u64, most: u64, each: usize) -> (Vec<Arc<Record>>, u64) {
+        // Numbers go on over restarts, with a leap after a crash: what is not in memory is no part of the way.
+        let Some(first) = self.first_after(after) else { return (Vec::new(), self.last_seq().max(after)) };
+        let after = first - 1;
         let last = self.last_seq().min(after.saturating_add(most));
         let (low, mut high) = (after.saturating_add(1), last + 1);
         let mut taken = vec![0; KINDS.len()];

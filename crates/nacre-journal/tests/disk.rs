@@ -92,6 +92,23 @@ fn numbers_and_events_go_on_over_an_orderly_restart() {
     assert!(kinds(&journal).is_empty());
 }
 
+#[test]
+fn news_begin_with_what_is_in_memory_however_far_the_numbers_leapt() {
+    let home = TempDir::new().unwrap();
+    let options = options(home.path());
+    let journal = open(&options);
+    fill(&journal, 0, 100);
+    drop(journal);
+    let journal = open(&options);
+    let first = journal.record(orders(101));
+    assert!(first > 200, "a crash: {first}");
+    let (records, last) = journal.news(0, 100, 10);
+    assert!(records.iter().any(|record| record.seq == first), "{records:?}");
+    assert_eq!(last, journal.last_seq());
+    let (records, upto) = journal.news(last, 100, 10);
+    assert!(records.is_empty() && upto == last);
+}
+
 /// As if that version had begun the file.
 fn stamp(path: &Path, version: u32) {
     let file = fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
