@@ -64,7 +64,8 @@ fn a_finding_is_shown_with_its_remedy_and_decides_the_exit_code() {
     assert_eq!((exit, &report["findings"][0]["code"]), (1, &"GRPC-PORT-HTTP1".into()));
     assert_eq!(run(&["-s", &node.url, "doctor", "address", "192.0.2.1"]).0, 0);
     let (_, zh, _) = run(&["-s", &node.url, "doctor", "--lang", "zh"]);
-    assert!(zh.starts_with("警告"), "{zh}");
+    assert!(zh.starts_with("警告") && zh.contains("网络：连接及其字节都已到达"), "{zh}");
+    assert_eq!(common::english_sentences(&zh), Vec::<String>::new());
     let output = nacre(&["-s", &node.url, "doctor"]).env("LANG", "zh_CN.UTF-8").output().unwrap();
     assert!(String::from_utf8(output.stdout).unwrap().starts_with("警告"));
 }
@@ -117,6 +118,9 @@ fn an_instance_a_service_and_an_address_are_told_with_their_story() {
     ] {
         assert_eq!(run(&[&["-s", &node.url], args].concat()).0, 0);
     }
+    let (_, zh, _) = run(&["-s", &node.url, "doctor", "service", "other", "--lang", "zh"]);
+    let unbroken: String = zh.split_whitespace().collect();
+    assert!(unbroken.contains("已注册") && unbroken.contains("已移除：发布者注销了它"), "{zh}");
     let of = |args: &[&str]| json(&[&["-s", &node.url, "doctor", "--json"], args].concat()).1["known"].clone();
     let instance = of(&["instance", "192.0.2.7:8080"]);
     assert_eq!(instance["instances"].as_array().unwrap().len(), 1, "{instance:#}");

@@ -8,7 +8,7 @@
 pub mod asked;
 pub mod before;
 pub mod callers;
-mod chinese;
+pub mod chinese;
 mod engine;
 mod finding;
 pub mod lint;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use nacre_config::names;
 use nacre_doctor::{Finding, Found, Lang, Page, Severity};
-use nacre_journal::Filter;
+use nacre_journal::{Filter, Record};
 use nacre_model::{ErrorCode, NacosError};
 use serde_json::{Value, json};
 
@@ -73,9 +73,14 @@ fn by_severity(open: &[Arc<Found>]) -> Value {
     })
 }
 
+/// The language that is asked for.
+fn lang(ctx: &Ctx) -> Lang {
+    Lang::of(ctx.params.non_blank("lang").or_else(|| ctx.header("accept-language")).unwrap_or(""))
+}
+
 fn wanted(all: &[Arc<Found>], ctx: &Ctx) -> Vec<Value> {
     let params = &ctx.params;
-    let lang = Lang::of(params.non_blank("lang").or_else(|| ctx.header("accept-language")).unwrap_or(""));
+    let lang = lang(ctx);
     let floor = params.non_blank("severity").and_then(|word| Severity::of(word.trim())).unwrap_or(Severity::Info);
     let named: Vec<&str> = ["service", "serviceName", "instance", "address", "client", "config", "dataId"]
         .into_iter()
@@ -97,7 +102,7 @@ fn wanted(all: &[Arc<Found>], ctx: &Ctx) -> Vec<Value> {
 
 /// The page of a code; without one, the list of codes.
 fn explain(_: &App, ctx: &Ctx) -> Answer {
-    let lang = Lang::of(ctx.params.non_blank("lang").or_else(|| ctx.header("accept-language")).unwrap_or(""));
+    let lang = lang(ctx);
     let Some(code) = ctx.params.non_blank("code") else {
         let all = nacre_doctor::rules::all().map(|rule| page(rule.page(), lang, false));
         return Ok(Reply::result(json!({ "codes": all.collect::<Vec<_>>() })));
@@ -126,19 +131,20 @@ fn page(page: &Page, lang: Lang, whole: bool) -> Value {
 
 /// Newest first; what the doctor said of them only with `findings=true` or by its kinds.
 /// `why=true` with an `instance` tells its story: its own events and the coming and going of the clients
-/// that published it.
+/// that published it. `lang=zh` tells it in Chinese.
 async fn events(app: Arc<App>, ctx: Ctx) -> Answer {
     let filter = filter(&ctx.params)?;
     let why = v3_bool(&ctx.params, "why", false)?;
+    let lang = lang(&ctx);
     past::looked_up(app, move |app, work| match (filter.instance.as_deref(), why) {
         (Some(instance), true) => {
             let story = app.journal.why(instance, &filter, app.clock.now(), filter.limit, work);
-            let events: Vec<Value> = story.iter().map(|line| told(line.record.json(), &line.text)).collect();
+            let events: Vec<Value> = story.iter().map(|line| told(&line.record, Some(&line.text), lang)).collect();
             Ok(Reply::result(json!({ "events": events })))
         }
         _ => {
             let found = app.journal.search(&filter, work);
-            let events: Vec<Value> = found.records.iter().map(|record| record.json()).collect();
+            let events: Vec<Value> = found.records.iter().map(|record| told(record, None, lang)).collect();
             let mut answer = json!({ "events": events });
             // `before` of the next page; a page may be short when its work was used up.
             if let Some(next) = found.next {
@@ -150,9 +156,14 @@ async fn events(app: Arc<App>, ctx: Ctx) -> Answer {
     .await
 }
 
-/// The event with the story's own sentence in place of the general one.
-fn told(mut event: Value, text: &str) -> Value {
-    event["text"] = text.into();
+/// The event, with the story's own sentence in place of the general one, if there is one.
+fn told(record: &Record, text: Option<&str>, lang: Lang) -> Value {
+    let mut event = record.json();
+    match (lang, text) {
+        (Lang::Zh, _) => event["text"] = nacre_doctor::chinese::event(&record.event).zh.into(),
+        (Lang::En, Some(text)) => event["text"] = text.into(),
+        (Lang::En, None) => {}
+    }
     event
 }
 

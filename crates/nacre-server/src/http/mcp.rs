@@ -89,6 +89,7 @@ const OFFERS: &[Offer] = &[
             ("client", "A connection id or an address"),
             ("config", "A dataId"),
             ("why", "true with an instance: its story, its clients' coming and going included"),
+            ("lang", "en or zh"),
             ("limit", "At most 1000; 100 when absent"),
         ],
     },

@@ -66,7 +66,7 @@ pub async fn show(session: &Session, doctor: &Doctor, told: Told, lang: Lang) ->
     let Session { client, screen } = session;
     let code = exit(&told.open);
     let known = match &doctor.of {
-        Some(of) => Some(known(client, of).await?),
+        Some(of) => Some(known(client, of, lang).await?),
         None => None,
     };
     if screen.json {
@@ -145,8 +145,8 @@ impl Known {
     }
 }
 
-async fn known(client: &Client, of: &Of) -> Outcome<Known> {
-    let params = Params::default().with("limit", &STORY.to_string());
+async fn known(client: &Client, of: &Of, lang: Lang) -> Outcome<Known> {
+    let params = Params::default().with("limit", &STORY.to_string()).with("lang", lang.pick("en", "zh"));
     let params = match of {
         Of::Instance { instance } => params.with("instance", instance).with("why", "true"),
         Of::Service { service, group } => params.with("service", service).maybe("groupName", group.as_deref()),
