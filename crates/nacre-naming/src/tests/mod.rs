@@ -145,7 +145,7 @@ pub(crate) fn kinds(effects: &Effects) -> Vec<&'static str> {
 }
 
 pub(crate) fn count(effects: &Effects, wanted: impl Fn(&Cause) -> bool) -> usize {
-    effects.events.iter().filter(|event| wanted(&*event.cause)).count()
+    effects.events.iter().filter(|event| wanted(&event.cause)).count()
 }
 
 #[test]
