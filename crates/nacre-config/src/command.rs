@@ -87,7 +87,7 @@ impl Default for CapacityRules {
 }
 
 /// Who did it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Source {
     pub user: Option<Arc<str>>,

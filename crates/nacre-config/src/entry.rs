@@ -5,7 +5,7 @@ use std::sync::Arc;
 use nacre_model::ConfigKey;
 use serde::{Deserialize, Serialize};
 
-use crate::{Asker, GrayRule};
+use crate::{Asker, GrayRule, Source};
 
 /// The formal version with everything its row holds. Immutable; a publish makes a new one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,8 +23,8 @@ pub struct FormalConfig {
     pub created: i64,
     /// Milliseconds of the last publish; never goes back.
     pub modified: i64,
-    pub src_user: Option<Arc<str>>,
-    pub src_ip: Arc<str>,
+    /// Who published it last; shared by all that he published.
+    pub source: Arc<Source>,
 }
 
 /// What a publish says about a config besides its content.

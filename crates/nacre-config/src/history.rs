@@ -117,7 +117,7 @@ pub fn formal_ext(config: &FormalConfig) -> Arc<str> {
     let ext = FormalExt {
         config_type: meta.config_type.as_deref(),
         config_tags: meta.tags_text(),
-        src_user: config.src_user.as_deref(),
+        src_user: config.source.user.as_deref(),
         c_desc: meta.desc.as_deref(),
         c_use: meta.r#use.as_deref(),
         effect: meta.effect.as_deref(),

@@ -5,7 +5,7 @@ use std::{collections::HashSet, hash::Hash, sync::Arc};
 
 use nacre_model::ConfigKey;
 
-use crate::{ConfigMeta, FormalConfig, Publish};
+use crate::{ConfigMeta, FormalConfig, Publish, Source};
 
 /// Different texts remembered. Beyond, all are forgotten, and new configs begin to share anew: sharing is an economy.
 const REMEMBERED: usize = 4_096;
@@ -17,6 +17,7 @@ const LONGEST: usize = 128;
 pub(crate) struct Texts {
     texts: HashSet<Arc<str>>,
     metas: HashSet<Arc<ConfigMeta>>,
+    sources: HashSet<Arc<Source>>,
 }
 
 impl Texts {
@@ -48,9 +49,17 @@ impl Texts {
 
     pub fn share_formal(&mut self, config: &mut FormalConfig) {
         self.share_whole_meta(&mut config.meta);
-        for text in config.src_user.iter_mut().chain([&mut config.src_ip, &mut config.encrypted_data_key]) {
+        self.share(&mut config.encrypted_data_key);
+        config.source = self.shared_source((*config.source).clone());
+    }
+
+    pub fn shared_source(&mut self, mut source: Source) -> Arc<Source> {
+        for text in source.user.iter_mut().chain([&mut source.ip]) {
             self.share(text);
         }
+        let mut source = Arc::new(source);
+        one_of(&mut self.sources, &mut source);
+        source
     }
 
     /// Descriptions are anybody's own; without one most configs say the same.

@@ -3,7 +3,8 @@
 use std::{collections::HashMap, sync::Arc};
 
 use nacre_config::{
-    CapacityRow, CapacityScope, ConfigMeta, ConfigState, FormalConfig, GrayConfig, GrayRule, LastIds, Namespace, md5,
+    CapacityRow, CapacityScope, ConfigMeta, ConfigState, FormalConfig, GrayConfig, GrayRule, LastIds, Namespace,
+    Source, md5,
 };
 use nacre_model::{ConfigKey, PUBLIC};
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -153,8 +154,7 @@ fn load_configs(connection: &Connection, load: &mut Load) -> Result {
             encrypted_data_key: text(row, 16)?,
             created: millis(row, 6)?,
             modified,
-            src_user: optional_text(row, 8)?,
-            src_ip: text(row, 9)?,
+            source: Arc::new(Source { user: optional_text(row, 8)?, ip: text(row, 9)? }),
         };
         load.loaded.config.configs.push((key, Arc::new(config)));
     }

@@ -86,8 +86,10 @@ impl Apply<'_> {
             encrypted_data_key: publish.encrypted_data_key.clone(),
             created: old.map_or(modified, |old| old.created),
             modified,
-            src_user: publish.source.user.clone(),
-            src_ip: publish.source.ip.clone(),
+            source: match old.filter(|old| *old.source == publish.source) {
+                Some(old) => Arc::clone(&old.source),
+                None => self.ledger.texts.shared_source(publish.source.clone()),
+            },
         }
     }
 

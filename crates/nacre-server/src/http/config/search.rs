@@ -195,8 +195,8 @@ fn advance<'a>(formal: &'a nacre_config::FormalConfig, tags: Option<&'a str>, wi
     ConfigAdvance {
         create_time: formal.created,
         modify_time: formal.modified,
-        create_user: formal.src_user.as_deref(),
-        create_ip: &formal.src_ip,
+        create_user: formal.source.user.as_deref(),
+        create_ip: &formal.source.ip,
         desc: meta.desc.as_deref(),
         r#use: meta.r#use.as_deref(),
         effect: meta.effect.as_deref(),

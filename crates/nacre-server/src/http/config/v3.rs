@@ -136,8 +136,8 @@ fn detail_body(key: &ConfigKey, formal: &FormalConfig) -> Value {
         content: &formal.content,
         desc: formal.meta.desc.as_deref(),
         encrypted_data_key: Some(&formal.encrypted_data_key),
-        create_user: formal.src_user.as_deref(),
-        create_ip: Some(&formal.src_ip),
+        create_user: formal.source.user.as_deref(),
+        create_ip: Some(&formal.source.ip),
         config_tags: tags.as_deref(),
     })
 }
