@@ -135,13 +135,13 @@ pub struct InstanceMetadata {
     pub metadata: Metadata,
 }
 
-/// Reads a `metadata` parameter: a JSON object, or `k=v,k2=v2`; blank is empty. Numbers, booleans and null of the JSON
-/// form become text; nested values are refused. As in the reference what follows the object is not looked at, and empty
-/// pairs at the end do not count.
+/// Reads a `metadata` parameter: a JSON object, or `k=v,k2=v2`; blank and `null` are empty. Numbers, booleans and null of
+/// the JSON form become text; nested values are refused. As in the reference what follows the object is not looked at,
+/// and empty pairs at the end do not count.
 pub fn parse_metadata(text: &str) -> Result<Metadata, NacosError> {
     let wrong =
         || NacosError::new(400, ErrorCode::INSTANCE_METADATA_ERROR, format!("metadata format incorrect:{text}"));
-    if text.trim().is_empty() {
+    if matches!(text.trim(), "" | "null") {
         return Ok(Metadata::new());
     }
     let mut json = serde_json::Deserializer::from_str(text);

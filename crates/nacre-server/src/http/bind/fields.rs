@@ -71,6 +71,11 @@ impl<'a> Declared<'a> {
         self.params.get(name).ok_or_else(|| self.missing(name, Java::Text))
     }
 
+    /// A text that has a default, which stands for an empty value, too; blanks are a value.
+    pub fn text(&self, name: &str, default: &'a str) -> &'a str {
+        self.params.get(name).filter(|text| !text.is_empty()).unwrap_or(default)
+    }
+
     pub fn missing(&self, name: &str, java: Java) -> Refusal {
         match self.generation {
             Generation::V1 => parameter_missing(name).into(),

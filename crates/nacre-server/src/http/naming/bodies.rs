@@ -12,12 +12,12 @@ use serde_json::{Map, Value, json};
 
 use crate::{app::App, http::table::Generation};
 
-/// GET instance of v1 (`name` is `service`) and v2 (`serviceName`).
-pub fn instance_detail(name: &str, service: &ServiceKey, instance: &Instance) -> Value {
-    let grouped = service.grouped();
-    let id = instance.instance_id_text(&grouped);
+/// GET instance of v1 (`name` is `service`) and v2 (`serviceName`). `asked` is the service as it was asked for, whose third
+/// part means nothing.
+pub fn instance_detail(name: &str, asked: &str, service: &ServiceKey, instance: &Instance) -> Value {
+    let id = instance.instance_id_text(&service.grouped());
     json!({
-        name: grouped, "ip": instance.ip, "port": instance.port, "clusterName": instance.cluster,
+        name: asked, "ip": instance.ip, "port": instance.port, "clusterName": instance.cluster,
         "weight": instance.weight, "healthy": instance.healthy, "instanceId": id, "metadata": *instance.metadata,
     })
 }

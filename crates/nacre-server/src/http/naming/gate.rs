@@ -7,7 +7,7 @@ use nacre_model::{
     key::{GROUP_SEPARATOR, split_separator},
 };
 
-use super::read::check_grouped;
+use super::read::{check_grouped, trimmed};
 use crate::{
     app::App,
     http::{params::Params, refuse::Refusal, reply::Reply},
@@ -58,7 +58,7 @@ pub fn traffic(app: &App, method: &Method, inner: &str, uri: &Uri, headers: &Hea
 /// Puts the group in front of a bare `serviceName`. A name that cannot be grouped is refused before any handler.
 pub fn group_service_name(params: &mut Params) -> Result<(), Refusal> {
     let Some(given) = params.non_blank("serviceName") else { return Ok(()) };
-    let name = given.trim();
+    let name = trimmed(given);
     let grouped = if split_separator(name).is_some() {
         name.to_owned()
     } else {

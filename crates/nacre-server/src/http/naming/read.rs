@@ -1,7 +1,7 @@
 //! How the naming handlers read parameters: v1 by hand (trimmed, `encoding`, its own words for what is missing), v2 and
 //! v3 as forms.
 
-use std::{borrow::Cow, str::FromStr, sync::Arc};
+use std::{borrow::Cow, ops::Range, str::FromStr, sync::Arc};
 
 use nacre_model::{
     DEFAULT_CLUSTER, DEFAULT_GROUP, Instance, InstanceId, Metadata, NacosError, PUBLIC, ServiceKey,
@@ -33,6 +33,11 @@ impl FromStr for Double {
     }
 }
 
+/// Without blanks and control characters around, as Java trims.
+pub fn trimmed(text: &str) -> &str {
+    text.trim_matches(|c| c <= ' ')
+}
+
 /// Java's text for text that is no number.
 pub fn no_number(text: &str) -> NacosError {
     NacosError::invalid(format!("For input string: \"{text}\""))
@@ -53,11 +58,11 @@ impl<'a> V1<'a> {
 
     fn resolve(&self, value: &'a str) -> Cow<'a, str> {
         match self.encoding {
-            None => Cow::Borrowed(value.trim()),
+            None => Cow::Borrowed(trimmed(value)),
             // The reference takes the UTF-8 bytes for text of that encoding.
             Some(encoding) => {
                 let (text, _, _) = encoding.decode(value.as_bytes());
-                Cow::Owned(text.trim().to_owned())
+                Cow::Owned(trimmed(&text).to_owned())
             }
         }
     }
@@ -102,6 +107,13 @@ impl<'a> V1<'a> {
         let namespace = self.namespace();
         let name = self.required("serviceName")?;
         grouped_key(&namespace, &name)
+    }
+
+    /// The same where no form is asked for: a blank name is a service without group and name.
+    pub fn any_service(&self) -> Result<ServiceKey, NacosError> {
+        let name = self.required("serviceName")?;
+        let (group, name) = if name.is_empty() { ("", "") } else { ServiceKey::split_grouped(&name) };
+        Ok(ServiceKey::new(&self.namespace(), group, name))
     }
 
     /// The instance of POST, PUT and DELETE. The id is that of a registration.
@@ -166,25 +178,48 @@ pub fn check_grouped(name: &str) -> Result<(), NacosError> {
     Ok(())
 }
 
-/// How the generation joins group and name: 2.x joins first and splits again, so that a grouped `serviceName` loses its
-/// own name; 3.x keeps it.
-pub fn joined_key(generation: Generation, namespace: &str, group: &str, name: &str) -> Result<ServiceKey, NacosError> {
-    if name.trim().is_empty() {
-        return Err(NacosError::invalid("Param 'serviceName' is illegal, serviceName is blank"));
+/// The service as it is named: neither part may be blank.
+pub fn named_key(namespace: &str, group: &str, name: &str) -> Result<ServiceKey, NacosError> {
+    for (field, given) in [("serviceName", name), ("groupName", group)] {
+        if given.trim().is_empty() {
+            return Err(NacosError::invalid(format!("Param '{field}' is illegal, {field} is blank")));
+        }
     }
-    if generation != Generation::V2 || !name.contains(GROUP_SEPARATOR) {
-        return Ok(ServiceKey::new(namespace, group, name));
-    }
-    let grouped = [group, GROUP_SEPARATOR, name].concat();
-    let (group, name) = ServiceKey::split_grouped(&grouped);
     Ok(ServiceKey::new(namespace, group, name))
 }
 
-/// Reads the service of a form: `serviceName` required, group and namespace with their defaults.
-pub fn form_service(form: &Form<'_>) -> Result<ServiceKey, Refusal> {
+/// How the generation's calls about instances join group and name: 2.x joins first and splits again, so that a grouped
+/// `serviceName` loses its own name; 3.x keeps it.
+pub fn joined_key(generation: Generation, namespace: &str, group: &str, name: &str) -> Result<ServiceKey, Refusal> {
+    let key = named_key(namespace, group, name)?;
+    if generation != Generation::V2 || !name.contains(GROUP_SEPARATOR) {
+        return Ok(key);
+    }
+    // Java's split drops empty parts at the end, and then there is no name.
+    if name.trim_start_matches(GROUP_SEPARATOR).is_empty() {
+        return Err(Refusal::exception("Index 1 out of bounds for length 1"));
+    }
+    let grouped = [group, GROUP_SEPARATOR, name].concat();
+    let (group, name) = ServiceKey::split_grouped(&grouped);
+    Ok(named_key(namespace, group, name)?)
+}
+
+/// Namespace, group and name of a form, with their defaults.
+fn form_names<'a>(form: &Form<'a>) -> Result<(&'a str, &'a str, &'a str), Refusal> {
     let name = form.required("serviceName")?;
-    let (namespace, group) = (form.text("namespaceId", PUBLIC), form.text("groupName", DEFAULT_GROUP));
-    Ok(joined_key(form.generation, namespace, group, name)?)
+    Ok((form.text("namespaceId", PUBLIC), form.text("groupName", DEFAULT_GROUP), name))
+}
+
+/// The service of a form about instances: `serviceName` required, group and namespace with their defaults.
+pub fn form_service(form: &Form<'_>) -> Result<ServiceKey, Refusal> {
+    let (namespace, group, name) = form_names(form)?;
+    joined_key(form.generation, namespace, group, name)
+}
+
+/// The service of a form about services, which nobody joins and splits.
+pub fn named_form_service(form: &Form<'_>) -> Result<ServiceKey, Refusal> {
+    let (namespace, group, name) = form_names(form)?;
+    Ok(named_key(namespace, group, name)?)
 }
 
 /// The instance form of v2 and v3.
@@ -238,6 +273,20 @@ pub fn form_metadata(ctx: &Ctx) -> Result<Option<Arc<Metadata>>, NacosError> {
     ctx.params.non_blank("metadata").map(|text| parse_metadata(text).map(Arc::new)).transpose()
 }
 
+/// A part of a list as Java cuts it, with its words for one that ends before it begins.
+pub fn cut(start: i64, end: i64) -> Result<Range<usize>, NacosError> {
+    match (usize::try_from(start), usize::try_from(end)) {
+        (Ok(from), Ok(to)) if from <= to => Ok(from..to),
+        _ => Err(NacosError::invalid(format!("fromIndex({start}) > toIndex({end})"))),
+    }
+}
+
+/// Refuses a page of negative size of service names, as the reference does wherever there is anything to cut.
+pub fn check_page(number: i64, size: i64, total: usize) -> Result<(), NacosError> {
+    let start = number.saturating_sub(1).saturating_mul(size).max(0);
+    if size >= 0 || start >= total as i64 { Ok(()) } else { cut(start, start + size).map(drop) }
+}
+
 /// `pageNo` and `pageSize` of a v3 page form: from 1, with the default size 100.
 pub fn page_form(params: &Params, generation: Generation) -> Result<nacre_naming::Page, Refusal> {
     let form = Form { params, generation, name: "pageForm" };
@@ -273,9 +322,11 @@ mod tests {
 
     #[test]
     fn a_grouped_name_in_a_form_is_cut_by_2_x_and_kept_by_3_x() {
-        let key = |generation| joined_key(generation, "", "G", "G@@s").map(|key| key.name.to_string());
-        assert_eq!(key(Generation::V2), Ok("G".into()));
-        assert_eq!(key(Generation::V3Client), Ok("G@@s".into()));
+        let key = |generation, name| joined_key(generation, "", "G", name).map(|key| key.name.to_string());
+        assert_eq!(key(Generation::V2, "G@@s"), Ok("G".into()));
+        assert_eq!(key(Generation::V3Client, "G@@s"), Ok("G@@s".into()));
+        assert_eq!(key(Generation::V2, "@@"), Err(Refusal::exception("Index 1 out of bounds for length 1")));
+        assert_eq!(key(Generation::V2, "a@@"), Ok("a".into()));
     }
 
     #[test]

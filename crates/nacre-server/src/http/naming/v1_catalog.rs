@@ -6,7 +6,10 @@ use nacre_model::{ErrorCode, Metadata, NacosError, PUBLIC, ServiceKey};
 use nacre_naming::{ClusterMetadata, HealthChecker, NamingCommand, Page, Snapshot};
 use serde_json::json;
 
-use super::{bodies, read::V1};
+use super::{
+    bodies,
+    read::{V1, cut},
+};
 use crate::{
     app::App,
     http::{
@@ -34,7 +37,7 @@ fn declared(ctx: &Ctx) -> Declared<'_> {
 
 fn key(ctx: &Ctx) -> Option<ServiceKey> {
     let (group, name) = ServiceKey::split_grouped(ctx.params.non_blank("serviceName")?);
-    Some(ServiceKey::new(ctx.params.or("namespaceId", PUBLIC), group, name))
+    Some(ServiceKey::new(declared(ctx).text("namespaceId", PUBLIC), group, name))
 }
 
 /// The snapshot, or 404 in the catalog's words.
@@ -81,7 +84,9 @@ fn instances(app: &App, ctx: &Ctx) -> Answer {
         return Err(cluster_not_found(cluster).into());
     }
     // Pages start at 1; page 0 is an empty one here.
-    let page = if number < 1 { &[][..] } else { Page::new(number.into(), size.max(0).into()).slice(&hosts) };
+    let (number, size, total) = (i64::from(number), i64::from(size), hosts.len() as i64);
+    let start = (number - 1).saturating_mul(size).clamp(0, total);
+    let page = &hosts[cut(start, number.saturating_mul(size).min(total))?];
     let grouped = service.grouped();
     Ok(Reply::json(&json!({ "list": bodies::Instances { hosts: page, grouped: &grouped }, "count": hosts.len() })))
 }
@@ -103,7 +108,11 @@ fn services(app: &App, ctx: &Ctx) -> Answer {
     };
     let with_instances = declared.truth("withInstances", Java::PrimitiveBoolean)?.unwrap_or(false);
     let has_ip_count = declared.truth("hasIpCount", Java::PrimitiveBoolean)?.unwrap_or(false);
-    let page = Page::new(number("pageNo")?.into(), number("pageSize")?.max(0).into());
+    // A page has a row at least, and without a size there is but the first.
+    let page = match (number("pageNo")?, number("pageSize")?) {
+        (_, ..1) => Page::new(1, 1),
+        (number, size) => Page::new(number.into(), size.into()),
+    };
     let params = &ctx.params;
     let (name, group) = (params.or("serviceNameParam", ""), params.or("groupNameParam", ""));
     let namespace = params.or("namespaceId", PUBLIC);
@@ -120,6 +129,10 @@ fn services(app: &App, ctx: &Ctx) -> Answer {
     Ok(Reply::json(&json!({ "count": found.total, "serviceList": rows })))
 }
 
+/// A checker that is `null`: the reference stumbles over it.
+const NO_CHECKER: &str = "Cannot invoke \"com.alibaba.nacos.api.naming.pojo.healthcheck.AbstractHealthChecker.getType()\" \
+                          because \"healthChecker\" is null";
+
 async fn cluster(app: Arc<App>, ctx: Ctx) -> Answer {
     let read = V1::new(&ctx);
     let namespace = read.namespace();
@@ -128,6 +141,9 @@ async fn cluster(app: Arc<App>, ctx: Ctx) -> Answer {
     let check_port = read.required("checkPort")?;
     let use_instance_port = read.required("useInstancePort4Check")?;
     let checker = read.required("healthChecker")?;
+    if checker == "null" {
+        return Err(Refusal::exception(NO_CHECKER));
+    }
     let (group, name) = ServiceKey::split_grouped(&grouped);
     let service = ServiceKey::new(&namespace, group, name);
     let metadata = ClusterMetadata {

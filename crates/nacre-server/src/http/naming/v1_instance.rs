@@ -96,7 +96,7 @@ pub(super) fn detail(app: &App, ctx: &Ctx) -> Answer {
     let port: i32 = port.parse().map_err(|_| no_number(&port))?;
     let cluster = read.or("clusterName", DEFAULT_CLUSTER);
     let instance = app.naming.instance(&service, &ip, port, &cluster)?;
-    Ok(Reply::json(&bodies::instance_detail("service", &service, &instance)))
+    Ok(Reply::json(&bodies::instance_detail("service", &read.required("serviceName")?, &service, &instance)))
 }
 
 pub(super) fn list(app: &App, ctx: &Ctx) -> Answer {

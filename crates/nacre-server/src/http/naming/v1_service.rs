@@ -6,7 +6,10 @@ use nacre_model::{DEFAULT_GROUP, Metadata, NacosError, PUBLIC, ServiceKey};
 use nacre_naming::{NamingCommand, Page, SELECTOR_TYPES, Selector, ServiceMetadata};
 use serde_json::json;
 
-use super::{bodies, read::V1};
+use super::{
+    bodies,
+    read::{V1, check_page, named_key},
+};
 use crate::{
     app::App,
     http::{
@@ -37,7 +40,7 @@ pub const ROWS: &[Row] = &[
 fn declared_service(ctx: &Ctx) -> Result<ServiceKey, Refusal> {
     let declared = Declared { params: &ctx.params, generation: Generation::V1 };
     let name = declared.required("serviceName")?;
-    let namespace = ctx.params.or("namespaceId", PUBLIC);
+    let namespace = declared.text("namespaceId", PUBLIC);
     if name.trim().is_empty() {
         return Ok(ServiceKey::new(namespace, "", ""));
     }
@@ -50,6 +53,14 @@ pub fn read_selector(text: Option<&str>) -> Result<Selector, NacosError> {
     Selector::parse(&decode(text.unwrap_or_default().as_bytes()))
 }
 
+/// What is refused is told by the service's name; a service without one is refused for that.
+async fn write(app: &App, command: NamingCommand, service: &ServiceKey) -> Result<(), NacosError> {
+    let written = app.write_naming(command).await;
+    written
+        .map(drop)
+        .map_err(|error| named_key(&service.namespace, &service.group, &service.name).err().unwrap_or(error))
+}
+
 async fn create(app: Arc<App>, ctx: Ctx) -> Answer {
     let declared = Declared { params: &ctx.params, generation: Generation::V1 };
     let service = declared_service(&ctx)?;
@@ -58,30 +69,37 @@ async fn create(app: Arc<App>, ctx: Ctx) -> Answer {
     let metadata = V1::new(&ctx).metadata()?.map(|metadata| Metadata::clone(&metadata)).unwrap_or_default();
     let metadata =
         ServiceMetadata { ephemeral: false, protect_threshold, selector, metadata, clusters: BTreeMap::new() };
-    app.write_naming(NamingCommand::CreateService { service, metadata }).await?;
+    write(&app, NamingCommand::CreateService { service: service.clone(), metadata }, &service).await?;
     Ok(Reply::text("ok"))
 }
 
 async fn remove(app: Arc<App>, ctx: Ctx) -> Answer {
     let service = declared_service(&ctx)?;
-    app.write_naming(NamingCommand::DeleteService { service }).await?;
+    write(&app, NamingCommand::DeleteService { service: service.clone() }, &service).await?;
     Ok(Reply::text("ok"))
 }
 
 async fn change(app: Arc<App>, ctx: Ctx) -> Answer {
     let read = V1::new(&ctx);
-    let service = read.service()?;
+    let service = read.any_service()?;
     // Text that is no number is 0 here.
     let protect_threshold = read.required("protectThreshold")?.parse().unwrap_or(0.0);
     let metadata = read.metadata()?.map(|metadata| Metadata::clone(&metadata)).unwrap_or_default();
     let selector = read_selector(read.optional("selector").as_deref())?;
-    app.write_naming(NamingCommand::UpdateService { service, protect_threshold, selector, metadata }).await?;
+    let command = NamingCommand::UpdateService { service: service.clone(), protect_threshold, selector, metadata };
+    write(&app, command, &service).await?;
     Ok(Reply::text("ok"))
 }
 
 fn detail(app: &App, ctx: &Ctx) -> Answer {
     let service = declared_service(ctx)?;
-    Ok(Reply::json(&bodies::service_v1(&app.naming.service(&service)?)))
+    let detail = app.naming.service(&service).map_err(|mut error| {
+        if service.name.is_empty() {
+            error.message = format!("service not found, namespace: {}, serviceName: ", service.namespace);
+        }
+        error
+    })?;
+    Ok(Reply::json(&bodies::service_v1(&detail)))
 }
 
 /// A whole number as commons-lang reads it: what is none, or does not fit, is 0.
@@ -95,10 +113,8 @@ fn list(app: &App, ctx: &Ctx) -> Answer {
     let size = lenient_int(&read.required("pageSize")?);
     let namespace = read.namespace();
     let group = read.or("groupName", DEFAULT_GROUP);
-    if size < 0 {
-        return Err(NacosError::invalid(format!("fromIndex(0) > toIndex({size})")).into());
-    }
-    let found = app.naming.service_names(&namespace, &group, Page::new(number, size));
+    let found = app.naming.service_names(&namespace, &group, Page::new(number, size.max(0)));
+    check_page(number, size, found.total)?;
     Ok(Reply::json(&json!({ "count": found.total, "doms": found.rows })))
 }
 
@@ -120,7 +136,7 @@ fn names(app: &App, ctx: &Ctx) -> Answer {
 
 fn subscribers(app: &App, ctx: &Ctx) -> Answer {
     let read = V1::new(ctx);
-    let service = read.service()?;
+    let service = read.any_service()?;
     let page = |name, default: &'static str| lenient_int(&read.or(name, default));
     let page = Page::new(page("pageNo", "1"), page("pageSize", "1000").max(0));
     let all = app.naming.subscribers_like(&service.namespace, &service.group, &service.name);

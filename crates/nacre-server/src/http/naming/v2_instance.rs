@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use nacre_model::{DEFAULT_CLUSTER, DEFAULT_GROUP, Metadata, NacosError, PUBLIC, ServiceKey};
-use nacre_naming::{InstanceRef, NamingCommand, Page, parse_metadata};
+use nacre_model::{DEFAULT_CLUSTER, DEFAULT_GROUP, Metadata, NacosError, PUBLIC, ServiceKey, key::GROUP_SEPARATOR};
+use nacre_naming::{InstanceRef, NamingCommand, check_weight, parse_metadata};
 use nacre_wire::naming::InstanceJson;
 use serde_json::{Value, json};
 
 use super::{
     bodies,
     call::{self, BeatParams, Poller},
-    read::{Double, InstanceForm, form_metadata, form_service, grouped_key, joined_key},
+    read::{Double, InstanceForm, cut, form_metadata, form_service, grouped_key, joined_key},
 };
 use crate::{
     app::App,
@@ -37,7 +37,8 @@ pub const ROWS: &[Row] = &[
     Row::new(PUT, "/v2/ns/instance/metadata/batch", AREA, Auth::Write, later!(update_metadata)).checked(Check::Batch),
     Row::new(DELETE, "/v2/ns/instance/metadata/batch", AREA, Auth::Write, later!(delete_metadata))
         .checked(Check::Batch),
-    Row::new(ANY, "/v2/ns/instance/statuses/{key}", AREA, Auth::None, now!(statuses)),
+    // The reference's check finds no handler by a path that holds a value.
+    Row::new(ANY, "/v2/ns/instance/statuses/{key}", AREA, Auth::None, now!(statuses)).checked(Check::Off),
     Row { style: Style::V1Naming, ..Row::new(ANY, "/v2/ns/catalog/instances", AREA, Auth::Read, now!(catalog)) },
 ];
 
@@ -76,7 +77,7 @@ async fn patch(app: Arc<App>, ctx: Ctx) -> Answer {
     let declared = declared(&ctx);
     let name = declared.required("serviceName")?;
     let ip = declared.required("ip")?;
-    let cluster = ctx.params.or("cluster", DEFAULT_CLUSTER);
+    let cluster = declared.text("cluster", DEFAULT_CLUSTER);
     let port: i32 = declared.required_number("port", Java::Integer)?;
     let weight: Double = declared.required_number("weight", Java::Double)?;
     let enabled = declared.required_truth("enabled", Java::Boolean)?;
@@ -86,6 +87,7 @@ async fn patch(app: Arc<App>, ctx: Ctx) -> Answer {
         "" => None,
         _ => Some(parse_metadata(metadata)?),
     };
+    check_weight(weight.0)?;
     // Asked here for the answer; whether it may be done is decided where it is applied.
     app.naming.instance(&service, ip, port, cluster)?;
     let instance = InstanceRef::new(ip, port, cluster);
@@ -94,22 +96,30 @@ async fn patch(app: Arc<App>, ctx: Ctx) -> Answer {
     Ok(Reply::text("ok"))
 }
 
-/// The service of declared parameters.
-pub fn declared_service(ctx: &Ctx) -> Result<ServiceKey, Refusal> {
-    let name = declared(ctx).required("serviceName")?;
-    let (namespace, group) = (ctx.params.or("namespaceId", PUBLIC), ctx.params.or("groupName", DEFAULT_GROUP));
-    Ok(joined_key(Generation::V2, namespace, group, name)?)
+/// Namespace, group and name of declared parameters.
+pub fn declared_names(ctx: &Ctx) -> Result<(&str, &str, &str), Refusal> {
+    let declared = declared(ctx);
+    let name = declared.required("serviceName")?;
+    Ok((declared.text("namespaceId", PUBLIC), declared.text("groupName", DEFAULT_GROUP), name))
+}
+
+/// The service of declared parameters of calls about instances.
+fn declared_service(ctx: &Ctx) -> Result<ServiceKey, Refusal> {
+    let (namespace, group, name) = declared_names(ctx)?;
+    joined_key(Generation::V2, namespace, group, name)
 }
 
 fn detail(app: &App, ctx: &Ctx) -> Answer {
     let declared = declared(ctx);
     declared.required("serviceName")?;
     let ip = declared.required("ip")?;
-    let cluster = ctx.params.or("clusterName", DEFAULT_CLUSTER);
+    let cluster = declared.text("clusterName", DEFAULT_CLUSTER);
     let port: i32 = declared.required_number("port", Java::Integer)?;
     let service = declared_service(ctx)?;
     let instance = app.naming.instance(&service, ip, port, cluster)?;
-    Ok(Reply::result(bodies::instance_detail("serviceName", &service, &instance)))
+    let (_, group, name) = declared_names(ctx)?;
+    let asked = [group, GROUP_SEPARATOR, name].concat();
+    Ok(Reply::result(bodies::instance_detail("serviceName", &asked, &service, &instance)))
 }
 
 fn list(app: &App, ctx: &Ctx) -> Answer {
@@ -117,9 +127,8 @@ fn list(app: &App, ctx: &Ctx) -> Answer {
     let udp_port = declared.number("port", Java::Integer)?.unwrap_or(0);
     let healthy_only = declared.truth("healthyOnly", Java::Boolean)?.unwrap_or(false);
     let service = declared_service(ctx)?;
-    let params = &ctx.params;
-    let poller = Poller { ip: params.or("ip", ""), udp_port, app: params.or("app", "") };
-    let view = call::list(app, ctx, &service, params.or("clusterName", ""), healthy_only, &poller);
+    let poller = Poller { ip: declared.text("ip", ""), udp_port, app: declared.text("app", "") };
+    let view = call::list(app, ctx, &service, declared.text("clusterName", ""), healthy_only, &poller);
     let info = call::service_info(&view);
     let body = [&br#"{"code":0,"message":"success","data":"#[..], &info, b"}"].concat();
     Ok(Reply::new(JSON, body))
@@ -128,9 +137,8 @@ fn list(app: &App, ctx: &Ctx) -> Answer {
 fn beat(app: &App, ctx: &Ctx) -> Answer {
     let declared = declared(ctx);
     let name = declared.required("serviceName")?;
-    let params = &ctx.params;
-    let ip = params.or("ip", "");
-    let cluster = params.or("clusterName", DEFAULT_CLUSTER);
+    let ip = declared.text("ip", "");
+    let cluster = declared.text("clusterName", DEFAULT_CLUSTER);
     let port: i32 = declared.number("port", Java::Integer)?.unwrap_or(0);
     let service = grouped_service(ctx, name)?;
     call::beat(app, ctx, &BeatParams { service: &service, ip, port, cluster })
@@ -168,8 +176,12 @@ fn catalog(app: &App, ctx: &Ctx) -> Answer {
     let size: i32 = words.required_number("pageSize", Java::Int)?;
     let healthy_only = words.truth("healthyOnly", Java::Boolean)?;
     let enabled_only = words.truth("enabledOnly", Java::Boolean)?;
-    let (group, bare) = ServiceKey::split_grouped(name);
-    let service = ServiceKey::new(ctx.params.or("namespaceId", PUBLIC), group, bare);
+    if !name.is_empty() && name.trim_start_matches(GROUP_SEPARATOR).is_empty() {
+        return Err(Refusal::exception("Index 1 out of bounds for length 0"));
+    }
+    // No name is a service without group and name, not one of the default group.
+    let (group, bare) = if name.trim().is_empty() { ("", "") } else { ServiceKey::split_grouped(name) };
+    let service = ServiceKey::new(words.text("namespaceId", PUBLIC), group, bare);
     let snapshot = app.naming.snapshot(&service);
     let all = snapshot.iter().flat_map(|snapshot| snapshot.instances.iter());
     // Equality, not "at least": `false` shows the unhealthy ones only.
@@ -177,10 +189,12 @@ fn catalog(app: &App, ctx: &Ctx) -> Answer {
         .filter(|i| healthy_only.is_none_or(|wanted| i.healthy == wanted))
         .filter(|i| enabled_only.is_none_or(|wanted| i.enabled == wanted))
         .collect();
-    let page = Page::new(number.into(), size.max(0).into()).slice(&shown);
     let grouped = service.grouped();
     let mut data = json!({});
-    if !page.is_empty() {
+    let (size, total) = (i64::from(size), shown.len() as i64);
+    let start = (i64::from(number) - 1).saturating_mul(size).max(0);
+    if start < total {
+        let page = &shown[cut(start, (start + size).min(total))?];
         let page = page.iter().map(|instance| json!(InstanceJson { instance, grouped: &grouped }));
         data["instances"] = Value::Array(page.collect());
     }

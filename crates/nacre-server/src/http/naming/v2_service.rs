@@ -8,10 +8,10 @@ use serde_json::json;
 
 use super::{
     bodies,
-    read::{Double, form_metadata, form_service},
+    read::{Double, check_page, form_metadata, form_service, named_form_service, named_key},
     v1_operator::{apply_switch, metrics_body},
     v1_service::read_selector,
-    v2_instance::declared_service,
+    v2_instance::declared_names,
 };
 use crate::{
     app::App,
@@ -60,7 +60,7 @@ impl ServiceForm {
         let form = Form { params: &ctx.params, generation, name: "serviceForm" };
         let ephemeral = form.truth("ephemeral", Java::Boolean)?.unwrap_or(false);
         let protect_threshold = form.number::<Double>("protectThreshold", Java::Float)?.map_or(0.0, |given| given.0);
-        let service = form_service(&form)?;
+        let service = named_form_service(&form)?;
         let metadata = form_metadata(ctx)?.map(|metadata| Metadata::clone(&metadata)).unwrap_or_default();
         let selector = read_selector(ctx.params.non_blank("selector"))?;
         let clusters = BTreeMap::new();
@@ -91,6 +91,12 @@ async fn change(app: Arc<App>, ctx: Ctx) -> Answer {
     Ok(Reply::result("ok"))
 }
 
+/// The service of declared parameters, which nobody joins and splits.
+fn declared_service(ctx: &Ctx) -> Result<ServiceKey, Refusal> {
+    let (namespace, group, name) = declared_names(ctx)?;
+    Ok(named_key(namespace, group, name)?)
+}
+
 async fn remove(app: Arc<App>, ctx: Ctx) -> Answer {
     let service = declared_service(&ctx)?;
     app.write_naming(NamingCommand::DeleteService { service }).await?;
@@ -106,9 +112,10 @@ fn list(app: &App, ctx: &Ctx) -> Answer {
     let declared = Declared { params: &ctx.params, generation: Generation::V2 };
     let number: i32 = declared.number("pageNo", Java::Integer)?.unwrap_or(1);
     let size: i32 = declared.number("pageSize", Java::Integer)?.unwrap_or(20);
-    let (namespace, group) = (ctx.params.or("namespaceId", PUBLIC), ctx.params.or("groupName", DEFAULT_GROUP));
+    let (namespace, group) = (declared.text("namespaceId", PUBLIC), declared.text("groupName", DEFAULT_GROUP));
     let page = Page::new(number.into(), size.clamp(0, 500).into());
     let found = app.naming.service_names(namespace, group, page);
+    check_page(number.into(), size.into(), found.total)?;
     Ok(Reply::result(json!({ "count": found.total, "services": found.rows })))
 }
 
@@ -121,10 +128,11 @@ pub fn set_health_form(app: &App, ctx: &Ctx, generation: Generation) -> Answer {
     let form = Form { params: &ctx.params, generation, name: "updateHealthForm" };
     let healthy = form.truth("healthy", Java::Boolean)?;
     let port = form.number::<i32>("port", Java::Integer)?;
-    let service = form_service(&form)?;
+    healthy.ok_or_else(|| field_missing("healthy", Java::Boolean))?;
+    form.required("serviceName")?;
     let ip = form.required("ip")?;
     let port = port.ok_or_else(|| field_missing("port", Java::Integer))?;
-    healthy.ok_or_else(|| field_missing("healthy", Java::Boolean))?;
+    let service = form_service(&form)?;
     app.naming.set_health(&service, ip, port, form.text("clusterName", DEFAULT_CLUSTER))?;
     Ok(Reply::result("ok"))
 }
@@ -215,10 +223,16 @@ impl ByService {
         let port = Declared { params: &ctx.params, generation }.number("port", Java::Integer)?;
         Ok(Self { service, ip: ctx.params.non_blank("ip").map(str::to_owned), port })
     }
+
+    /// Of v2: whatever is named, blank or not, has its clients.
+    fn declared(ctx: &Ctx) -> Result<Self, Refusal> {
+        let (namespace, group, name) = declared_names(ctx)?;
+        Self::read(ctx, ServiceKey::new(namespace, group, name), Generation::V2)
+    }
 }
 
 fn publishers(app: &App, ctx: &Ctx) -> Answer {
-    let wanted = ByService::read(ctx, declared_service(ctx)?, Generation::V2)?;
+    let wanted = ByService::declared(ctx)?;
     let ephemeral = Declared { params: &ctx.params, generation: Generation::V2 }.truth("ephemeral", Java::Boolean)?;
     let ephemeral = ephemeral.unwrap_or(true);
     let published = app.naming.publishers(&wanted.service);
@@ -235,7 +249,7 @@ fn publishers(app: &App, ctx: &Ctx) -> Answer {
 }
 
 fn subscribers(app: &App, ctx: &Ctx) -> Answer {
-    let wanted = ByService::read(ctx, declared_service(ctx)?, Generation::V2)?;
+    let wanted = ByService::declared(ctx)?;
     let subscribed = app.naming.subscribers(&wanted.service);
     let shown: Vec<_> = subscribed
         .iter()

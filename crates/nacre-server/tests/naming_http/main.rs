@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod reference;
 
 use std::{net::SocketAddr, time::Duration};
 

@@ -1,0 +1,141 @@
+//! What 2.5.1 says to callers whose parameters are odd, as it was asked.
+
+use super::*;
+
+/// A call: method, path, parameters; the status and the whole text or, of JSON, a part of it.
+type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], u16, &'a str);
+
+async fn all_answer(server: &Server, cases: &[Case<'_>]) {
+    for (method, path, params, status, text) in cases {
+        let answer = ask(server, method, path, params).await;
+        assert_eq!(answer.status, *status, "{method} {path} {params:?}: {}", answer.text);
+        assert!(answer.text.contains(text), "{method} {path} {params:?}: {}", answer.text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_without_a_name_is_one_of_its_own() {
+    let server = Server::start(&[]).await;
+    let (none, blank) = (("serviceName", ""), ("serviceName", " "));
+    let threshold = ("protectThreshold", "0");
+    let service = "/v1/ns/service";
+    all_answer(
+        &server,
+        &[
+            ("GET", service, &[none], 400, "service not found, namespace: public, serviceName: "),
+            ("POST", service, &[none], 200, "ok"),
+            ("POST", service, &[blank], 400, "Param 'serviceName' is illegal, serviceName is blank"),
+            ("GET", service, &[blank], 200, r#""groupName":"","name":"""#),
+            ("PUT", service, &[blank, threshold], 200, "ok"),
+            ("PUT", service, &[none, threshold], 400, "Param 'serviceName' is required."),
+            ("GET", "/v1/ns/service/subscribers", &[blank], 200, r#""count":0"#),
+            ("DELETE", service, &[none], 200, "ok"),
+            ("DELETE", service, &[none], 400, "Param 'serviceName' is illegal, serviceName is blank"),
+            ("PUT", service, &[blank, threshold], 400, "Param 'serviceName' is illegal, serviceName is blank"),
+        ],
+    )
+    .await;
+    let gone = ask(&server, "GET", service, &[none]).await;
+    assert_eq!(gone.text, "service not found, namespace: public, serviceName: ");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn v2_keeps_a_grouped_name_of_a_service_and_cuts_one_of_an_instance() {
+    let server = Server::start(&[]).await;
+    let (grouped, at, ip, port) = (("serviceName", "G@@s"), ("ip", "1.1.1.1"), ("serviceName", "@@"), ("port", "80"));
+    let (service, instance, list) = ("/v2/ns/service", "/v2/ns/instance", "/v2/ns/instance/list");
+    all_answer(
+        &server,
+        &[
+            ("POST", service, &[grouped], 200, "ok"),
+            ("GET", service, &[grouped], 200, r#""serviceName":"G@@s","groupName":"DEFAULT_GROUP""#),
+            ("DELETE", service, &[grouped], 200, "ok"),
+            ("POST", instance, &[grouped, at, port], 200, "ok"),
+            ("GET", "/v2/ns/service/list", &[], 200, r#"{"count":1,"services":["G"]}"#),
+            ("GET", instance, &[grouped, at, port], 200, r#""serviceName":"DEFAULT_GROUP@@G@@s""#),
+            ("GET", list, &[ip], 500, r#"{"code":30000,"message":"Index 1 out of bounds for length 1","data":null}"#),
+            ("POST", instance, &[ip, at, port], 500, "Index 1 out of bounds for length 1"),
+            ("GET", list, &[grouped, ("groupName", " ")], 400, "Param 'groupName' is illegal, groupName is blank"),
+            ("GET", service, &[grouped, ("groupName", " ")], 400, "Param 'groupName' is illegal, groupName is blank"),
+            ("GET", list, &[("serviceName", "@@s")], 400, "Param 'serviceName' is illegal, serviceName is blank"),
+        ],
+    )
+    .await;
+    let elsewhere = [("serviceName", "x"), at, port, ("clusterName", " ")];
+    let missing = "no ips found for cluster   in service DEFAULT_GROUP@@x";
+    all_answer(&server, &[("GET", instance, &elsewhere, 404, missing)]).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_are_cut_as_java_cuts_lists() {
+    let server = Server::start(&[]).await;
+    register(&server, &[("serviceName", "s"), ("ip", "1.1.1.1"), ("port", "80")]).await;
+    let (s, c) = (("serviceName", "s"), ("clusterName", "DEFAULT"));
+    let page = |number, size| [("pageNo", number), ("pageSize", size)];
+    for (path, number, size, status, text) in [
+        ("/v1/ns/service/list", "1", "-1", 400, "fromIndex(0) > toIndex(-1)"),
+        ("/v1/ns/service/list", "0", "-1", 200, r#"{"count":1,"doms":[]}"#),
+        ("/v2/ns/service/list", "1", "-1", 400, r#""data":"fromIndex(0) > toIndex(-1)""#),
+        ("/v2/ns/service/list", "0", "-1", 200, r#"{"count":1,"services":[]}"#),
+        ("/v1/ns/catalog/instances", "0", "1", 200, r#""list":[],"count":1"#),
+        ("/v1/ns/catalog/instances", "-1", "1", 400, "fromIndex(0) > toIndex(-1)"),
+        ("/v1/ns/catalog/instances", "0", "-1", 400, "fromIndex(1) > toIndex(0)"),
+        ("/v2/ns/catalog/instances", "1", "0", 200, r#"{"instances":[],"count":1}"#),
+        ("/v2/ns/catalog/instances", "1", "-1", 400, "fromIndex(0) > toIndex(-1)"),
+        ("/v2/ns/catalog/instances", "2", "1", 200, r#""data":{"count":1}"#),
+        ("/v1/ns/catalog/services", "1", "0", 200, r#""name":"s""#),
+    ] {
+        let [number, size] = page(number, size);
+        all_answer(&server, &[("GET", path, &[s, c, number, size], status, text)]).await;
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn null_is_no_metadata_and_no_checker() {
+    let server = Server::start(&[]).await;
+    let null = ("metadata", "null");
+    let (s, ip, port) = (("serviceName", "s"), ("ip", "1.1.1.1"), ("port", "80"));
+    all_answer(
+        &server,
+        &[
+            ("POST", "/v1/ns/instance", &[s, ip, port, null], 200, "ok"),
+            ("POST", "/v2/ns/instance", &[s, ip, port, null], 200, "ok"),
+            ("POST", "/v1/ns/service", &[("serviceName", "t"), null], 200, "ok"),
+            (
+                "PUT",
+                "/v1/ns/cluster",
+                &[
+                    s,
+                    ("clusterName", "C"),
+                    ("checkPort", "80"),
+                    ("useInstancePort4Check", "true"),
+                    ("healthChecker", "null"),
+                ],
+                500,
+                r#"because "healthChecker" is null;"#,
+            ),
+        ],
+    )
+    .await;
+    assert_eq!(hosts(&server, "s").await[0]["metadata"], json!({}));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_missing_is_told_in_the_references_order() {
+    let server = Server::start(&[]).await;
+    let missing = |name: &str, kind: &str| format!("Required parameter '{name}' type {kind} is not present");
+    let all = [("healthy", "true"), ("serviceName", "s"), ("ip", "1.1.1.1"), ("port", "80")];
+    for (given, text) in [
+        (0, missing("healthy", "Boolean")),
+        (1, missing("serviceName", "String")),
+        (2, missing("ip", "String")),
+        (3, missing("port", "Integer")),
+    ] {
+        all_answer(&server, &[("PUT", "/v2/ns/health", &all[..given], 400, &text)]).await;
+    }
+    server.stop().await;
+}
