@@ -302,6 +302,45 @@ async fn a_client_is_asked_about_its_listeners() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_what_is_not_named_in_full_nothing_is_listed() {
+    let server = Server::start(&[]).await;
+    let client = server.client("naming").await;
+    client.call("InstanceRequest", instance("registerInstance", "s", 1)).await;
+    let asked = json!({"namespace":"n","serviceName":"s","cluster":"","udpPort":0});
+    let answer = client.call("ServiceQueryRequest", asked).await;
+    let info = &answer.body["serviceInfo"];
+    assert_eq!((&info["name"], &info["hosts"], info.get("groupName")), (&json!("s"), &json!([]), None));
+    let asked = |name: &str| json!({"serviceName":name,"groupName":"G","clusters":"","subscribe":true});
+    for name in ["ServiceQueryRequest", "SubscribeServiceRequest"] {
+        assert_eq!(client.call(name, asked("other")).await.body["serviceInfo"]["hosts"], json!([]), "{name}");
+    }
+    let answer = client.call("ServiceQueryRequest", json!({"udpPort":"x"})).await;
+    assert_eq!((answer.name.as_str(), &answer.body["errorCode"]), ("ErrorResponse", &json!(502)));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_wrong_with_an_instance_is_said_before_that_its_namespace_is_null() {
+    let server = Server::start(&[]).await;
+    let client = server.client("naming").await;
+    let body = json!({"serviceName":"s","groupName":"G","type":"registerInstance"});
+    let answer = client.call("InstanceRequest", body.clone()).await;
+    assert_eq!(answer.body["message"], "Instance can not be null.");
+    let mut full = body;
+    full["instance"] = json!({"ip":"10.0.0.1","port":1});
+    let answer = client.call("InstanceRequest", full).await;
+    assert_eq!((&answer.body["errorCode"], answer.name.as_str()), (&json!(500), "ErrorResponse"));
+    // Deregistering looks at no instance, and misses it afterwards.
+    client.call("InstanceRequest", instance("registerInstance", "s", 1)).await;
+    let mut gone = instance("deregisterInstance", "s", 1);
+    gone["instance"] = json!(null);
+    assert_eq!(client.call("InstanceRequest", gone).await.body["errorCode"], 500);
+    let asked = json!({"namespace":"","serviceName":"s","groupName":"G","cluster":""});
+    assert_eq!(client.call("ServiceQueryRequest", asked).await.body["serviceInfo"]["hosts"], json!([]));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refusals_are_on_record() {
     let server = Server::start(&[]).await;
     let client = server.client("naming").await;

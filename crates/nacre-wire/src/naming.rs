@@ -75,8 +75,8 @@ impl Serialize for Texts<'_> {
 /// `ServiceInfo`: what lists, subscriptions and pushes carry.
 #[derive(Clone, Debug)]
 pub struct ServiceInfoJson<'a, H> {
-    /// Bare over gRPC, grouped over HTTP.
-    pub name: &'a str,
+    /// Bare over gRPC, grouped over HTTP. Left out where none was asked for.
+    pub name: Option<&'a str>,
     /// UDP packets leave it out.
     pub group_name: Option<&'a str>,
     /// The filter as asked for.
@@ -101,7 +101,10 @@ pub enum AllIps {
 impl<H: AsRef<Instance>> Serialize for ServiceInfoJson<'_, H> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let mut out = to.serialize_struct("ServiceInfo", 11)?;
-        out.serialize_field("name", self.name)?;
+        match self.name {
+            Some(name) => out.serialize_field("name", name)?,
+            None => out.skip_field("name")?,
+        }
         match self.group_name {
             Some(group) => out.serialize_field("groupName", group)?,
             None => out.skip_field("groupName")?,
@@ -148,7 +151,7 @@ mod tests {
         let mut host = Instance::new("10.0.0.5", 8080);
         host.instance_id = InstanceId::Simple;
         let info = ServiceInfoJson {
-            name: "s",
+            name: Some("s"),
             group_name: Some("G"),
             clusters: "",
             cache_millis: 10_000,

@@ -38,23 +38,30 @@ const FORM_GRPC: u8 = 1;
 
 /// `serviceInfo` as gRPC clients of both lines read it; made once per snapshot and shared.
 pub(super) fn service_info(view: &ServiceView) -> Bytes {
-    view.serialised(FORM_GRPC, |view| {
-        let info = ServiceInfoJson {
-            name: &view.service.name,
-            group_name: Some(&view.service.group),
-            clusters: &view.clusters,
-            cache_millis: view.cache_millis,
-            hosts: &view.hosts,
-            grouped: &view.service.grouped(),
-            last_ref_time: view.last_ref_time,
-            reach_protection_threshold: view.reach_protection_threshold,
-            spelling: AllIps::Both,
-        };
-        let mut text = b"\"serviceInfo\":".to_vec();
-        // Our own type always serialises; were it not so, the client would get an unreadable push and say so.
-        let _ = serde_json::to_writer(&mut text, &info);
-        text.into()
-    })
+    view.serialised(FORM_GRPC, |view| info_of(view, Some(&view.service.name), Some(&view.service.group)))
+}
+
+/// What is said of a service that was not named in full: nothing is in it, and what was left out is left out here, too.
+pub(super) fn unnamed_info(view: &ServiceView, name: Option<&str>, group: Option<&str>) -> Bytes {
+    info_of(view, name, group)
+}
+
+fn info_of(view: &ServiceView, name: Option<&str>, group: Option<&str>) -> Bytes {
+    let info = ServiceInfoJson {
+        name,
+        group_name: group,
+        clusters: &view.clusters,
+        cache_millis: view.cache_millis,
+        hosts: &view.hosts,
+        grouped: &view.service.grouped(),
+        last_ref_time: view.last_ref_time,
+        reach_protection_threshold: view.reach_protection_threshold,
+        spelling: AllIps::Both,
+    };
+    let mut text = b"\"serviceInfo\":".to_vec();
+    // Our own type always serialises; were it not so, the client would get an unreadable push and say so.
+    let _ = serde_json::to_writer(&mut text, &info);
+    text.into()
 }
 
 /// The pushes of a naming fuzzy watch's sync.

@@ -35,7 +35,7 @@ struct Push<'a> {
 pub fn push(view: &ServiceView, stamp: u64) -> Packet {
     let grouped = view.service.grouped();
     let info = ServiceInfoJson {
-        name: &grouped,
+        name: Some(&grouped),
         group_name: None,
         clusters: &view.clusters,
         cache_millis: view.cache_millis,

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::lenient::{List, body};
+use super::lenient::{List, Texts, body};
 
 /// `watchType`.
 pub const WATCH: &str = "WATCH";
@@ -20,6 +20,7 @@ pub const RESOURCE_CHANGED: &str = "FUZZY_WATCH_RESOURCE_CHANGED";
 body! {
     /// `ConfigFuzzyWatchRequest` and `NamingFuzzyWatchRequest`.
     FuzzyWatchRequest {
+        headers: Texts = "headers";
         /// `namespace>>group>>resource`; `None` fails.
         pattern: Option<String> = "groupKeyPattern";
         /// What the client holds already.

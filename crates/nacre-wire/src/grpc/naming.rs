@@ -83,6 +83,8 @@ body! {
         group_name: Option<String> = "groupName";
         cluster: Option<String> = "cluster";
         healthy_only: bool = "healthyOnly";
+        /// Without effect, but it must be a number.
+        udp_port: i32 = "udpPort";
     }
 }
 

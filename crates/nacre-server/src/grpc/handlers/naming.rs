@@ -21,7 +21,7 @@ use serde::Deserialize;
 
 use super::super::{
     dispatch::{Call, Operation, Reply, short},
-    push::service_info,
+    push::{service_info, unnamed_info},
 };
 use crate::doctor::sighting;
 
@@ -37,9 +37,33 @@ fn service(namespace: Option<&str>, group: Option<&str>, name: Option<&str>) -> 
     Ok(ServiceKey::new(given(namespace)?, group.unwrap_or_default(), name.unwrap_or_default()))
 }
 
+/// The service that a list is asked of, if it is named in full.
+fn named(namespace: &Option<String>, group: &Option<String>, name: &Option<String>) -> Option<ServiceKey> {
+    Some(ServiceKey::new(namespace.as_deref()?, group.as_deref()?, name.as_deref()?))
+}
+
+/// The list of a service that is not named in full: nothing is in it. Without a namespace the reference fails on the service of
+/// that name which it has in the namespace `""`, and finds nothing otherwise.
+fn nothing(
+    call: &Call<'_>,
+    namespace: &Option<String>,
+    group: &Option<String>,
+    name: &Option<String>,
+    clusters: &str,
+) -> Result<Bytes, NacosError> {
+    let naming = &call.app.naming;
+    let twin = named(&Some(String::new()), group, name);
+    if namespace.is_none() && twin.is_some_and(|twin| naming.service_exists(&twin)) {
+        return Err(no_namespace());
+    }
+    let query = Query { clusters, healthy_only: false, consumer_ip: &call.connection.client_ip };
+    let view = naming.list(&ServiceKey::new("", "", ""), &query, call.now);
+    Ok(unnamed_info(&view, name.as_deref(), group.as_deref()))
+}
+
 /// A namespace may be blank, which is `public`, but not null.
 fn given(namespace: Option<&str>) -> Result<&str, NacosError> {
-    namespace.ok_or_else(|| NacosError::server("Param 'namespace' is illegal, namespace is null"))
+    namespace.ok_or_else(no_namespace)
 }
 
 fn names<'a>(namespace: &'a Option<String>, group: &'a Option<String>, name: &'a Option<String>) -> ParamInfo<'a> {
@@ -115,6 +139,10 @@ fn unsupported(kind: &str) -> NacosError {
     NacosError::invalid(format!("Unsupported request type {kind}"))
 }
 
+fn no_namespace() -> NacosError {
+    NacosError::server("Param 'namespace' is illegal, namespace is null")
+}
+
 fn no_type() -> NacosError {
     NacosError::server("the request type is null")
 }
@@ -133,6 +161,18 @@ fn echo(kind: &str) -> Reply {
         Some((_, body)) => Reply::kept(body.clone()),
         None => Reply::ok(&InstanceResponse { kind: Some(kind) }),
     }
+}
+
+/// A null namespace is what is found out last.
+fn without_namespace(request: &InstanceRequest) -> Result<Reply, NacosError> {
+    service(Some(""), request.group_name.as_deref(), request.service_name.as_deref())?;
+    match request.kind.as_deref() {
+        Some(REGISTER) => check_instance(&request.instance.as_ref().ok_or_else(no_instance)?.to_instance(true))?,
+        Some(DEREGISTER) => {}
+        Some(other) => return Err(unsupported(other)),
+        None => return Err(no_type()),
+    }
+    Err(no_namespace())
 }
 
 impl Operation for InstanceRequest {
@@ -160,8 +200,9 @@ impl Operation for InstanceRequest {
     }
 
     async fn run(&self, call: &Call<'_>) -> Result<Reply, NacosError> {
-        let (namespace, group) = (self.namespace.as_deref(), self.group_name.as_deref());
-        let key = service(namespace, group, self.service_name.as_deref())?;
+        let (group, name) = (self.group_name.as_deref(), self.service_name.as_deref());
+        let Some(namespace) = self.namespace.as_deref() else { return without_namespace(self) };
+        let key = service(Some(namespace), group, name)?;
         let client = call.connection.client_id();
         let (app, now) = (call.app, call.now);
         let effects = match self.kind.as_deref() {
@@ -174,6 +215,10 @@ impl Operation for InstanceRequest {
             None => return Err(no_type()),
         };
         app.effects.naming(effects);
+        // The instance does not matter to what is deregistered; the reference misses it once that is done.
+        if self.instance.is_none() {
+            return Err(NacosError::server("the instance is null"));
+        }
         Ok(echo(self.kind.as_deref().unwrap_or_default()))
     }
 }
@@ -293,16 +338,13 @@ impl Operation for ServiceQueryRequest {
         check::check(&ParamInfo { clusters: self.cluster.as_deref(), ..info }, length)
     }
 
-    /// Missing names are the names of nothing.
     async fn run(&self, call: &Call<'_>) -> Result<Reply, NacosError> {
-        let namespace = given(self.namespace.as_deref())?;
-        let (group, name) = (self.group_name.as_deref(), self.service_name.as_deref());
-        let key = ServiceKey::new(namespace, group.unwrap_or_default(), name.unwrap_or_default());
-        let query = Query {
-            clusters: self.cluster.as_deref().unwrap_or_default(),
-            healthy_only: self.healthy_only,
-            consumer_ip: &call.connection.client_ip,
+        let clusters = self.cluster.as_deref().unwrap_or_default();
+        let Some(key) = named(&self.namespace, &self.group_name, &self.service_name) else {
+            let members = nothing(call, &self.namespace, &self.group_name, &self.service_name, clusters)?;
+            return Ok(Reply::ready_made(&Envelope::ok(), &members));
         };
+        let query = Query { clusters, healthy_only: self.healthy_only, consumer_ip: &call.connection.client_ip };
         let view = call.app.naming.list(&key, &query, call.now);
         if view.hosts.is_empty() {
             let sought = Sought::Service(key, query.clusters.into());
@@ -362,11 +404,17 @@ impl Operation for SubscribeServiceRequest {
     }
 
     async fn run(&self, call: &Call<'_>) -> Result<Reply, NacosError> {
+        let clusters = self.clusters.as_deref().unwrap_or_default();
+        if self.namespace.is_none() {
+            // Of the other names a blank one is an error; without a namespace there is nothing to hear of.
+            service(Some(""), self.group_name.as_deref(), self.service_name.as_deref())?;
+            let members = nothing(call, &self.namespace, &self.group_name, &self.service_name, clusters)?;
+            return Ok(Reply::ready_made(&Envelope::ok_with("success"), &members));
+        }
         let (namespace, group) = (self.namespace.as_deref(), self.group_name.as_deref());
         let key = service(namespace, group, self.service_name.as_deref())?;
         let connection = call.connection;
         let (app, client, now) = (call.app, connection.client_id(), call.now);
-        let clusters = self.clusters.as_deref().unwrap_or_default();
         let (view, effects): (ServiceView, _) = if self.subscribe {
             let own = connection.app_or_unknown();
             let app_name = match &*connection.app {

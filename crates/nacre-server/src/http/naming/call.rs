@@ -167,7 +167,7 @@ pub fn service_info(view: &ServiceView) -> Bytes {
     view.serialised(V1_FORM, |view| {
         let grouped = view.service.grouped();
         let info = ServiceInfoJson {
-            name: &grouped,
+            name: Some(&grouped),
             group_name: Some(&view.service.group),
             clusters: &view.clusters,
             cache_millis: view.cache_millis,
