@@ -28,7 +28,7 @@ pub fn check_params(ctx: &mut Ctx, row: &Row, metadata_length: usize) -> Result<
     let outcome = match (row.module, row.check) {
         (_, Check::Off) => return Ok(None),
         ("naming", how) => naming(ctx, row.generation, how, metadata_length)?,
-        (_, Check::Config) if ctx.params.get("search") == Some("blur") => return Ok(None),
+        (_, Check::Config) if ctx.params.first("search") == Some("blur") => return Ok(None),
         _ => check::check(&any(ctx), metadata_length),
     };
     let reply = outcome.err().map(|text| refuse::param_check(&text));
@@ -38,15 +38,15 @@ pub fn check_params(ctx: &mut Ctx, row: &Row, metadata_length: usize) -> Result<
 
 fn naming(ctx: &mut Ctx, generation: Generation, how: Check, limit: usize) -> Result<Result<(), String>, Refusal> {
     let metadata = match how {
-        Check::Params | Check::Batch => ctx.params.get("metadata").filter(|text| !text.trim().is_empty()),
+        Check::Params | Check::Batch => ctx.params.first("metadata").filter(|text| !text.trim().is_empty()),
         _ => None,
     };
     let metadata = metadata.map(parse_metadata).transpose().map_err(|error| not_readable(generation, &error))?;
-    let instances = match (how, ctx.params.non_blank("instances")) {
+    let instances = match (how, ctx.params.first_non_blank("instances")) {
         (Check::Batch, Some(text)) => Some(BatchTarget::parse(text).map_err(|error| not_readable(generation, &error))?),
         _ => None,
     };
-    let beat = match (how, ctx.params.non_blank("beat")) {
+    let beat = match (how, ctx.params.first_non_blank("beat")) {
         (Check::Beat, Some(text)) => Some(BeatInfo::parse(text).map_err(|_| unreadable_beat(generation, text))?),
         _ => None,
     };
@@ -65,7 +65,7 @@ fn naming(ctx: &mut Ctx, generation: Generation, how: Check, limit: usize) -> Re
 
 fn naming_info<'a>(ctx: &'a Ctx, how: Check, metadata: Option<&'a Metadata>) -> check::ParamInfo<'a> {
     let params = &ctx.params;
-    let first = |names: &[&str]| names.iter().find_map(|name| params.non_blank(name));
+    let first = |names: &[&str]| names.iter().find_map(|name| params.first_non_blank(name));
     let whole = how == Check::Params;
     let service = if whole { first(&["serviceName", "serviceNameParam"]) } else { first(&["serviceName"]) };
     let group = if whole { first(&["groupName", "groupNameParam"]) } else { first(&["groupName"]) };
@@ -100,7 +100,7 @@ fn check_target(ip: Option<&str>, port: i32, cluster: Option<&str>, limit: usize
 /// Modules other than naming: every name that any of their extractors accepts.
 fn any(ctx: &Ctx) -> check::ParamInfo<'_> {
     let params = &ctx.params;
-    let first = |names: &[&str]| names.iter().find_map(|name| params.non_blank(name));
+    let first = |names: &[&str]| names.iter().find_map(|name| params.first_non_blank(name));
     check::ParamInfo {
         namespace: first(&["namespaceId", "tenant", "namespace"]),
         data_id: first(&["dataId"]),

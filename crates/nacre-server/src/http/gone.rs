@@ -81,7 +81,7 @@ struct Old {
 impl Old {
     fn fits(&self, params: &Params) -> bool {
         let Some((name, value)) = self.condition.split_once('=') else { return true };
-        params.get(name) == Some(value)
+        params.first(name) == Some(value)
     }
 
     fn message(&self) -> String {

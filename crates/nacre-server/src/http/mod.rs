@@ -362,10 +362,12 @@ async fn dispatch(app: &Arc<App>, row: &'static Row, mut ctx: Ctx) -> table::Ans
 /// Reads the parameters and checks them; an answer here is given instead of the handler's.
 async fn prepare(app: &App, row: &'static Row, ctx: &mut Ctx) -> Result<Option<Reply>, Refusal> {
     read_params(ctx).await?;
+    ctx.params.join_repeated();
     let live = app.live();
     live.compatibility.check(&ctx.method, row, &ctx.params)?;
     if row.module == "naming" && row.generation == Generation::V1 {
         naming::gate::group_service_name(&mut ctx.params)?;
+        ctx.params.set_repeated_apart();
     }
     if row.check == Check::Off || !live.param_check {
         return Ok(None);
@@ -398,7 +400,8 @@ async fn read_params(ctx: &mut Ctx) -> Result<(), Refusal> {
 fn to_context(headers: &HeaderMap, uri: &Uri) -> Reply {
     let host =
         headers.get(header::HOST).and_then(|host| host.to_str().ok()).or_else(|| uri.authority().map(|a| a.as_str()));
-    let location = format!("http://{}{}/", host.unwrap_or("localhost"), uri.path());
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let location = format!("http://{}{}/{query}", host.unwrap_or("localhost"), uri.path());
     Reply::empty(302).header("location", &location)
 }
 

@@ -155,10 +155,10 @@ fn show_name(name: Option<&str>) -> Result<(), String> {
 
 fn v1_get(app: &App, ctx: &Ctx) -> Answer {
     let params = &ctx.params;
-    if params.get("checkNamespaceIdExist") == Some("true") {
+    if params.first("checkNamespaceIdExist") == Some("true") {
         return Ok(Reply::json(&is_created(app, v1_text(params, "customNamespaceId")?)));
     }
-    if params.get("show") == Some("all") {
+    if params.first("show") == Some("all") {
         let id = v1_text(params, "namespaceId")?;
         // 2.x knows its default namespace by the empty id only.
         return match app.configs.namespace(id).filter(|entry| !entry.is_default || id.trim().is_empty()) {

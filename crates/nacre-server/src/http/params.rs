@@ -1,11 +1,13 @@
 //! Request parameters as Nacos reads them: the query and an urlencoded form body are one set of names, the query's
 //! value first, for every method (spec/http-api.md 2). Multipart fields join the same set; files are kept apart.
+//!
+//! A name that was sent several times has two readings: handlers that bind it get its values joined by commas
+//! ([`Params::get`]), whoever asks the request itself gets the first one ([`Params::first`]).
+
+use std::collections::HashMap;
 
 use bytes::Bytes;
-use nacre_model::{
-    NacosError,
-    limits::{HTTP_PARAMS, PAGE_SIZE},
-};
+use nacre_model::{NacosError, limits::HTTP_PARAMS};
 use smallvec::SmallVec;
 
 /// One uploaded file of a multipart body.
@@ -23,6 +25,8 @@ pub struct Upload {
 pub struct Params {
     text: String,
     pairs: SmallVec<[Pair; 16]>,
+    /// Names sent several times, with all their values.
+    joined: Vec<Pair>,
     pub uploads: Vec<Upload>,
 }
 
@@ -83,9 +87,88 @@ impl Params {
         self.text.get(pair.middle as usize..pair.end as usize).unwrap_or("")
     }
 
-    /// The first value of `name`, exactly as sent (not trimmed), also when empty.
+    /// The value of `name` as a text is bound: exactly as sent (not trimmed), also when empty, several joined by commas.
     pub fn get(&self, name: &str) -> Option<&str> {
+        if !self.joined.is_empty()
+            && let Some(pair) = self.joined.iter().find(|pair| self.name(pair) == name)
+        {
+            return Some(self.value(pair));
+        }
+        self.first(name)
+    }
+
+    /// The first value of `name`, exactly as sent.
+    pub fn first(&self, name: &str) -> Option<&str> {
         self.named(name).next().map(|pair| self.value(pair))
+    }
+
+    /// The first value of `name`, unless it is blank.
+    pub fn first_non_blank(&self, name: &str) -> Option<&str> {
+        self.first(name).filter(|value| !value.trim().is_empty())
+    }
+
+    /// Whether `name` was sent several times.
+    pub fn is_repeated(&self, name: &str) -> bool {
+        self.joined.iter().any(|pair| self.name(pair) == name)
+    }
+
+    /// Joins the values of names sent several times; asked once all pairs are there.
+    pub fn join_repeated(&mut self) {
+        self.joined.clear();
+        for name in self.repeated() {
+            self.join(&name);
+        }
+    }
+
+    fn join(&mut self, name: &str) {
+        let values = self.all(name).collect::<Vec<_>>().join(",");
+        let start = self.text.len() as u32;
+        self.text.push_str(name);
+        let middle = self.text.len() as u32;
+        self.text.push_str(&values);
+        self.joined.push(Pair { start, middle, end: self.text.len() as u32 });
+    }
+
+    /// Names sent several times, in order of appearance.
+    fn repeated(&self) -> Vec<String> {
+        /// Few names are compared one by one, without any allocation.
+        const FEW: usize = 24;
+        if self.pairs.len() <= FEW {
+            let is_second =
+                |pair: &&Pair| self.named(self.name(pair)).take_while(|other| other.start < pair.start).count() == 1;
+            return self.pairs.iter().filter(is_second).map(|pair| self.name(pair).to_owned()).collect();
+        }
+        let mut seen = HashMap::with_capacity(self.pairs.len());
+        let mut names = Vec::new();
+        for (name, _) in self.iter() {
+            let count = seen.entry(name).or_insert(0_u32);
+            *count += 1;
+            if *count == 2 {
+                names.push(name.to_owned());
+            }
+        }
+        names
+    }
+
+    /// Leaves each value of a name once, in the order of Java's `HashSet`, as a filter of 1.x naming does: which of
+    /// several values counts depends on it.
+    pub fn set_repeated_apart(&mut self) {
+        for name in self.repeated() {
+            let mut values: Vec<String> = Vec::new();
+            for value in self.all(&name) {
+                if !values.iter().any(|known| known == value) {
+                    values.push(value.to_owned());
+                }
+            }
+            let table = java_table(values.len());
+            values.sort_by_key(|value| java_bucket(value, table));
+            let Self { text, pairs, .. } = self;
+            pairs.retain(|pair| text.get(pair.start as usize..pair.middle as usize) != Some(&name));
+            for value in values {
+                self.push(&name, &value);
+            }
+        }
+        self.join_repeated();
     }
 
     /// Asked some twenty times for a registration: lengths first, then bytes.
@@ -102,12 +185,12 @@ impl Params {
         self.named(name).map(|pair| self.value(pair))
     }
 
-    /// The first value, unless it is blank.
+    /// The value, unless it is blank.
     pub fn non_blank(&self, name: &str) -> Option<&str> {
         self.get(name).filter(|v| !v.trim().is_empty())
     }
 
-    /// The first value, or `default` when absent or blank.
+    /// The value, or `default` when absent or blank.
     pub fn or<'a>(&'a self, name: &str, default: &'a str) -> &'a str {
         self.non_blank(name).unwrap_or(default)
     }
@@ -123,8 +206,10 @@ impl Params {
 
     /// Replaces every value of `name`.
     pub fn set(&mut self, name: &str, value: &str) {
-        let Self { text, pairs, .. } = self;
-        pairs.retain(|pair| text.get(pair.start as usize..pair.middle as usize) != Some(name));
+        let Self { text, pairs, joined, .. } = self;
+        let other = |pair: &mut Pair| text.get(pair.start as usize..pair.middle as usize) != Some(name);
+        pairs.retain(other);
+        joined.retain_mut(other);
         self.push(name, value);
     }
 
@@ -132,36 +217,21 @@ impl Params {
     pub fn required(&self, name: &str) -> Result<&str, NacosError> {
         self.non_blank(name).ok_or_else(|| NacosError::missing(name))
     }
-
-    /// A number of a v2/v3 form; absent or empty is `default`, anything unreadable is 400, code 20002.
-    pub fn int(&self, name: &str, default: i64) -> Result<i64, NacosError> {
-        match self.get(name).map(str::trim) {
-            None | Some("") => Ok(default),
-            Some(text) => text.parse().map_err(|_| bad_conversion(name, text, "int")),
-        }
-    }
-
-    /// A truth value by Spring's conversion words; absent or empty is `default`.
-    pub fn bool(&self, name: &str, default: bool) -> Result<bool, NacosError> {
-        match self.get(name).map(|v| v.trim().to_ascii_lowercase()).as_deref() {
-            None | Some("") => Ok(default),
-            Some("true" | "on" | "yes" | "1") => Ok(true),
-            Some("false" | "off" | "no" | "0") => Ok(false),
-            Some(text) => Err(bad_conversion(name, text, "boolean")),
-        }
-    }
-
-    /// `pageNo` (from 1) and `pageSize` with a default; sizes are capped at [`PAGE_SIZE`] by callers that say so.
-    pub fn page(&self, default_size: i64) -> Result<(i64, i64), NacosError> {
-        Ok((self.int("pageNo", 1)?, self.int("pageSize", default_size)?))
-    }
 }
 
-/// Largest page of capped lists.
-pub const MAX_PAGE: i64 = PAGE_SIZE as i64;
+/// Size of the table of a Java `HashSet` that holds as many.
+fn java_table(held: usize) -> u32 {
+    let mut table = 16_u32;
+    while held as u64 * 4 > u64::from(table) * 3 {
+        table *= 2;
+    }
+    table
+}
 
-fn bad_conversion(name: &str, text: &str, kind: &str) -> NacosError {
-    NacosError::invalid(format!("Parameter '{name}' has the value '{text}', which is no {kind}"))
+/// Where a text lies in such a table.
+fn java_bucket(text: &str, table: u32) -> u32 {
+    let hash = text.encode_utf16().fold(0_u32, |hash, unit| hash.wrapping_mul(31).wrapping_add(unit.into()));
+    (hash ^ hash >> 16) & (table - 1)
 }
 
 /// Percent-decoding as servlet containers do it: `+` is a blank, a broken escape stays as it is, and bytes that are no
@@ -237,6 +307,40 @@ mod tests {
         assert_eq!(params.get("a"), Some("1"));
         assert_eq!(params.all("a").count(), 2);
         assert_eq!((params.get("b"), params.get("c")), (Some("x y"), Some("p q")));
+    }
+
+    #[test]
+    fn values_of_a_name_are_joined_or_the_first_counts() {
+        let mut params = Params::default();
+        params.add_urlencoded(b"a=1&b=x&a=2&c=&a=");
+        params.add_urlencoded(b"c=&d=1");
+        params.join_repeated();
+        assert_eq!((params.get("a"), params.first("a")), (Some("1,2,"), Some("1")));
+        assert_eq!((params.get("b"), params.get("c"), params.first_non_blank("c")), (Some("x"), Some(","), None));
+        assert_eq!((params.is_repeated("a"), params.is_repeated("d")), (true, false));
+        params.set("a", "3");
+        assert_eq!((params.get("a"), params.first("a")), (Some("3"), Some("3")));
+
+        let mut many = Params::default();
+        many.add_urlencoded((0..40).map(|i| format!("n{}={i}&", i % 39)).collect::<String>().as_bytes());
+        many.join_repeated();
+        assert_eq!((many.get("n0"), many.get("n1")), (Some("0,39"), Some("1")));
+    }
+
+    #[test]
+    fn one_of_several_values_is_taken_as_a_hash_set_orders_them() {
+        for (query, first, all) in [
+            ("p=8080&p=", "", ",8080"),
+            ("p=8080&p=8080", "8080", "8080"),
+            ("p=b&p=a&p=c&p=a", "a", "a,b,c"),
+            // Of one hash.
+            ("p=Aa&p=BB", "Aa", "Aa,BB"),
+        ] {
+            let mut params = Params::default();
+            params.add_urlencoded(query.as_bytes());
+            params.set_repeated_apart();
+            assert_eq!((params.first("p"), params.get("p")), (Some(first), Some(all)), "{query}");
+        }
     }
 
     #[test]

@@ -2,29 +2,11 @@
 //! is told in the words of the generation.
 
 use super::{
-    Java, java,
-    words::{api_missing, field_missing, field_not_convertible, not_convertible, parameter_missing},
+    Java,
+    java::{self, Number},
+    words::{api_missing, converted_to_null, field_missing, field_not_convertible, not_convertible, parameter_missing},
 };
 use crate::http::{params::Params, refuse::Refusal, table::Generation};
-
-/// The framework's reading of a number; blank is `None`, unreadable `Some(Err)`.
-fn number<T: std::str::FromStr>(text: Option<&str>) -> Option<Result<T, String>> {
-    let text = text?;
-    let trimmed: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-    if trimmed.is_empty() {
-        return None;
-    }
-    Some(trimmed.parse().map_err(|_| text.to_owned()))
-}
-
-/// The framework's reading of a truth value; blank is `None`, unreadable `Some(Err)`.
-fn truth(text: Option<&str>) -> Option<Result<bool, String>> {
-    let text = text?;
-    if text.trim().is_empty() {
-        return None;
-    }
-    Some(java::truth(text).ok_or_else(|| text.to_owned()))
-}
 
 /// Reads the fields of one form object (v2, v3): conversions fail with the form's name.
 #[derive(Clone, Copy)]
@@ -44,16 +26,14 @@ impl<'a> Form<'a> {
         self.params.non_blank(field).ok_or_else(|| field_missing(field, Java::Text).into())
     }
 
-    pub fn number<T: std::str::FromStr>(&self, field: &str, java: Java) -> Result<Option<T>, Refusal> {
-        number(self.params.get(field))
-            .transpose()
-            .map_err(|text| field_not_convertible(self.generation, self.name, field, java, &text))
+    pub fn number<T: Number>(&self, field: &str, java: Java) -> Result<Option<T>, Refusal> {
+        java::number(self.params, field, java)
+            .map_err(|value| field_not_convertible(self.generation, self.name, field, java, &value))
     }
 
     pub fn truth(&self, field: &str, java: Java) -> Result<Option<bool>, Refusal> {
-        truth(self.params.get(field))
-            .transpose()
-            .map_err(|text| field_not_convertible(self.generation, self.name, field, java, &text))
+        java::truth(self.params, field, java)
+            .map_err(|value| field_not_convertible(self.generation, self.name, field, java, &value))
     }
 }
 
@@ -83,20 +63,37 @@ impl<'a> Declared<'a> {
         }
     }
 
-    pub fn number<T: std::str::FromStr>(&self, name: &str, java: Java) -> Result<Option<T>, Refusal> {
-        number(self.params.get(name)).transpose().map_err(|text| not_convertible(self.generation, name, java, &text))
+    /// A number with a default, which also stands for the empty value.
+    pub fn number<T: Number>(&self, name: &str, java: Java) -> Result<Option<T>, Refusal> {
+        if self.params.get(name) == Some("") { Ok(None) } else { self.read(name, java) }
     }
 
-    pub fn required_number<T: std::str::FromStr>(&self, name: &str, java: Java) -> Result<T, Refusal> {
-        self.number(name, java)?.ok_or_else(|| self.missing(name, java))
+    fn read<T: Number>(&self, name: &str, java: Java) -> Result<Option<T>, Refusal> {
+        java::number(self.params, name, java).map_err(|value| not_convertible(self.generation, name, java, &value))
     }
 
+    pub fn required_number<T: Number>(&self, name: &str, java: Java) -> Result<T, Refusal> {
+        self.read(name, java)?.ok_or_else(|| self.nothing(name, java))
+    }
+
+    /// A truth value with a default, which also stands for the empty value.
     pub fn truth(&self, name: &str, java: Java) -> Result<Option<bool>, Refusal> {
-        truth(self.params.get(name)).transpose().map_err(|text| not_convertible(self.generation, name, java, &text))
+        if self.params.get(name) == Some("") { Ok(None) } else { self.read_truth(name, java) }
+    }
+
+    fn read_truth(&self, name: &str, java: Java) -> Result<Option<bool>, Refusal> {
+        java::truth(self.params, name, java).map_err(|value| not_convertible(self.generation, name, java, &value))
     }
 
     pub fn required_truth(&self, name: &str, java: Java) -> Result<bool, Refusal> {
-        self.truth(name, java)?.ok_or_else(|| self.missing(name, java))
+        self.read_truth(name, java)?.ok_or_else(|| self.nothing(name, java))
+    }
+
+    fn nothing(&self, name: &str, java: Java) -> Refusal {
+        if self.params.first(name).is_none() {
+            return self.missing(name, java);
+        }
+        converted_to_null(self.generation, name, java)
     }
 }
 
@@ -107,6 +104,7 @@ mod tests {
     fn params(text: &str) -> Params {
         let mut params = Params::default();
         params.add_urlencoded(text.as_bytes());
+        params.join_repeated();
         params
     }
 

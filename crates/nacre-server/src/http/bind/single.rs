@@ -3,26 +3,25 @@
 use nacre_model::NacosError;
 
 use super::{
-    Java,
-    java::truth,
-    words::{api_missing, not_convertible, not_present, v1_mismatch, v3_form_mismatch},
+    Java, java,
+    java::Unreadable,
+    words::{api_missing, converted_to_null, not_convertible, not_present, v1_mismatch, v3_form_mismatch},
 };
 use crate::http::{params::Params, refuse::Refusal, table::Generation};
 
-/// A number; `None` when absent, or empty for the nullable types; the text when it is none.
-fn number<'p>(params: &'p Params, name: &str, java: Java) -> Result<Option<i64>, &'p str> {
-    match params.get(name) {
-        None => Ok(None),
-        Some("") if java != Java::Int => Ok(None),
-        Some(text) => java.number(text).map(Some).ok_or(text),
+/// A number; `None` when absent, or blank for the nullable types.
+fn number(params: &Params, name: &str, java: Java) -> Result<Option<i64>, Unreadable> {
+    match java {
+        Java::Long => java::number::<i64>(params, name, java),
+        _ => java::number::<i32>(params, name, java).map(|number| number.map(i64::from)),
     }
 }
 
-/// A truth value; `None` when absent or empty; the text when it is none.
-fn truth_of<'p>(params: &'p Params, name: &str) -> Result<Option<bool>, &'p str> {
+/// A truth value with a default, which also stands for the empty value.
+fn truth_or(params: &Params, name: &str, default: bool) -> Result<bool, Unreadable> {
     match params.get(name) {
-        None | Some("") => Ok(None),
-        Some(text) => truth(text).map(Some).ok_or(text),
+        Some("") => Ok(default),
+        _ => java::truth(params, name, Java::PrimitiveBoolean).map(|truth| truth.unwrap_or(default)),
     }
 }
 
@@ -33,27 +32,23 @@ pub fn v1_text<'a>(params: &'a Params, name: &str) -> Result<&'a str, Refusal> {
     params.get(name).ok_or_else(|| Refusal::exception(not_present(name, "String")))
 }
 
-/// A number; `None` when absent, or empty for the nullable types.
+/// A number; `None` when absent, or blank for the nullable types.
 pub fn v1_number_opt(params: &Params, name: &str, java: Java) -> Result<Option<i64>, Refusal> {
-    number(params, name, java).map_err(|text| v1_mismatch(java, text).into())
+    number(params, name, java).map_err(|value| v1_mismatch(java, &value).into())
 }
 
 /// A number that must be there.
 pub fn v1_number(params: &Params, name: &str, java: Java) -> Result<i64, Refusal> {
     match v1_number_opt(params, name, java)? {
         Some(number) => Ok(number),
-        None if params.get(name).is_some() => Err(Refusal::exception(format!(
-            "Required request parameter '{name}' for method parameter type {} is present but converted to null",
-            java.short()
-        ))),
+        None if params.first(name).is_some() => Err(converted_to_null(Generation::V1, name, java)),
         None => Err(Refusal::exception(not_present(name, java.short()))),
     }
 }
 
 /// A truth value with a default.
 pub fn v1_bool(params: &Params, name: &str, default: bool) -> Result<bool, Refusal> {
-    let value = truth_of(params, name).map_err(|text| v1_mismatch(Java::PrimitiveBoolean, text))?;
-    Ok(value.unwrap_or(default))
+    truth_or(params, name, default).map_err(|value| v1_mismatch(Java::PrimitiveBoolean, &value).into())
 }
 
 // Handlers with the `@NacosApi` error rules (v2 and v3).
@@ -65,36 +60,47 @@ pub fn api_text<'a>(params: &'a Params, name: &str) -> Result<&'a str, NacosErro
 
 /// A number of v2; absent is `None`.
 pub fn v2_number(params: &Params, name: &str, java: Java) -> Result<Option<i64>, Refusal> {
-    number(params, name, java).map_err(|text| not_convertible(Generation::V2, name, java, text))
+    number(params, name, java).map_err(|value| not_convertible(Generation::V2, name, java, &value))
+}
+
+/// A number of v2 that must be there.
+pub fn v2_number_required(params: &Params, name: &str, java: Java) -> Result<i64, Refusal> {
+    required(params, name, java, v2_number(params, name, java)?)
 }
 
 /// A number of v3 that stands alone; absent is `None`.
 pub fn v3_number(params: &Params, name: &str, java: Java) -> Result<Option<i64>, Refusal> {
-    number(params, name, java).map_err(|text| not_convertible(Generation::V3Admin, name, java, text))
+    number(params, name, java).map_err(|value| not_convertible(Generation::V3Admin, name, java, &value))
 }
 
 /// A number of v3 that must be there.
 pub fn v3_number_required(params: &Params, name: &str, java: Java) -> Result<i64, Refusal> {
-    v3_number(params, name, java)?.ok_or_else(|| api_missing(name, java.short()).into())
+    required(params, name, java, v3_number(params, name, java)?)
+}
+
+fn required(params: &Params, name: &str, java: Java, number: Option<i64>) -> Result<i64, Refusal> {
+    number.ok_or_else(|| match params.first(name) {
+        Some(_) => converted_to_null(Generation::V2, name, java),
+        None => api_missing(name, java.short()).into(),
+    })
 }
 
 /// A truth value of v3 that stands alone.
 pub fn v3_bool(params: &Params, name: &str, default: bool) -> Result<bool, Refusal> {
     let java = Java::PrimitiveBoolean;
-    let value = truth_of(params, name).map_err(|text| not_convertible(Generation::V3Admin, name, java, text))?;
-    Ok(value.unwrap_or(default))
+    truth_or(params, name, default).map_err(|value| not_convertible(Generation::V3Admin, name, java, &value))
 }
 
-/// A number of a v3 form with a default; the empty text is no number unless the type is nullable.
+/// A number of a v3 form with a default; a blank text is no number unless the type is nullable.
 pub fn v3_form_number(params: &Params, name: &str, java: Java, position: usize) -> Result<Option<i64>, Refusal> {
-    number(params, name, java).map_err(|text| v3_form_mismatch(position, name, text, java))
+    number(params, name, java).map_err(|value| v3_form_mismatch(position, name, &value, java))
 }
 
-/// A truth value of a v3 form.
+/// A truth value of a v3 form, of which a blank text is none.
 pub fn v3_form_bool(params: &Params, name: &str, default: bool, position: usize) -> Result<bool, Refusal> {
-    let value =
-        truth_of(params, name).map_err(|text| v3_form_mismatch(position, name, text, Java::PrimitiveBoolean))?;
-    Ok(value.unwrap_or(default))
+    let java = Java::PrimitiveBoolean;
+    let truth = java::truth(params, name, java).map_err(|value| v3_form_mismatch(position, name, &value, java))?;
+    Ok(truth.unwrap_or(default))
 }
 
 /// `pageNo` and `pageSize` of v3's `PageForm`: from 1, with defaults.
@@ -107,12 +113,6 @@ pub fn page_form(params: &Params, position: usize) -> Result<(u64, u64), Refusal
         })
     };
     Ok((member("pageNo", 1)?, member("pageSize", 100)?))
-}
-
-/// A comma list of ids. Blank is the empty list.
-pub fn ids(text: &str) -> Result<Vec<u64>, &str> {
-    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-    parts.map(|part| part.parse().map_err(|_| part)).collect()
 }
 
 #[cfg(test)]
@@ -161,12 +161,5 @@ mod tests {
         );
         assert!(text(page_form(&params("pageSize="), 1).unwrap_err()).starts_with("500 Validation failed"));
         assert!(text(page_form(&params("pageSize=99999999999"), 1).unwrap_err()).starts_with("500 Validation failed"));
-    }
-
-    #[test]
-    fn lists_of_ids_name_the_part_that_is_none() {
-        assert_eq!(ids("1, 2,,3"), Ok(vec![1, 2, 3]));
-        assert_eq!(ids(""), Ok(vec![]));
-        assert_eq!(ids("1,abc"), Err("abc"));
     }
 }

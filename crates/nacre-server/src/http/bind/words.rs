@@ -3,7 +3,7 @@
 
 use nacre_model::{ErrorCode, NacosError};
 
-use super::Java;
+use super::{Java, java::Unreadable};
 use crate::http::{refuse::Refusal, table::Generation};
 
 /// `Required request parameter 'x' for method parameter type T is not present`.
@@ -36,62 +36,87 @@ pub fn field_missing(name: &str, java: Java) -> NacosError {
     )
 }
 
+/// A declared parameter is there, and blank.
+pub fn converted_to_null(generation: Generation, name: &str, java: Java) -> Refusal {
+    let java = java.short();
+    let text = format!(
+        "Required request parameter '{name}' for method parameter type {java} is present but converted to null"
+    );
+    match generation {
+        Generation::V1 => Refusal::exception(text),
+        _ => NacosError::new(400, ErrorCode::PARAMETER_MISSING, text).into(),
+    }
+}
+
 /// Of 2.x.
-fn conversion(full_type: &str, exception: &str, complaint: &str) -> String {
+fn conversion(value: &Unreadable, full_type: &str, exception: &str) -> String {
+    let Unreadable { complaint, .. } = value;
     format!(
-        "Failed to convert value of type 'java.lang.String' to required type '{full_type}'; nested exception is \
-         {exception}: {complaint}"
+        "Failed to convert value of type '{}' to required type '{full_type}'; nested exception is {exception}: \
+         {complaint}",
+        value.given_type()
     )
 }
 
 /// The 400 of v1 outside of naming for a value of the wrong type, with its cause.
-pub fn v1_mismatch(java: Java, text: &str) -> NacosError {
-    let (exception, complaint) = java.complaint(text);
-    NacosError::invalid(format!("{};caused: {complaint}", conversion(java.full(), exception, &complaint)))
+pub fn v1_mismatch(java: Java, value: &Unreadable) -> NacosError {
+    let text = conversion(value, java.full(), java.exception());
+    NacosError::invalid(format!("{text};caused: {}", value.complaint))
 }
 
-/// The same of a list of ids in which `word` is none.
-pub fn v1_no_ids(word: &str) -> NacosError {
-    let (exception, complaint) = Java::Long.complaint(word);
-    NacosError::invalid(format!("{};caused: {complaint}", conversion("java.util.List", exception, &complaint)))
+/// The same of a list of ids.
+pub fn v1_no_ids(value: &Unreadable) -> NacosError {
+    let text = conversion(value, "java.util.List", Java::Long.exception());
+    NacosError::invalid(format!("{text};caused: {}", value.complaint))
 }
 
-fn mismatch_3x(name: &str, full_type: &str, complaint: &str) -> String {
+fn mismatch_3x(name: &str, given_type: &str, full_type: &str, complaint: &str) -> String {
     format!(
-        "Method parameter '{name}': Failed to convert value of type 'java.lang.String' to required type \
-         '{full_type}'; {complaint}"
+        "Method parameter '{name}': Failed to convert value of type '{given_type}' to required type '{full_type}'; \
+         {complaint}"
     )
 }
 
 /// v3: a parameter of a type that is none of [`Java`] outside of a form.
 pub fn v3_mismatch(name: &str, full_type: &str, complaint: &str) -> Refusal {
-    Refusal::exception(mismatch_3x(name, full_type, complaint))
+    Refusal::exception(mismatch_3x(name, Java::Text.full(), full_type, complaint))
+}
+
+/// v3: a list of ids.
+pub fn v3_no_ids(name: &str, value: &Unreadable) -> Refusal {
+    Refusal::exception(mismatch_3x(name, value.given_type(), "java.util.List", &value.complaint))
 }
 
 /// A declared parameter cannot be converted.
-pub fn not_convertible(generation: Generation, name: &str, java: Java, value: &str) -> Refusal {
-    let (exception, complaint) = java.complaint(value);
+pub fn not_convertible(generation: Generation, name: &str, java: Java, value: &Unreadable) -> Refusal {
     let message = match generation {
-        Generation::V1 | Generation::V2 => conversion(java.full(), exception, &complaint),
-        _ => mismatch_3x(name, java.full(), &complaint),
+        Generation::V1 | Generation::V2 => conversion(value, java.full(), java.exception()),
+        _ => mismatch_3x(name, value.given_type(), java.full(), &value.complaint),
     };
-    Refusal::Exception { message, cause: Some(complaint) }
+    Refusal::Exception { message, cause: Some(value.complaint.clone()) }
 }
 
 /// v3: a form's member of the wrong type. `position` is that of the form among the handler's arguments.
-pub fn v3_form_mismatch(position: usize, name: &str, text: &str, java: Java) -> Refusal {
-    let full_type = java.full();
+pub fn v3_form_mismatch(position: usize, name: &str, value: &Unreadable, java: Java) -> Refusal {
+    let (full_type, given_type) = (java.full(), value.given_type());
+    let Unreadable { value, complaint, .. } = value;
     Refusal::exception(format!(
         "Validation failed for argument [{position}] in public form: [Field error on field '{name}': rejected value \
-         [{text}]; Failed to convert property value of type 'java.lang.String' to required type '{full_type}' for \
-         property '{name}'; For input string: \"{text}\"] "
+         [{value}]; Failed to convert property value of type '{given_type}' to required type '{full_type}' for \
+         property '{name}'; {complaint}] "
     ))
 }
 
 /// A field of the form `form` cannot be converted.
-pub fn field_not_convertible(generation: Generation, form: &str, name: &str, java: Java, value: &str) -> Refusal {
-    let (exception, complaint) = java.complaint(value);
-    let full = java.full();
+pub fn field_not_convertible(
+    generation: Generation,
+    form: &str,
+    name: &str,
+    java: Java,
+    unreadable: &Unreadable,
+) -> Refusal {
+    let Unreadable { value, complaint, .. } = unreadable;
+    let (full, given, exception) = (java.full(), unreadable.given_type(), java.exception());
     let nested = match generation {
         Generation::V1 | Generation::V2 => format!("nested exception is {exception}: {complaint}"),
         _ => complaint.clone(),
@@ -100,8 +125,8 @@ pub fn field_not_convertible(generation: Generation, form: &str, name: &str, jav
         "Field error in object '{form}' on field '{name}': rejected value [{value}]; codes [typeMismatch.{form}.{name},\
          typeMismatch.{name},typeMismatch.{full},typeMismatch]; arguments [org.springframework.context.support.\
          DefaultMessageSourceResolvable: codes [{form}.{name},{name}]; arguments []; default message [{name}]]; default \
-         message [Failed to convert property value of type 'java.lang.String' to required type '{full}' for property \
-         '{name}'; {nested}]"
+         message [Failed to convert property value of type '{given}' to required type '{full}' for property '{name}'; \
+         {nested}]"
     );
     let message = match generation {
         Generation::V1 | Generation::V2 => {
@@ -109,5 +134,5 @@ pub fn field_not_convertible(generation: Generation, form: &str, name: &str, jav
         }
         _ => format!("Validation failed for argument [0] in public {form}: [{field}] "),
     };
-    Refusal::Exception { message, cause: Some(complaint) }
+    Refusal::Exception { message, cause: Some(complaint.clone()) }
 }

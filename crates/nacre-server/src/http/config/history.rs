@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use nacre_config::{HistoryOp, HistoryRow, PageRequest, names};
-use nacre_model::{ConfigKey, ErrorCode, NacosError};
+use nacre_model::{ConfigKey, ErrorCode, NacosError, limits};
 use nacre_store::HistoryPageQuery;
 use nacre_wire::http::config::{
     ConfigBasicInfo, ConfigInfo, ConfigInfoWrapper, HistoryBasic, HistoryDetail, HistoryDetailV3, HistoryInfo,
@@ -15,7 +15,9 @@ use crate::{
     app::App,
     http::{
         Ctx,
-        bind::{Java, api_missing, page_form, v1_number, v1_number_opt, v2_number, v3_number_required},
+        bind::{
+            Java, api_missing, page_form, v1_number, v1_number_opt, v2_number, v2_number_required, v3_number_required,
+        },
         dates::iso8601,
         refuse::Refusal,
         reply::{JSON_UTF8, Reply},
@@ -24,7 +26,7 @@ use crate::{
 };
 
 /// Largest page of history.
-const MOST: u64 = 500;
+const MOST: u64 = limits::PAGE_SIZE;
 
 async fn page(
     app: &App,
@@ -94,7 +96,7 @@ pub(super) async fn v1_history(app: Arc<App>, ctx: Ctx) -> Answer {
     let params = &ctx.params;
     let (data_id, group) = v1::named(&ctx)?;
     let key = v1::written_key(&ctx, data_id, group);
-    if params.get("search") != Some("accurate") {
+    if params.first("search") != Some("accurate") {
         let nid = v1_number(params, "nid", Java::Long)?;
         return one_v1(row(&app, nid, &key).await);
     }
@@ -172,7 +174,7 @@ pub(super) async fn v2_list(app: Arc<App>, ctx: Ctx) -> Answer {
 }
 
 fn v2_id(ctx: &Ctx, name: &str) -> Result<i64, Refusal> {
-    v2_number(&ctx.params, name, Java::Long)?.ok_or_else(|| api_missing(name, "Long").into())
+    v2_number_required(&ctx.params, name, Java::Long)
 }
 
 pub(super) async fn v2_one(app: Arc<App>, ctx: Ctx) -> Answer {

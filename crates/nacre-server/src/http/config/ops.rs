@@ -11,7 +11,7 @@ use crate::{
     app::App,
     http::{
         Ctx,
-        bind::{api_missing, api_text, ids, not_present, v1_no_ids, v1_text, v3_mismatch},
+        bind::{api_missing, api_text, ids, not_present, v1_no_ids, v1_text, v3_no_ids},
         refuse::Refusal,
         reply::{JSON_UTF8, Reply},
         table::Answer,
@@ -34,16 +34,20 @@ async fn remove(app: &App, ctx: &Ctx, ids: Vec<u64>) -> Result<(), NacosError> {
 
 /// `DELETE /v1/cs/configs?delType=ids`.
 pub(super) async fn v1_remove_ids(app: &App, ctx: &Ctx) -> Answer {
-    let text = ctx.params.get("ids").ok_or_else(|| Refusal::exception(not_present("ids", "List")))?;
-    let ids = ids(text).map_err(v1_no_ids)?;
+    if ctx.params.first("ids").is_none() {
+        return Err(Refusal::exception(not_present("ids", "List")));
+    }
+    let ids = ids(&ctx.params, "ids").map_err(|value| v1_no_ids(&value))?;
     remove(app, ctx, ids).await?;
     Ok(Reply::rest(None, true).typed(JSON_UTF8))
 }
 
 /// The ids of a v3 call.
 pub(super) fn v3_ids(ctx: &Ctx) -> Result<Vec<u64>, Refusal> {
-    let text = ctx.params.get("ids").ok_or_else(|| api_missing("ids", "List"))?;
-    ids(text).map_err(|word| v3_mismatch("ids", "java.util.List", &format!("For input string: \"{word}\"")))
+    if ctx.params.first("ids").is_none() {
+        return Err(api_missing("ids", "List").into());
+    }
+    ids(&ctx.params, "ids").map_err(|value| v3_no_ids("ids", &value))
 }
 
 /// `DELETE /v3/admin/cs/config/batch`, `/v3/console/cs/config/batchDelete`; unknown ids are skipped.

@@ -20,7 +20,7 @@ use crate::{
 };
 
 pub(super) async fn get(app: Arc<App>, ctx: Ctx) -> Answer {
-    let is = |name: &str, value: &str| ctx.params.get(name) == Some(value);
+    let is = |name: &str, value: &str| ctx.params.first(name) == Some(value);
     if is("beta", "true") {
         return beta(&app, &ctx);
     }
@@ -43,20 +43,20 @@ pub(super) async fn get(app: Arc<App>, ctx: Ctx) -> Answer {
 }
 
 pub(super) async fn post(app: Arc<App>, ctx: Ctx) -> Answer {
-    if ctx.params.get("import") == Some("true") {
+    if ctx.params.first("import") == Some("true") {
         return transfer::v1_import(&app, &ctx).await;
     }
-    if ctx.params.get("clone") == Some("true") {
+    if ctx.params.first("clone") == Some("true") {
         return transfer::v1_clone(&app, &ctx).await;
     }
     publish(&app, &ctx).await
 }
 
 pub(super) async fn delete(app: Arc<App>, ctx: Ctx) -> Answer {
-    if ctx.params.get("beta") == Some("true") {
+    if ctx.params.first("beta") == Some("true") {
         return stop_beta(&app, &ctx).await;
     }
-    if ctx.params.get("delType") == Some("ids") {
+    if ctx.params.first("delType") == Some("ids") {
         return ops::v1_remove_ids(&app, &ctx).await;
     }
     let (data_id, group) = named(&ctx)?;

@@ -70,7 +70,7 @@ pub struct BeatParams<'a> {
 
 /// A heartbeat of v1 or v2. What a full beat leaves out is taken from the parameters.
 pub fn beat(app: &App, ctx: &Ctx, params: &BeatParams<'_>) -> Result<Reply, Refusal> {
-    let info = match (&ctx.parsed.beat, ctx.params.non_blank("beat")) {
+    let info = match (&ctx.parsed.beat, ctx.params.first_non_blank("beat")) {
         (Some(info), _) => Some(Cow::Borrowed(info)),
         (None, Some(text)) => Some(Cow::Owned(BeatInfo::parse(text)?)),
         (None, None) => None,

@@ -57,17 +57,17 @@ pub fn traffic(app: &App, method: &Method, inner: &str, uri: &Uri, headers: &Hea
 
 /// Puts the group in front of a bare `serviceName`. A name that cannot be grouped is refused before any handler.
 pub fn group_service_name(params: &mut Params) -> Result<(), Refusal> {
-    let Some(given) = params.non_blank("serviceName") else { return Ok(()) };
+    let Some(given) = params.first_non_blank("serviceName") else { return Ok(()) };
     let name = trimmed(given);
     let grouped = if split_separator(name).is_some() {
         name.to_owned()
     } else {
-        [params.or("groupName", DEFAULT_GROUP), GROUP_SEPARATOR, name].concat()
+        [params.first_non_blank("groupName").unwrap_or(DEFAULT_GROUP), GROUP_SEPARATOR, name].concat()
     };
     if let Err(error) = check_grouped(&grouped) {
         return Err(Refusal::container(400, format!("Service name filter error,caused: {};", error.message)));
     }
-    if grouped != given {
+    if grouped != given || params.is_repeated("serviceName") {
         params.set("serviceName", &grouped);
     }
     Ok(())

@@ -12,24 +12,27 @@ use nacre_naming::{Naming, check_instance, check_weight, parse_metadata};
 
 use crate::http::{
     Ctx,
-    bind::{self, Form, Java, field_missing},
+    bind::{self, Form, Java, Number, field_missing},
     params::Params,
     refuse::Refusal,
     table::Generation,
 };
 
-/// A double as Java reads one: no `inf`, no `nan`; NaN and Infinity could be written but mean nothing here.
+/// A double as Java reads one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Double(pub f64);
 
 impl FromStr for Double {
-    type Err = ();
+    type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let text = text.trim();
-        let bare = text.strip_suffix(['d', 'D', 'f', 'F']).unwrap_or(text);
-        let plain = bare.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'e' | b'E'));
-        bare.parse().ok().filter(|number: &f64| plain && number.is_finite()).map(Self).ok_or(())
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::read(text.trim())
+    }
+}
+
+impl Number for Double {
+    fn read(text: &str) -> Result<Self, String> {
+        f64::read(text).map(Self)
     }
 }
 
@@ -52,7 +55,7 @@ pub struct V1<'a> {
 
 impl<'a> V1<'a> {
     pub fn new(ctx: &'a Ctx) -> Self {
-        let named = ctx.params.get("encoding").and_then(|label| encoding_rs::Encoding::for_label(label.as_bytes()));
+        let named = ctx.params.first("encoding").and_then(|label| encoding_rs::Encoding::for_label(label.as_bytes()));
         Self { ctx, encoding: named.filter(|encoding| *encoding != encoding_rs::UTF_8) }
     }
 
@@ -68,12 +71,12 @@ impl<'a> V1<'a> {
     }
 
     pub fn required(&self, name: &str) -> Result<Cow<'a, str>, NacosError> {
-        let value = self.ctx.params.get(name).filter(|value| !value.is_empty());
+        let value = self.ctx.params.first(name).filter(|value| !value.is_empty());
         value.map(|value| self.resolve(value)).ok_or_else(|| bind::param_required(name))
     }
 
     pub fn optional(&self, name: &str) -> Option<Cow<'a, str>> {
-        self.ctx.params.non_blank(name).map(|value| self.resolve(value))
+        self.ctx.params.first_non_blank(name).map(|value| self.resolve(value))
     }
 
     pub fn or(&self, name: &str, default: &'static str) -> Cow<'a, str> {

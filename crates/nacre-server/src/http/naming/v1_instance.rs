@@ -77,7 +77,7 @@ pub(super) async fn patch(app: Arc<App>, ctx: Ctx) -> Answer {
     let port: i32 = port.parse().map_err(|_| no_number(&port))?;
     let metadata = read.metadata()?.map(|metadata| Metadata::clone(&metadata));
     let weight = match read.optional("weight") {
-        Some(text) => Some(text.parse::<Double>().map_err(|()| no_number(&text))?.0),
+        Some(text) => Some(text.parse::<Double>().map_err(|_| no_number(&text))?.0),
         None => None,
     };
     let enabled = read.truth("enabled");

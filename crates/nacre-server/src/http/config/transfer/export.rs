@@ -83,7 +83,7 @@ async fn archive(app: &App, exported: Vec<Exported>, new_form: bool) -> Result<R
 /// `GET /v1/cs/configs?export=true` and `exportV2=true`. Ids win over filters; none are all that match.
 pub(in crate::http::config) async fn v1_export(app: &App, ctx: &Ctx, new_form: bool) -> Answer {
     let params = &ctx.params;
-    let ids = ids(params.or("ids", "")).map_err(v1_no_ids)?;
+    let ids = ids(params, "ids").map_err(|value| v1_no_ids(&value))?;
     let exported = if ids.is_empty() {
         let search = ConfigSearch {
             namespace: Pattern::Exact(names::namespace_2x(params.or("tenant", "")).to_owned()),
