@@ -1,12 +1,15 @@
 """Beats that are never or no longer sent, and timers that cannot work. Clients are processes of their own where the fault is
 one: they are stopped, killed, or cut off."""
 
+import http.client
 import signal
 import subprocess
 import sys
 import time
 import urllib.parse
 
+from clients import Again
+from rack import process
 from stand import case
 
 # A client of its own process: registers, beats, and on line "poll" of its input reads a config.
@@ -295,17 +298,26 @@ def timers_in_seconds(stand):
 def a_flood_of_beats(stand):
     stand.start()
     stand.register("flood-svc", "127.0.19.20", 8080, source="127.0.19.20")
-    import http.client
-    connection = http.client.HTTPConnection("127.0.0.1", stand.port, timeout=10, source_address=("127.0.19.20", 0))
     path = "/nacos/v1/ns/instance/beat?" + urllib.parse.urlencode(
         {"serviceName": "flood-svc", "ip": "127.0.19.20", "port": 8080})
-    for _ in range(450):
-        connection.request("PUT", path)
-        connection.getresponse().read()
-    connection.close()
+
+    def beater():
+        connection = http.client.HTTPConnection("127.0.0.1", stand.port, timeout=10, source_address=("127.0.19.20", 0))
+
+        def beat():
+            connection.request("PUT", path)
+            return connection.getresponse().read()
+
+        return Again(stand, beat, every=0)
+
+    # Several, so that one which gets no turn for a moment does not end the flood.
+    floods = [beater() for _ in range(4)]
+    process.eventually(lambda: sum(len(flood.answers) for flood in floods) > 450)
     stand.visible()
     stand.finding(mentions=["127.0.19.20", "milliseconds"])
     stand.alone()
+    for flood in floods:
+        flood.stop()
     stand.clears()
 
 
