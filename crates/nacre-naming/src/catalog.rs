@@ -91,7 +91,7 @@ impl Naming {
         page: Page,
     ) -> Paged<ServiceSummary> {
         let any = name.trim().is_empty() && group.trim().is_empty();
-        let pattern = if any { Pattern::Any } else { Pattern::new(&[group.trim(), "@@", name.trim()]) };
+        let pattern = if any { Pattern::Any } else { Pattern::new(&[part(group), "@@", part(name)]) };
         let mut slots: Vec<Arc<Slot>> = {
             let index = self.index.read();
             let Some(services) = index.namespaces.get(namespace) else { return Paged { total: 0, rows: Vec::new() } };
@@ -104,6 +104,11 @@ impl Naming {
         let summary = |slot: &Arc<Slot>| self.current(slot).map(|snapshot| summary(&snapshot));
         Paged { total: slots.len(), rows: page.slice(&slots).iter().filter_map(summary).collect() }
     }
+}
+
+/// A part of what is looked for: blank is any, but blanks around a name are looked for, too.
+fn part(text: &str) -> &str {
+    if text.trim().is_empty() { "" } else { text }
 }
 
 /// A service as GET service shows it.

@@ -24,25 +24,15 @@ impl InstanceRef {
     }
 }
 
-/// `consistencyType` of the metadata batch APIs.
+/// Of which kind the instances must be that a batch of metadata is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Consistency {
-    /// Absent or another word: instances of either kind.
+    /// Instances of either kind.
     #[default]
     Any,
     Ephemeral,
     Persist,
-}
-
-impl Consistency {
-    pub fn parse(text: &str) -> Self {
-        match text {
-            "ephemeral" => Self::Ephemeral,
-            "persist" => Self::Persist,
-            _ => Self::Any,
-        }
-    }
 }
 
 /// A durable change. Whether it is allowed is decided where it is applied, so that of two concurrent ones only one wins.

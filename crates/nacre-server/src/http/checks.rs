@@ -43,7 +43,7 @@ fn naming(ctx: &mut Ctx, generation: Generation, how: Check, limit: usize) -> Re
     };
     let metadata = metadata.map(parse_metadata).transpose().map_err(|error| not_readable(generation, &error))?;
     let instances = match (how, ctx.params.first_non_blank("instances")) {
-        (Check::Batch, Some(text)) => Some(BatchTarget::parse(text).map_err(|error| not_readable(generation, &error))?),
+        (Check::Batch, Some(text)) => Some(BatchTarget::parse(text).map_err(|_| unreadable_targets(generation, text))?),
         _ => None,
     };
     let beat = match (how, ctx.params.first_non_blank("beat")) {
@@ -115,8 +115,21 @@ fn any(ctx: &Ctx) -> check::ParamInfo<'_> {
 #[serde(rename_all = "camelCase", default)]
 pub struct BatchTarget {
     pub ip: Option<String>,
+    #[serde(deserialize_with = "port")]
     pub port: i32,
     pub cluster_name: Option<String>,
+}
+
+/// A number, or the text of one, as the reference reads JSON.
+fn port<'de, D: serde::Deserializer<'de>>(from: D) -> Result<i32, D::Error> {
+    let given = serde_json::Value::deserialize(from)?;
+    let number = match &given {
+        serde_json::Value::Null => Some(0),
+        serde_json::Value::String(text) if text.trim().is_empty() => Some(0),
+        serde_json::Value::String(text) => text.trim().parse().ok(),
+        given => given.as_i64().and_then(|number| number.try_into().ok()),
+    };
+    number.ok_or_else(|| serde::de::Error::custom("a port that is no number"))
 }
 
 impl BatchTarget {
@@ -135,9 +148,25 @@ fn not_readable(generation: Generation, error: &NacosError) -> Refusal {
 
 fn unreadable_beat(generation: Generation, text: &str) -> Refusal {
     const CLASS: &str = "com.alibaba.nacos.naming.healthcheck.RsInfo";
-    let complaint = unreadable::complaint(text, CLASS).unwrap_or_else(|| "a member has a value of another type".into());
+    no_json(generation, CLASS, unreadable::complaint(text, CLASS))
+}
+
+fn unreadable_targets(generation: Generation, text: &str) -> Refusal {
+    if text.trim() == "null" {
+        let nothing = "Cannot invoke \"java.util.List.iterator()\" because \"targetInstances\" is null";
+        return match generation {
+            Generation::V1 => Refusal::container(500, format!("Server failed, caused: {nothing};")),
+            _ => Refusal::container(500, nothing.to_owned()),
+        };
+    }
+    const CLASS: &str = "com.alibaba.nacos.naming.paramcheck.NamingInstanceMetadataBatchHttpParamExtractor$1";
+    no_json(generation, CLASS, unreadable::list_complaint(text, "com.alibaba.nacos.api.naming.pojo.Instance"))
+}
+
+fn no_json(generation: Generation, class: &str, complaint: Option<String>) -> Refusal {
+    let complaint = complaint.unwrap_or_else(|| "a member has a value of another type".into());
     let message =
-        format!("errCode: 101, errMsg: Nacos deserialize for class [{CLASS}] failed, cause error[{complaint}].  ");
+        format!("errCode: 101, errMsg: Nacos deserialize for class [{class}] failed, cause error[{complaint}].  ");
     failed(generation, message, &complaint)
 }
 

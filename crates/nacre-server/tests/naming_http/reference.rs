@@ -125,6 +125,36 @@ async fn null_is_no_metadata_and_no_checker() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn statuses_want_a_grouped_name_and_a_patch_finds_its_cluster_by_either_name() {
+    let server = Server::start(&[]).await;
+    let (s, ip, port) = (("serviceName", "s"), ("ip", "1.1.1.1"), ("port", "80"));
+    register(&server, &[s, ip, port, ("clusterName", "C")]).await;
+    let illegal = "Param 'serviceName' is illegal, it should be format as 'groupName@@serviceName'";
+    let (instance, batch) = ("/v1/ns/instance", "/v1/ns/instance/metadata/batch");
+    let list = "Nacos deserialize for class [com.alibaba.nacos.naming.paramcheck.\
+                NamingInstanceMetadataBatchHttpParamExtractor$1] failed, cause error[Unrecognized token 'abc'";
+    let target = r#"[{"ip":"1.1.1.1","port":"80","clusterName":"C"}]"#;
+    all_answer(
+        &server,
+        &[
+            ("GET", "/v1/ns/instance/statuses", &[("key", "s")], 400, illegal),
+            ("GET", "/v1/ns/instance/statuses", &[("key", "public##s")], 400, illegal),
+            ("GET", "/v1/ns/instance/statuses", &[("key", "public##")], 500, "Index 1 out of bounds for length 1"),
+            ("GET", "/v1/ns/instance/statuses", &[("key", "public##DEFAULT_GROUP@@s")], 200, "1.1.1.1:80_true"),
+            ("GET", "/v2/ns/instance/statuses/s", &[("port", "odd")], 400, illegal),
+            ("PATCH", instance, &[s, ip, port, ("cluster", "C"), ("weight", "7")], 200, "ok"),
+            ("PATCH", instance, &[s, ip, port, ("cluster", "D"), ("weight", "7")], 404, "no matched ip found!"),
+            ("GET", instance, &[s, ip, port, ("clusterName", "C")], 200, r#""weight":7.0"#),
+            ("PUT", batch, &[s, ("metadata", "a=1"), ("instances", target)], 200, "1.1.1.1:80:unknown:C:ephemeral"),
+            ("PUT", batch, &[s, ("metadata", "a=1"), ("instances", "abc")], 500, list),
+            ("PUT", batch, &[s, ("metadata", "a=1"), ("consistencyType", "persist")], 200, "1.1.1.1:80:unknown:C:"),
+        ],
+    )
+    .await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_missing_is_told_in_the_references_order() {
     let server = Server::start(&[]).await;
     let missing = |name: &str, kind: &str| format!("Required parameter '{name}' type {kind} is not present");

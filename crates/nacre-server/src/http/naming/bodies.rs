@@ -10,7 +10,11 @@ use nacre_wire::naming::InstanceJson;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::{app::App, http::table::Generation};
+use super::read::grouped_key;
+use crate::{
+    app::App,
+    http::{refuse::Refusal, table::Generation},
+};
 
 /// GET instance of v1 (`name` is `service`) and v2 (`serviceName`). `asked` is the service as it was asked for, whose third
 /// part means nothing.
@@ -35,14 +39,20 @@ impl Serialize for Instances<'_> {
 }
 
 /// `{"ips":["1.1.1.1:80_true"]}` for the key `ns##group@@name` or `group@@name`.
-pub fn statuses(app: &App, key: &str) -> Value {
-    let (namespace, grouped) = key.split_once("##").unwrap_or((PUBLIC, key));
-    let (group, name) = ServiceKey::split_grouped(grouped);
-    let service = ServiceKey::new(namespace, group, name);
+pub fn statuses(app: &App, key: &str) -> Result<Value, Refusal> {
+    let (namespace, grouped) = match key.split_once("##") {
+        // Java's split drops the empty part behind the namespace.
+        Some((_, rest)) if rest.trim_start_matches("##").is_empty() => {
+            return Err(Refusal::exception("Index 1 out of bounds for length 1"));
+        }
+        Some((namespace, rest)) => (namespace, rest.split_once("##").map_or(rest, |(grouped, _)| grouped)),
+        None => (PUBLIC, key),
+    };
+    let service = grouped_key(namespace, grouped)?;
     let snapshot = app.naming.snapshot(&service);
     let instances = snapshot.iter().flat_map(|snapshot| snapshot.instances.iter());
     let ips: Vec<String> = instances.map(|i| format!("{}:{}_{}", i.ip, i.port, i.healthy)).collect();
-    json!({ "ips": ips })
+    Ok(json!({ "ips": ips }))
 }
 
 pub fn selector(selector: &Selector) -> Value {

@@ -181,11 +181,11 @@ pub fn service_info(view: &ServiceView) -> Bytes {
     })
 }
 
-/// PUT and DELETE metadata/batch. Answers `updated`.
+/// PUT and DELETE metadata/batch. Answers `updated`. The reference reads a `consistencyType` and heeds it nowhere: the
+/// instances of a service are of one kind.
 pub async fn metadata_batch(
     app: &App,
     service: ServiceKey,
-    consistency: &str,
     instances: Option<&str>,
     metadata: &Metadata,
     delete: bool,
@@ -202,7 +202,7 @@ pub async fn metadata_batch(
             )
         })
         .collect();
-    let consistency = Consistency::parse(consistency);
+    let consistency = Consistency::Any;
     let command = if delete {
         let keys = metadata.keys().cloned().collect();
         NamingCommand::DeleteInstanceMetadata { service, consistency, instances, keys }

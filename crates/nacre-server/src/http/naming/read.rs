@@ -41,6 +41,11 @@ pub fn trimmed(text: &str) -> &str {
     text.trim_matches(|c| c <= ' ')
 }
 
+/// A number as Java keeps it in single precision.
+pub fn single(number: f64) -> f64 {
+    (number as f32).to_string().parse().unwrap_or(number)
+}
+
 /// Java's text for text that is no number.
 pub fn no_number(text: &str) -> NacosError {
     NacosError::invalid(format!("For input string: \"{text}\""))
@@ -321,6 +326,11 @@ mod tests {
         for name in ["s", "s@@", "@@", "s@@@@"] {
             assert!(check_grouped(name).is_err_and(|e| e.message.contains("it should be format as")), "{name}");
         }
+    }
+
+    #[test]
+    fn thresholds_have_single_precision() {
+        assert_eq!([0.123456789, 0.7, 2.0, -1.0, 1e-3].map(single), [0.12345679, 0.7, 2.0, -1.0, 1e-3]);
     }
 
     #[test]

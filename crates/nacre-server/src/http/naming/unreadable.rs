@@ -11,17 +11,27 @@ const DEPTH: usize = 128;
 
 /// Why `text` is no object of the class `class`; `None` when its members make it unreadable, or it is too long to say.
 pub fn complaint(text: &str, class: &str) -> Option<String> {
+    stumble(text, '{', class)
+}
+
+/// The same of a list of such objects.
+pub fn list_complaint(text: &str, class: &str) -> Option<String> {
+    stumble(text, '[', &format!("java.util.ArrayList<{class}>"))
+}
+
+fn stumble(text: &str, wanted: char, class: &str) -> Option<String> {
     if text.len() > LONGEST {
         return None;
     }
     let mut reader = Reader { chars: text.chars().collect(), at: 0, opened: Vec::new() };
     reader.skip_blanks();
-    if reader.peek() == Some('[') {
-        let place = reader.place(reader.at);
-        let token = "Array value (token `JsonToken.START_ARRAY`)";
-        return Some(format!("Cannot deserialize value of type `{class}` from {token}{place}"));
-    }
-    reader.value().err()
+    let token = match reader.peek() {
+        Some('[') if wanted != '[' => "Array value (token `JsonToken.START_ARRAY`)",
+        Some('{') if wanted != '{' => "Object value (token `JsonToken.START_OBJECT`)",
+        _ => return reader.value().err(),
+    };
+    let place = reader.place(reader.at);
+    Some(format!("Cannot deserialize value of type `{class}` from {token}{place}"))
 }
 
 struct Reader {
@@ -212,7 +222,7 @@ impl Reader {
 mod tests {
     use proptest::prelude::*;
 
-    use super::complaint;
+    use super::{complaint, list_complaint};
 
     const CLASS: &str = "com.alibaba.nacos.naming.healthcheck.RsInfo";
 
@@ -242,6 +252,14 @@ mod tests {
         ] {
             assert_eq!(complaint(text, CLASS).as_deref(), Some(said), "{text}");
         }
+        assert_eq!(
+            list_complaint("{}", "x.Instance").as_deref(),
+            Some(
+                "Cannot deserialize value of type `java.util.ArrayList<x.Instance>` from Object value (token \
+                 `JsonToken.START_OBJECT`)\n at [Source: (String)\"{}\"; line: 1, column: 1]"
+            )
+        );
+        assert_eq!(list_complaint(r#"[{"ip":"1.1.1.1"}]"#, "x.Instance"), None);
         assert_eq!(complaint(r#"{"ip":"1.1.1.1","port":80,"metadata":{"a":[1,null]}}"#, CLASS), None);
     }
 

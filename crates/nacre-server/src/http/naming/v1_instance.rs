@@ -73,7 +73,7 @@ pub(super) async fn patch(app: Arc<App>, ctx: Ctx) -> Answer {
     let service = read.service()?;
     let ip = read.required("ip")?;
     let port = read.required("port")?;
-    let cluster = read.or("clusterName", DEFAULT_CLUSTER);
+    let cluster = read.optional("clusterName").unwrap_or_else(|| read.or("cluster", DEFAULT_CLUSTER));
     let port: i32 = port.parse().map_err(|_| no_number(&port))?;
     let metadata = read.metadata()?.map(|metadata| Metadata::clone(&metadata));
     let weight = match read.optional("weight") {
@@ -134,16 +134,15 @@ pub(super) async fn delete_metadata(app: Arc<App>, ctx: Ctx) -> Answer {
 
 async fn metadata_batch(app: &App, ctx: &Ctx, delete: bool) -> Answer {
     let read = V1::new(ctx);
-    let service = read.service()?;
-    let consistency = read.or("consistencyType", "");
+    let service = read.any_service()?;
     let instances = read.optional("instances");
     read.required("metadata")?;
     let metadata = read.metadata()?.unwrap_or_default();
-    let updated = call::metadata_batch(app, service, &consistency, instances.as_deref(), &metadata, delete).await?;
+    let updated = call::metadata_batch(app, service, instances.as_deref(), &metadata, delete).await?;
     Ok(Reply::json(&json!({ "updated": updated })))
 }
 
 pub(super) fn statuses(app: &App, ctx: &Ctx) -> Answer {
     let key = Declared { params: &ctx.params, generation: Generation::V1 }.required("key")?;
-    Ok(Reply::json(&bodies::statuses(app, key)))
+    Ok(Reply::json(&bodies::statuses(app, key)?))
 }

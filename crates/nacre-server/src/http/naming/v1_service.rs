@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{
     bodies,
-    read::{V1, check_page, named_key},
+    read::{Double, V1, check_page, named_key, single},
 };
 use crate::{
     app::App,
@@ -64,7 +64,7 @@ async fn write(app: &App, command: NamingCommand, service: &ServiceKey) -> Resul
 async fn create(app: Arc<App>, ctx: Ctx) -> Answer {
     let declared = Declared { params: &ctx.params, generation: Generation::V1 };
     let service = declared_service(&ctx)?;
-    let protect_threshold = declared.number::<f64>("protectThreshold", Java::PrimitiveFloat)?.unwrap_or(0.0);
+    let protect_threshold = declared.number::<f64>("protectThreshold", Java::PrimitiveFloat)?.map_or(0.0, single);
     let selector = read_selector(ctx.params.non_blank("selector"))?;
     let metadata = V1::new(&ctx).metadata()?.map(|metadata| Metadata::clone(&metadata)).unwrap_or_default();
     let metadata =
@@ -83,7 +83,7 @@ async fn change(app: Arc<App>, ctx: Ctx) -> Answer {
     let read = V1::new(&ctx);
     let service = read.any_service()?;
     // Text that is no number is 0 here.
-    let protect_threshold = read.required("protectThreshold")?.parse().unwrap_or(0.0);
+    let protect_threshold = read.required("protectThreshold")?.parse::<Double>().map_or(0.0, |given| single(given.0));
     let metadata = read.metadata()?.map(|metadata| Metadata::clone(&metadata)).unwrap_or_default();
     let selector = read_selector(read.optional("selector").as_deref())?;
     let command = NamingCommand::UpdateService { service: service.clone(), protect_threshold, selector, metadata };

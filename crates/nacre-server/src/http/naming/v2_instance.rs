@@ -158,14 +158,14 @@ pub async fn metadata_batch(app: &App, ctx: &Ctx, generation: Generation, delete
     let service = form_service(&form)?;
     form.required("metadata")?;
     let metadata = form_metadata(ctx)?.unwrap_or_default();
-    let (consistency, instances) = (form.text("consistencyType", ""), ctx.params.non_blank("instances"));
+    let instances = ctx.params.non_blank("instances");
     let metadata: &Metadata = &metadata;
-    let updated = call::metadata_batch(app, service, consistency, instances, metadata, delete).await?;
+    let updated = call::metadata_batch(app, service, instances, metadata, delete).await?;
     Ok(Reply::result(json!({ "updated": updated })))
 }
 
 fn statuses(app: &App, ctx: &Ctx) -> Answer {
-    Ok(Reply::json(&bodies::statuses(app, ctx.path_value("key"))))
+    Ok(Reply::json(&bodies::statuses(app, ctx.path_value("key"))?))
 }
 
 fn catalog(app: &App, ctx: &Ctx) -> Answer {

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{
     bodies,
-    read::{Double, check_page, form_metadata, form_service, named_form_service, named_key},
+    read::{Double, check_page, form_metadata, form_service, named_form_service, named_key, single},
     v1_operator::{apply_switch, metrics_body},
     v1_service::read_selector,
     v2_instance::declared_names,
@@ -59,7 +59,8 @@ impl ServiceForm {
     pub fn read(ctx: &Ctx, generation: Generation) -> Result<Self, Refusal> {
         let form = Form { params: &ctx.params, generation, name: "serviceForm" };
         let ephemeral = form.truth("ephemeral", Java::Boolean)?.unwrap_or(false);
-        let protect_threshold = form.number::<Double>("protectThreshold", Java::Float)?.map_or(0.0, |given| given.0);
+        let protect_threshold =
+            form.number::<Double>("protectThreshold", Java::Float)?.map_or(0.0, |given| single(given.0));
         let service = named_form_service(&form)?;
         let metadata = form_metadata(ctx)?.map(|metadata| Metadata::clone(&metadata)).unwrap_or_default();
         let selector = read_selector(ctx.params.non_blank("selector"))?;
