@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use nacre_config::namespace;
 use nacre_model::{Metadata, NacosError, check, key::split_separator};
 use nacre_naming::{BeatInfo, parse_metadata};
 use serde::Deserialize;
@@ -28,8 +29,8 @@ pub fn check_params(ctx: &mut Ctx, row: &Row, metadata_length: usize) -> Result<
     let outcome = match (row.module, row.check) {
         (_, Check::Off) => return Ok(None),
         ("naming", how) => naming(ctx, row.generation, how, metadata_length)?,
-        (_, Check::Config) if ctx.params.first("search") == Some("blur") => return Ok(None),
-        _ => check::check(&any(ctx), metadata_length),
+        (_, Check::Console) => console(ctx, metadata_length),
+        (_, how) => check::check(&config(ctx, row.generation, how), metadata_length),
     };
     let reply = outcome.err().map(|text| refuse::param_check(&text));
     // Below `/v1/cs` a filter of the reference presets the type.
@@ -86,7 +87,7 @@ fn naming_info<'a>(ctx: &'a Ctx, how: Check, metadata: Option<&'a Metadata>) -> 
             info.ip = first(&["ip"]);
             info.port = first(&["port"]);
         }
-        Check::Batch | Check::Config | Check::Off => {}
+        Check::Batch | Check::Config | Check::Search | Check::Console | Check::Off => {}
     }
     info
 }
@@ -97,17 +98,50 @@ fn check_target(ip: Option<&str>, port: i32, cluster: Option<&str>, limit: usize
     check::check(&check::ParamInfo { ip, port: port.as_deref(), cluster, ..Default::default() }, limit)
 }
 
-/// Modules other than naming: every name that any of their extractors accepts.
-fn any(ctx: &Ctx) -> check::ParamInfo<'_> {
+/// Config: every name that its extractors accept.
+fn config(ctx: &Ctx, generation: Generation, how: Check) -> check::ParamInfo<'_> {
     let params = &ctx.params;
     let first = |names: &[&str]| names.iter().find_map(|name| params.first_non_blank(name));
-    check::ParamInfo {
-        namespace: first(&["namespaceId", "tenant", "namespace"]),
-        data_id: first(&["dataId"]),
-        group: first(&["group", "groupName"]),
-        ip: first(&["ip"]),
-        ..Default::default()
+    let (data_id, group) = (first(&["dataId"]), first(&["group"]));
+    let search = params.first("search");
+    match how {
+        Check::Config | Check::Search if search == Some("blur") => check::ParamInfo::default(),
+        // Searches of v3 say `namespaceId` and `groupName`: what those hold is not looked at.
+        Check::Search => check::ParamInfo { namespace: first(&["tenant"]), data_id, group, ..Default::default() },
+        Check::Config if search == Some("accurate") => {
+            check::ParamInfo { namespace: first(&["tenant"]), data_id, group, ..Default::default() }
+        }
+        _ => check::ParamInfo {
+            namespace: first(&["namespaceId", "tenant", "namespace"]),
+            data_id,
+            group: match generation {
+                Generation::V1 | Generation::V2 => group,
+                _ => first(&["groupName"]).or(group),
+            },
+            ip: first(&["ip"]),
+            ..Default::default()
+        },
     }
+}
+
+/// The console: what a namespace is called and known by.
+fn console(ctx: &Ctx, metadata_length: usize) -> Result<(), String> {
+    let params = &ctx.params;
+    show_name(params.first("namespaceName"))?;
+    let namespace = params.first_non_blank("namespaceId").or_else(|| params.first_non_blank("customNamespaceId"));
+    check::check(&check::ParamInfo { namespace, ..Default::default() }, metadata_length)
+}
+
+/// The name of a namespace has a rule of its own.
+fn show_name(name: Option<&str>) -> Result<(), String> {
+    let Some(name) = name.filter(|name| !name.trim().is_empty()) else { return Ok(()) };
+    if name.encode_utf16().count() > 256 {
+        return Err("Param 'namespaceShowName' is illegal, the param length should not exceed 256.".into());
+    }
+    if namespace::check_name(name).is_err() {
+        return Err("Param 'namespaceShowName' is illegal, illegal characters should not appear in the param.".into());
+    }
+    Ok(())
 }
 
 /// One member of the `instances` parameter of the metadata batch APIs.
@@ -174,5 +208,18 @@ fn failed(generation: Generation, text: String, cause: &str) -> Refusal {
     match generation {
         Generation::V1 => Refusal::container(500, format!("Server failed, caused: {text};caused: {cause};")),
         _ => Refusal::container(500, text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn show_names_have_a_rule_of_their_own() {
+        assert!(show_name(Some("开发")).is_ok());
+        assert!(show_name(Some("")).is_ok());
+        assert!(show_name(Some("a@b")).unwrap_err().contains("illegal characters"));
+        assert!(show_name(Some(&"a".repeat(257))).unwrap_err().contains("exceed 256"));
     }
 }

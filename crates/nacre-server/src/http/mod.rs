@@ -369,7 +369,8 @@ async fn prepare(app: &App, row: &'static Row, ctx: &mut Ctx) -> Result<Option<R
         naming::gate::group_service_name(&mut ctx.params)?;
         ctx.params.set_repeated_apart();
     }
-    if row.check == Check::Off || !live.param_check {
+    // The check is found by the method of the handler, and none is for HEAD.
+    if row.check == Check::Off || ctx.method == Method::HEAD || !live.param_check {
         return Ok(None);
     }
     checks::check_params(ctx, row, app.settings.metadata_length)

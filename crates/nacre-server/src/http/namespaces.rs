@@ -8,13 +8,13 @@ use std::{
 
 use http::Method;
 use nacre_config::{ConfigCommand, NamespaceEntry, NamespaceForm, Refusal as Refused, namespace};
-use nacre_model::{ErrorCode, NacosError, PUBLIC, check};
+use nacre_model::{ErrorCode, NacosError, PUBLIC};
 use nacre_wire::http::config::NamespaceBody;
 
 use super::{
     Ctx,
     bind::{api_missing, api_text, v1_text},
-    refuse::{self, Refusal},
+    refuse::Refusal,
     reply::{Reply, Style},
     table::{Answer, Auth, Check, GET, Generation, POST, PUT, Row},
 };
@@ -28,27 +28,27 @@ const DELETE: &[Method] = &[Method::DELETE];
 
 /// The order of the rows of a path is the order of its `Allow` header.
 pub const ROWS: &[Row] = &[
-    Row::new(GET, "/v1/console/namespaces", V1, Auth::None, now!(v1_get)).checked(Check::Off),
-    Row::new(POST, "/v1/console/namespaces", V1, Auth::Admin, later!(v1_create)).checked(Check::Off),
-    Row::new(PUT, "/v1/console/namespaces", V1, Auth::Admin, later!(v1_change)).checked(Check::Off),
-    Row::new(DELETE, "/v1/console/namespaces", V1, Auth::Admin, later!(v1_delete)).checked(Check::Off),
-    Row::new(GET, "/v2/console/namespace/list", V2, Auth::None, now!(v2_list)).checked(Check::Off),
-    Row::new(GET, "/v2/console/namespace", V2, Auth::Admin, now!(v2_get)).checked(Check::Off),
-    Row::new(POST, "/v2/console/namespace", V2, Auth::Admin, later!(v2_create)).checked(Check::Off),
-    Row::new(PUT, "/v2/console/namespace", V2, Auth::Admin, later!(v2_change)).checked(Check::Off),
-    Row::new(DELETE, "/v2/console/namespace", V2, Auth::Admin, later!(api_delete)).checked(Check::Off),
+    Row::new(GET, "/v1/console/namespaces", V1, Auth::None, now!(v1_get)).checked(Check::Console),
+    Row::new(POST, "/v1/console/namespaces", V1, Auth::Admin, later!(v1_create)).checked(Check::Console),
+    Row::new(PUT, "/v1/console/namespaces", V1, Auth::Admin, later!(v1_change)).checked(Check::Console),
+    Row::new(DELETE, "/v1/console/namespaces", V1, Auth::Admin, later!(v1_delete)).checked(Check::Console),
+    Row::new(GET, "/v2/console/namespace/list", V2, Auth::None, now!(v2_list)).checked(Check::Console),
+    Row::new(GET, "/v2/console/namespace", V2, Auth::Admin, now!(v2_get)).checked(Check::Console),
+    Row::new(POST, "/v2/console/namespace", V2, Auth::Admin, later!(v2_create)).checked(Check::Console),
+    Row::new(PUT, "/v2/console/namespace", V2, Auth::Admin, later!(v2_change)).checked(Check::Console),
+    Row::new(DELETE, "/v2/console/namespace", V2, Auth::Admin, later!(api_delete)).checked(Check::Console),
     Row::new(GET, "/v3/admin/core/namespace/list", ADMIN, Auth::Admin, now!(v3_list)).checked(Check::Off),
     Row::new(GET, "/v3/admin/core/namespace/check", ADMIN, Auth::Admin, now!(v3_check)).checked(Check::Off),
     Row::new(GET, "/v3/admin/core/namespace", ADMIN, Auth::Admin, now!(v3_get)).checked(Check::Off),
     Row::new(PUT, "/v3/admin/core/namespace", ADMIN, Auth::Admin, later!(v3_change)).checked(Check::Off),
     Row::new(POST, "/v3/admin/core/namespace", ADMIN, Auth::Admin, later!(v3_create)).checked(Check::Off),
     Row::new(DELETE, "/v3/admin/core/namespace", ADMIN, Auth::Admin, later!(api_delete)).checked(Check::Off),
-    Row::new(GET, "/v3/console/core/namespace/list", CONSOLE, Auth::Read, now!(v3_list)).checked(Check::Off),
-    Row::new(GET, "/v3/console/core/namespace/exist", CONSOLE, Auth::Read, now!(console_exist)).checked(Check::Off),
-    Row::new(GET, "/v3/console/core/namespace", CONSOLE, Auth::Admin, now!(v3_get)).checked(Check::Off),
-    Row::new(POST, "/v3/console/core/namespace", CONSOLE, Auth::Admin, later!(console_create)).checked(Check::Off),
-    Row::new(PUT, "/v3/console/core/namespace", CONSOLE, Auth::Admin, later!(console_change)).checked(Check::Off),
-    Row::new(DELETE, "/v3/console/core/namespace", CONSOLE, Auth::Admin, later!(api_delete)).checked(Check::Off),
+    Row::new(GET, "/v3/console/core/namespace/list", CONSOLE, Auth::Read, now!(v3_list)).checked(Check::Console),
+    Row::new(GET, "/v3/console/core/namespace/exist", CONSOLE, Auth::Read, now!(console_exist)).checked(Check::Console),
+    Row::new(GET, "/v3/console/core/namespace", CONSOLE, Auth::Admin, now!(v3_get)).checked(Check::Console),
+    Row::new(POST, "/v3/console/core/namespace", CONSOLE, Auth::Admin, later!(console_create)).checked(Check::Console),
+    Row::new(PUT, "/v3/console/core/namespace", CONSOLE, Auth::Admin, later!(console_change)).checked(Check::Console),
+    Row::new(DELETE, "/v3/console/core/namespace", CONSOLE, Auth::Admin, later!(api_delete)).checked(Check::Console),
 ];
 
 /// Longest name and description that `tenant_info` holds.
@@ -80,7 +80,12 @@ fn bodies(entries: &[NamespaceEntry], default_as: &'static str, custom: i32) -> 
 
 /// Any name is free in 1.x and 2.x except those taken; the default namespace has no row there.
 fn is_created(app: &App, id: &str) -> bool {
-    id != PUBLIC && !id.trim().is_empty() && app.configs.namespace_exists(id)
+    id != PUBLIC && is_plain(id) && app.configs.namespace_exists(id)
+}
+
+/// No name has blanks around it.
+fn is_plain(id: &str) -> bool {
+    !id.is_empty() && id.trim() == id
 }
 
 /// A random id in the form of a UUID (version 4). Unique, not secret.
@@ -130,27 +135,6 @@ async fn delete(app: &App, id: &str) -> Result<(), NacosError> {
     app.write_config(ConfigCommand::DeleteNamespace { id: id.into() }).await.map(drop)
 }
 
-/// The parameter check of the handlers that have one.
-fn checked(app: &App, id: Option<&str>, name: Option<&str>) -> Option<Reply> {
-    if !app.live().param_check {
-        return None;
-    }
-    let info = check::ParamInfo { namespace: id, ..Default::default() };
-    let refused = check::check(&info, app.settings.metadata_length).err().or_else(|| show_name(name).err());
-    refused.map(|text| refuse::param_check(&text))
-}
-
-fn show_name(name: Option<&str>) -> Result<(), String> {
-    let Some(name) = name.filter(|name| !name.trim().is_empty()) else { return Ok(()) };
-    if name.encode_utf16().count() > 256 {
-        return Err("Param 'namespaceShowName' is illegal, the param length should not exceed 256.".into());
-    }
-    if namespace::check_name(name).is_err() {
-        return Err("Param 'namespaceShowName' is illegal, illegal characters should not appear in the param.".into());
-    }
-    Ok(())
-}
-
 // v1
 
 fn v1_get(app: &App, ctx: &Ctx) -> Answer {
@@ -171,10 +155,6 @@ fn v1_get(app: &App, ctx: &Ctx) -> Answer {
 
 async fn v1_create(app: Arc<App>, ctx: Ctx) -> Answer {
     let params = &ctx.params;
-    let (given, name) = (params.get("customNamespaceId"), params.get("namespaceName"));
-    if let Some(reply) = checked(&app, given, name) {
-        return Ok(reply);
-    }
     let (id, name) = (id_or_random(v1_text(params, "customNamespaceId")?), v1_text(params, "namespaceName")?);
     let legal = namespace::check_id(&id).is_ok() && namespace::check_name(name).is_ok();
     if !legal || app.configs.namespace_exists(&id) {
@@ -261,17 +241,11 @@ async fn v3_change(app: Arc<App>, ctx: Ctx) -> Answer {
 
 async fn console_create(app: Arc<App>, ctx: Ctx) -> Answer {
     let given = ctx.params.get("customNamespaceId").unwrap_or("");
-    if let Some(reply) = checked(&app, Some(given), ctx.params.get("namespaceName")) {
-        return Ok(reply);
-    }
     let name = named(&ctx, "namespaceName")?;
     created(&app, &ctx, &id_or_random(given), name).await
 }
 
 async fn console_change(app: Arc<App>, ctx: Ctx) -> Answer {
-    if let Some(reply) = checked(&app, ctx.params.get("namespaceId"), ctx.params.get("namespaceName")) {
-        return Ok(reply);
-    }
     changed(&app, &ctx, false).await
 }
 
@@ -287,7 +261,8 @@ async fn api_delete(app: Arc<App>, ctx: Ctx) -> Answer {
 
 fn get(app: &App, ctx: &Ctx, custom: i32) -> Answer {
     let id = ctx.params.get("namespaceId").ok_or_else(|| api_missing("namespaceId", "String"))?;
-    let entry = app.configs.namespace(id).ok_or_else(|| namespace::unknown(id))?;
+    let entry = app.configs.namespace(id).filter(|_| id.trim().is_empty() || is_plain(id));
+    let entry = entry.ok_or_else(|| namespace::unknown(id))?;
     Ok(Reply::result(body(&entry, id, custom)))
 }
 
@@ -332,13 +307,5 @@ mod tests {
         assert_eq!(&id[14..15], "4");
         assert!(namespace::check_id(&id).is_ok());
         assert_ne!(id, random_id());
-    }
-
-    #[test]
-    fn show_names_have_a_rule_of_their_own() {
-        assert!(show_name(Some("开发")).is_ok());
-        assert!(show_name(Some("")).is_ok());
-        assert!(show_name(Some("a@b")).unwrap_err().contains("illegal characters"));
-        assert!(show_name(Some(&"a".repeat(257))).unwrap_err().contains("exceed 256"));
     }
 }

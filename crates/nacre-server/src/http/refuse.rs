@@ -199,6 +199,10 @@ pub fn nothing_there(method: &Method, inner: &str, site: &Site<'_>) -> Reply {
     if under(inner, "/v1/ns") {
         return no_such_api(method, site);
     }
+    if under(inner, "/v3/console") {
+        // The console's web server looks for a file, and has none.
+        return exception(Style::V1Console, &format!("No static resource {}.", inner.trim_matches('/')), None);
+    }
     if under(inner, "/v3") {
         let path = site.uri.path();
         return site.error(404, &format!("No endpoint {method} {path}."));
@@ -321,6 +325,15 @@ mod tests {
         assert_eq!(spell(Style::V1Console).body, "caused: it&#39;s odd;caused: why;");
         assert_eq!(json_of(&spell(Style::Api)), json!({"code": 30000, "message": "it's odd", "data": null}));
         assert!([Style::V1Naming, Style::V1Console, Style::Api].map(spell).iter().all(|r| r.status == 500));
+    }
+
+    #[test]
+    fn unknown_paths_of_the_console_are_files_that_are_not_there() {
+        let uri = Uri::from_static("/nacos/v3/console/none/");
+        let reply = nothing_there(&Method::GET, "/v3/console/none/", &site(&uri));
+        assert_eq!((reply.status, &reply.body[..]), (500, &b"caused: No static resource v3/console/none.;"[..]));
+        let uri = Uri::from_static("/nacos/v3/admin/none");
+        assert_eq!(nothing_there(&Method::GET, "/v3/admin/none", &site(&uri)).status, 404);
     }
 
     #[test]

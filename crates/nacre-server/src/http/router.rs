@@ -1,11 +1,14 @@
 //! Finds the row of a request. Spelling variants of a path never come here (`refuse::firewall`), but for one: a slash at
-//! the end, which leads to the same row, the same check and the same rights.
+//! the end, which leads to the same row, the same check and the same rights in 1.x and 2.x, and nowhere in 3.x.
 
 use std::collections::HashMap;
 
 use http::Method;
 
-use super::table::{Row, rows};
+use super::{
+    refuse::under,
+    table::{Row, rows},
+};
 
 /// What a path and method lead to.
 pub enum Found {
@@ -66,7 +69,7 @@ impl Router {
     /// The row for a path below the context path.
     pub fn find(&self, method: &Method, inner: &str) -> Found {
         let inner = match inner.strip_suffix('/') {
-            Some(bare) if !bare.is_empty() => bare,
+            Some(bare) if !bare.is_empty() && !under(inner, "/v3") => bare,
             _ => inner,
         };
         if let Some(rows) = self.plain.get(inner) {
@@ -97,6 +100,14 @@ mod tests {
     #[test]
     fn no_two_rows_claim_one_endpoint() {
         Router::new("/nacos");
+    }
+
+    #[test]
+    fn a_slash_at_the_end_means_nothing_before_v3() {
+        let router = Router::new("/nacos");
+        let found = |path| matches!(router.find(&Method::GET, path), Found::Row(..));
+        assert!(found("/v1/cs/configs/") && found("/v2/cs/config/") && found("/v3/client/cs/config"));
+        assert!(!found("/v3/client/cs/config/") && !found("/v3/console/cs/config/list/"));
     }
 
     #[test]

@@ -39,7 +39,8 @@ pub const ROWS: &[Row] = &[
 
 const fn probe(path: &'static str, area: (Generation, &'static str, Style), handler: super::table::Handler) -> Row {
     const METHODS: &[Method] = GET;
-    Row::new(METHODS, path, area, Auth::None, handler).checked(Check::Off)
+    let check = if matches!(area.0, Generation::V3Admin) { Check::Off } else { Check::Console };
+    Row::new(METHODS, path, area, Auth::None, handler).checked(check)
 }
 
 /// Why the server is not ready, module by module; empty when it is.
@@ -152,7 +153,7 @@ fn v1_announcement(app: &App, ctx: &Ctx) -> Answer {
 }
 
 fn announcement(app: &App, ctx: &Ctx) -> Answer {
-    let language = ctx.params.or("language", "zh-CN");
+    let language = ctx.params.get("language").filter(|language| !language.is_empty()).unwrap_or("zh-CN");
     if !matches!(language, "zh-CN" | "en-US") {
         let code = ErrorCode::SERVER_ERROR.code;
         let message = format!("Unsupported language: {language}");

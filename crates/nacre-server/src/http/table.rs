@@ -46,8 +46,12 @@ pub enum Check {
     List,
     /// Naming, metadata batch: service, metadata and the `instances` JSON.
     Batch,
-    /// Config: as [`Check::Params`], but searches with wildcards (`search=blur`) are not checked.
+    /// Config, the read of 1.x that can be a search: as [`Check::Params`], or as [`Check::Search`].
     Config,
+    /// Config, searches: `tenant`, `dataId` and `group` by these names only, and nothing when they say `search=blur`.
+    Search,
+    /// Console: id and name of a namespace.
+    Console,
     /// Naming, heartbeats: service, ip, port and the `beat` JSON.
     Beat,
     /// Not checked (searches with wildcards, probes).

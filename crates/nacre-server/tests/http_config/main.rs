@@ -11,3 +11,4 @@ mod ops;
 mod polls;
 mod settings;
 mod transfer;
+mod v3;

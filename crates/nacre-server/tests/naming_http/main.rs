@@ -512,3 +512,27 @@ async fn persistent_instances_are_checked_and_the_opinion_is_durable() {
     drop(listener);
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_of_v3_read_what_they_do_not_use_and_look_at_what_they_keep() {
+    let server = Server::start(&[]).await;
+    let base = [("serviceName", "v"), ("ip", "192.0.2.1"), ("port", "80")];
+    let heavy = [base[0], base[1], base[2], ("weight", "10001")];
+    assert_eq!(submit(&server, "POST", "/v3/admin/ns/instance", &heavy).await.json()["code"], 21001);
+    assert_eq!(submit(&server, "POST", "/v3/admin/ns/instance", &base).await.json()["data"], "ok");
+    assert_eq!(ask(&server, "GET", "/v3/admin/ns/instance", &heavy).await.status, 200, "nothing is weighed");
+    for path in ["/v3/admin/ns/service", "/v3/console/ns/service"] {
+        assert_eq!(ask(&server, "GET", path, &[base[0], ("protectThreshold", "abc")]).await.status, 500, "{path}");
+    }
+    let list = async |more: (&str, &str)| ask(&server, "GET", "/v3/console/ns/instance/list", &[base[0], more]).await;
+    assert_eq!(list(("pageSize", "1")).await.json()["data"]["pagesAvailable"], 2, "one more when the last is full");
+    assert_eq!(list(("pageSize", "0")).await.json()["message"], "/ by zero");
+    assert_eq!(list(("pageSize", "")).await.status, 500);
+    assert_eq!(list(("clusterName", "a b")).await.status, 400);
+    let posted = ask(&server, "POST", "/v3/console/ns/instance/list", &[base[0], ("clusterName", "a b")]).await;
+    assert_eq!(posted.status, 404, "only GET is checked");
+    let services = ask(&server, "GET", "/v3/admin/ns/service/list", &[("pageSize", "1")]).await.json();
+    assert_eq!(services["data"]["pagesAvailable"], 2);
+    assert_eq!(ask(&server, "DELETE", "/v3/client/ns/instance", &heavy).await.json()["data"], "ok");
+    server.stop().await;
+}

@@ -103,16 +103,36 @@ pub fn v3_form_bool(params: &Params, name: &str, default: bool, position: usize)
     Ok(truth.unwrap_or(default))
 }
 
-/// `pageNo` and `pageSize` of v3's `PageForm`: from 1, with defaults.
+/// `pageNo` and `pageSize` of v3's `PageForm`: read with all other forms of a call, and looked at after them.
+#[derive(Clone, Copy, Debug)]
+pub struct PageForm {
+    number: i64,
+    size: i64,
+}
+
+impl PageForm {
+    pub fn read(params: &Params, position: usize) -> Result<Self, Refusal> {
+        let member = |name: &str, default: i64| -> Result<i64, Refusal> {
+            Ok(v3_form_number(params, name, Java::Int, position)?.unwrap_or(default))
+        };
+        Ok(Self { number: member("pageNo", 1)?, size: member("pageSize", 100)? })
+    }
+
+    /// From 1.
+    pub fn validate(self) -> Result<(u64, u64), Refusal> {
+        let member = |name: &str, number: i64| -> Result<u64, Refusal> {
+            u64::try_from(number).ok().filter(|n| *n > 0).ok_or_else(|| {
+                let text = format!("Required parameter '{name}' should be positive integer, current is {number}");
+                NacosError::invalid(text).into()
+            })
+        };
+        Ok((member("pageNo", self.number)?, member("pageSize", self.size)?))
+    }
+}
+
+/// Both at once.
 pub fn page_form(params: &Params, position: usize) -> Result<(u64, u64), Refusal> {
-    let member = |name: &str, default: i64| -> Result<u64, Refusal> {
-        let number = v3_form_number(params, name, Java::Int, position)?.unwrap_or(default);
-        u64::try_from(number).ok().filter(|n| *n > 0).ok_or_else(|| {
-            NacosError::invalid(format!("Required parameter '{name}' should be positive integer, current is {number}"))
-                .into()
-        })
-    };
-    Ok((member("pageNo", 1)?, member("pageSize", 100)?))
+    PageForm::read(params, position)?.validate()
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::{
     http::{
         Ctx,
         bind::{
-            Java, api_missing, page_form, v1_number, v1_number_opt, v2_number, v2_number_required, v3_number_required,
+            Java, PageForm, api_missing, v1_number, v1_number_opt, v2_number, v2_number_required, v3_number_required,
         },
         dates::iso8601,
         refuse::Refusal,
@@ -307,23 +307,24 @@ fn v3_key(ctx: &Ctx) -> Result<ConfigKey, NacosError> {
 }
 
 pub(super) async fn v3_list(app: Arc<App>, ctx: Ctx) -> Answer {
+    let numbers = PageForm::read(&ctx.params, 1)?;
     let key = v3_key(&ctx)?;
-    let (page_no, page_size) = page_form(&ctx.params, 1)?;
+    let (page_no, page_size) = numbers.validate()?;
     let page = page(&app, key, page_no, page_size).await?;
     Ok(Reply::result(search::page_body(&page, |row| json!(basic_v3(row, false)))))
 }
 
 pub(super) async fn v3_one(app: Arc<App>, ctx: Ctx) -> Answer {
-    let key = v3_key(&ctx)?;
     let nid = v3_number_required(&ctx.params, "nid", Java::Long)?;
+    let key = v3_key(&ctx)?;
     let row = row(&app, nid, &key).await?;
     let row = row.ok_or_else(|| absent(&format!("certain config history for nid = {nid}")))?;
     Ok(Reply::result(detail_v3(&row)))
 }
 
 pub(super) async fn v3_previous(app: Arc<App>, ctx: Ctx) -> Answer {
-    let key = v3_key(&ctx)?;
     let id = v3_number_required(&ctx.params, "id", Java::Long)?;
+    let key = v3_key(&ctx)?;
     let row = previous(&app, id, &key).await?;
     let row = row.ok_or_else(|| absent(&format!("previous config history for id = {id}")))?;
     Ok(Reply::result(detail_v3(&row)))

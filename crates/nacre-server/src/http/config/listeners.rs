@@ -73,8 +73,9 @@ pub(super) fn v1_watcher_configs(app: &App, ctx: &Ctx) -> Answer {
 
 /// `GET /v3/admin/cs/config/listener`.
 pub(super) fn v3_of_config(app: &App, ctx: &Ctx) -> Answer {
-    let (data_id, group) = v3::form_key(ctx)?;
+    // Both forms are read before either is looked at.
     v3_form_bool(&ctx.params, "aggregation", true, 1)?;
+    let (data_id, group) = v3::form_key(ctx)?;
     let listeners_status = of_config(app, &v3::key_of(ctx, data_id, group));
     Ok(Reply::result(ListenersV3 { query_type: "config", listeners_status }))
 }

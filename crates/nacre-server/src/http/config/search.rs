@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use nacre_config::{ConfigSearch, KeyRef, PageRequest, Pattern, SearchMode, names};
-use nacre_model::{NacosError, check};
+use nacre_model::NacosError;
 use nacre_store::ConfigRow;
 use nacre_wire::http::{
     PageBody,
@@ -18,7 +18,7 @@ use crate::{
         Ctx,
         bind::{Java, page_form, v1_number, v1_text},
         params::Params,
-        refuse::{self, Refusal},
+        refuse::Refusal,
         reply::{JSON_UTF8, Reply},
         table::Answer,
     },
@@ -32,8 +32,9 @@ fn patterns(mode: SearchMode, text: &str) -> Vec<Pattern> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(|part| Pattern::of(mode, part)).collect()
 }
 
+/// Types, of which none has blanks around it.
 fn words(text: &str) -> Vec<String> {
-    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+    text.split(',').map(|part| part.trim_end_matches(' ')).filter(|part| !part.is_empty()).map(str::to_owned).collect()
 }
 
 async fn page(
@@ -217,33 +218,14 @@ pub(super) async fn admin_list(app: Arc<App>, ctx: Ctx) -> Answer {
 
 /// `GET /v3/console/cs/config/list`: by names, with wildcards.
 pub(super) async fn console_list(app: Arc<App>, ctx: Ctx) -> Answer {
-    if let Some(refused) = checked_names(&app, &ctx) {
-        return Ok(refused);
-    }
     v3_list(&app, &ctx, SearchMode::Blur, Pattern::Any).await
 }
 
 /// `GET /v3/console/cs/config/searchDetail`: by content, too.
 pub(super) async fn console_search(app: Arc<App>, ctx: Ctx) -> Answer {
-    if let Some(refused) = checked_names(&app, &ctx) {
-        return Ok(refused);
-    }
     let mode = mode(ctx.params.or("search", "blur"));
     let content = Pattern::of(mode, ctx.params.or("configDetail", ""));
     v3_list(&app, &ctx, mode, content).await
-}
-
-/// The console's searches check names unless they say that they are searches; never the namespace.
-fn checked_names(app: &App, ctx: &Ctx) -> Option<Reply> {
-    if !app.live().param_check || ctx.params.get("search") == Some("blur") {
-        return None;
-    }
-    let info = check::ParamInfo {
-        data_id: ctx.params.non_blank("dataId"),
-        group: ctx.params.non_blank("groupName"),
-        ..Default::default()
-    };
-    check::check(&info, app.settings.metadata_length).err().map(|text| refuse::param_check(&text))
 }
 
 async fn v3_list(app: &App, ctx: &Ctx, mode: SearchMode, content: Pattern) -> Answer {

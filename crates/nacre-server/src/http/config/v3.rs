@@ -184,11 +184,18 @@ fn gray_body(key: &ConfigKey, gray: &GrayConfig, config_type: Option<&str>) -> V
 }
 
 pub(super) async fn stop_beta(app: Arc<App>, ctx: Ctx) -> Answer {
-    let key = checked_key(&ctx)?;
-    match write::remove_target(&app, key, RemoveTarget::Beta, write::source(&ctx, "srcUser")).await? {
-        0 => Ok(Reply::json(
-            &json!({ "code": ErrorCode::SERVER_ERROR.code, "message": "remove beta data error", "data": false }),
-        )),
+    stopped(&app, &ctx, ErrorCode::SERVER_ERROR.code, "remove beta data error").await
+}
+
+/// The console's, with its own words for a beta that is not there.
+pub(super) async fn console_stop_beta(app: Arc<App>, ctx: Ctx) -> Answer {
+    stopped(&app, &ctx, 500, "Internal Server Error").await
+}
+
+async fn stopped(app: &App, ctx: &Ctx, code: i32, message: &str) -> Answer {
+    let key = checked_key(ctx)?;
+    match write::remove_target(app, key, RemoveTarget::Beta, write::source(ctx, "srcUser")).await? {
+        0 => Ok(Reply::json(&json!({ "code": code, "message": message, "data": false }))),
         _ => Ok(Reply::result(true)),
     }
 }

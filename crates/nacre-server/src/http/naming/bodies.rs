@@ -163,7 +163,8 @@ pub fn summary_with_instances_v3(row: &ServiceSummary) -> Value {
 /// The page envelope of v3.
 pub fn page(total: usize, page: nacre_naming::Page, items: Vec<Value>) -> Value {
     let size = usize::try_from(page.size).unwrap_or(1).max(1);
-    let pages = if total == 0 { 0 } else { total.div_ceil(size) };
+    // The reference counts one page more when the last one is full.
+    let pages = if total == 0 { 0 } else { total / size + 1 };
     json!({ "totalCount": total, "pageNumber": page.number, "pagesAvailable": pages, "pageItems": items })
 }
 

@@ -251,7 +251,10 @@ impl InstanceForm {
         let ip = form.required("ip")?;
         let port = port.ok_or_else(|| field_missing("port", Java::Integer))?;
         let weight = weight.map_or(1.0, |weight| weight.0);
-        check_weight(weight)?;
+        // 2.x looks at every weight, 3.x at those it is going to keep.
+        if generation == Generation::V2 {
+            check_weight(weight)?;
+        }
         let metadata = form_metadata(ctx)?;
         let instance = Instance {
             ip: ip.into(),
@@ -269,6 +272,7 @@ impl InstanceForm {
 
     /// The rules of registration and update.
     pub fn check(&self) -> Result<(), NacosError> {
+        check_weight(self.instance.weight)?;
         check_instance(&self.instance)
     }
 }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use nacre_model::{DEFAULT_CLUSTER, ErrorCode, Instance, Metadata, NacosError, PUBLIC, ServiceKey};
-use nacre_naming::{ClusterMetadata, HealthChecker, InstanceRef, NamingCommand, SELECTOR_TYPES};
+use nacre_naming::{ClusterMetadata, HealthChecker, InstanceRef, NamingCommand, SELECTOR_TYPES, check_weight};
 use nacre_wire::naming::InstanceJson;
 use serde_json::{Value, json};
 
 use super::{
     bodies, call,
-    read::{InstanceForm, form_metadata, form_service, page_form},
+    read::{Double, InstanceForm, form_metadata, form_service, page_form},
     v1_catalog::{cluster_not_found, snapshot_or_404},
     v1_operator::metrics_body,
     v2_instance::metadata_batch,
@@ -103,6 +103,7 @@ async fn update(app: Arc<App>, ctx: Ctx) -> Answer {
 async fn partial(app: Arc<App>, ctx: Ctx) -> Answer {
     let InstanceForm { service, instance, metadata } = instance_form(&app, &ctx)?;
     let Instance { weight, enabled, .. } = instance;
+    check_weight(weight)?;
     // Asked here for the answer; whether it may be done is decided where it is applied.
     app.naming.instance(&service, &instance.ip, instance.port, &instance.cluster)?;
     let target = InstanceRef::new(&instance.ip, instance.port, &instance.cluster);
@@ -155,14 +156,22 @@ async fn change_service(app: Arc<App>, ctx: Ctx) -> Answer {
     Ok(ok())
 }
 
+/// The service of a whole service form: its other members are not used, and must be readable all the same.
+pub fn bound_service(ctx: &Ctx) -> Result<ServiceKey, Refusal> {
+    let form = form(ctx, "serviceForm");
+    form.truth("ephemeral", Java::Boolean)?;
+    form.number::<Double>("protectThreshold", Java::Float)?;
+    form_service(&form)
+}
+
 pub async fn remove_service(app: Arc<App>, ctx: Ctx) -> Answer {
-    let service = form_service(&form(&ctx, "serviceForm"))?;
+    let service = bound_service(&ctx)?;
     app.write_naming(NamingCommand::DeleteService { service }).await?;
     Ok(ok())
 }
 
 fn service(app: &App, ctx: &Ctx) -> Answer {
-    let service = form_service(&form(ctx, "serviceForm"))?;
+    let service = bound_service(ctx)?;
     Ok(Reply::result(bodies::service_form(&app.naming.service(&service)?, G)))
 }
 
@@ -181,7 +190,7 @@ pub fn services(app: &App, ctx: &Ctx) -> Answer {
 pub fn service_subscribers(app: &App, ctx: &Ctx) -> Answer {
     let form = form(ctx, "aggregationForm");
     form.truth("aggregation", Java::PrimitiveBoolean)?;
-    let service = form_service(&form)?;
+    let service = bound_service(ctx)?;
     let page = page_form(&ctx.params, G)?;
     let all = app.naming.subscribers(&service);
     let shown = page.slice(&all).iter().map(bodies::subscriber_v3).collect();

@@ -1,9 +1,9 @@
 //! `/v3/console/ns`: what the console of 3.x asks. Most of it is the admin API by another path.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
+use http::Method;
 use nacre_model::{DEFAULT_CLUSTER, ErrorCode, NacosError, ServiceKey};
-use nacre_naming::Page;
 use nacre_wire::naming::InstanceJson;
 use serde_json::json;
 
@@ -12,23 +12,25 @@ use super::{
     read::{InstanceForm, form_service, service_text},
     v2_service::ServiceForm,
     v3_admin::{
-        cluster, create_service, instances_of_cluster, remove_service, selector_types, service_subscribers, services,
+        bound_service, cluster, create_service, instances_of_cluster, remove_service, selector_types,
+        service_subscribers, services,
     },
 };
 use crate::{
     app::App,
     http::{
         Ctx,
-        bind::{Declared, Form, Java},
+        bind::{Form, Java},
         refuse::Refusal,
         reply::{Reply, Style},
-        table::{ANY, Answer, Auth, Check, DELETE, GET, Generation, POST, PUT, Row, Step},
+        table::{Answer, Auth, Check, DELETE, GET, Generation, POST, PUT, Row, Step},
     },
     later, now, step,
 };
 
 const AREA: (Generation, &str, Style) = (Generation::V3Console, "naming", Style::Api);
 const G: Generation = Generation::V3Console;
+const OTHERS: &[Method] = &[Method::POST, Method::PUT, Method::DELETE, Method::PATCH];
 
 pub const ROWS: &[Row] = &[
     Row::new(POST, "/v3/console/ns/service", AREA, Auth::Write, later!(create_service)),
@@ -39,7 +41,9 @@ pub const ROWS: &[Row] = &[
     Row::new(GET, "/v3/console/ns/service/subscribers", AREA, Auth::Read, now!(service_subscribers)),
     Row::new(GET, "/v3/console/ns/service/selector/types", AREA, Auth::Read, now!(selector_types)),
     Row::new(PUT, "/v3/console/ns/service/cluster", AREA, Auth::Write, later!(cluster)),
-    Row::new(ANY, "/v3/console/ns/instance/list", AREA, Auth::Read, now!(list)).checked(Check::List),
+    Row::new(GET, "/v3/console/ns/instance/list", AREA, Auth::Read, now!(list)),
+    // The reference takes every method here, and checks the parameters of one.
+    Row::new(OTHERS, "/v3/console/ns/instance/list", AREA, Auth::Read, now!(list)).checked(Check::Off),
     Row::new(PUT, "/v3/console/ns/instance", AREA, Auth::Write, later!(update)),
     Row::new(DELETE, "/v3/console/ns/instance", AREA, Auth::Write, step!(deregister)),
 ];
@@ -59,24 +63,43 @@ async fn change(app: Arc<App>, ctx: Ctx) -> Answer {
 }
 
 fn service(app: &App, ctx: &Ctx) -> Answer {
-    let service = form_service(&Form { params: &ctx.params, generation: G, name: "serviceForm" })?;
+    let service = bound_service(ctx)?;
     let detail = app.naming.service(&service).map_err(|_| not_found(&service))?;
     Ok(Reply::result(bodies::service_form(&detail, G)))
 }
 
+/// All of a cluster, page by page; `healthyOnly` is read and means nothing.
 fn list(app: &App, ctx: &Ctx) -> Answer {
     let form = Form { params: &ctx.params, generation: G, name: "instanceListForm" };
-    let declared = Declared { params: &ctx.params, generation: G };
-    let healthy_only = form.truth("healthyOnly", Java::Boolean)?.unwrap_or(false);
-    let number = declared.number::<i32>("pageNo", Java::Int)?.unwrap_or(1);
-    let size = declared.number::<i32>("pageSize", Java::Int)?.unwrap_or(100);
-    let page = Page::new(number.into(), size.max(0).into());
+    let paging = Form { name: "pageForm", ..form };
+    form.truth("healthyOnly", Java::Boolean)?;
+    let number = paging.number::<i32>("pageNo", Java::Int)?.unwrap_or(1);
+    let size = paging.number::<i32>("pageSize", Java::Int)?.unwrap_or(100);
     let service = form_service(&form)?;
     let hosts = instances_of_cluster(app, &service, form.text("clusterName", DEFAULT_CLUSTER))?;
-    let hosts: Vec<_> = hosts.into_iter().filter(|instance| !healthy_only || instance.healthy).collect();
+    let (page, pages) = cut(number.into(), size.into(), hosts.len())?;
     let grouped = service.grouped();
-    let rows = page.slice(&hosts).iter().map(|instance| json!(InstanceJson { instance, grouped: &grouped }));
-    Ok(Reply::result(bodies::page(hosts.len(), page, rows.collect())))
+    let rows: Vec<_> = hosts[page].iter().map(|instance| json!(InstanceJson { instance, grouped: &grouped })).collect();
+    Ok(Reply::result(json!({
+        "totalCount": hosts.len(), "pageNumber": number, "pagesAvailable": pages, "pageItems": rows,
+    })))
+}
+
+/// Where a page lies that nobody looked at, and how many there are: as the reference counts, and fails.
+fn cut(number: i64, size: i64, total: usize) -> Result<(Range<usize>, i64), Refusal> {
+    let total = i64::try_from(total).unwrap_or(i64::MAX);
+    if size == 0 {
+        return Err(Refusal::exception("/ by zero"));
+    }
+    let start = (number - 1).saturating_mul(size).max(0);
+    let end = start.saturating_add(size).min(total);
+    let start = start.min(total);
+    let page = match (usize::try_from(start), usize::try_from(end)) {
+        (Ok(from), _) if start == total => from..from,
+        (Ok(from), Ok(to)) if from <= to => from..to,
+        _ => return Err(NacosError::invalid(format!("fromIndex({start}) > toIndex({end})")).into()),
+    };
+    Ok((page, total / size + 1))
 }
 
 async fn update(app: Arc<App>, ctx: Ctx) -> Answer {
@@ -95,4 +118,19 @@ fn deregister(app: &App, ctx: &Ctx) -> Result<Step, Refusal> {
         form.instance.ephemeral = held.ephemeral;
     }
     call::deregister(app, form.service, &form.instance, Reply::result("ok"))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn pages_are_cut_and_counted_as_the_reference_does_it() {
+        let cut = |number, size| super::cut(number, size, 2).map_err(|refusal| format!("{refusal:?}"));
+        assert_eq!(cut(1, 1), Ok((0..1, 3)));
+        assert_eq!(cut(1, 2), Ok((0..2, 2)));
+        assert_eq!(cut(1, 100), Ok((0..2, 1)));
+        assert_eq!(cut(3, 1), Ok((2..2, 3)));
+        assert_eq!(cut(-2, 1), Ok((0..1, 3)));
+        assert!(cut(1, 0).is_err_and(|text| text.contains("/ by zero")));
+        assert!(cut(1, -1).is_err_and(|text| text.contains("fromIndex(0) > toIndex(-1)")));
+    }
 }

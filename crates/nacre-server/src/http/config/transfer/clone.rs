@@ -93,7 +93,23 @@ fn wanted(ctx: &Ctx) -> Result<Vec<Cloned>, String> {
     if ctx.body.is_empty() {
         return Err("Required request body is missing: public list of configs".into());
     }
-    serde_json::from_slice(&ctx.body).map_err(|error| format!("JSON parse error: {error}"))
+    let wanted: Result<Vec<Option<Cloned>>, _> = serde_json::from_slice(&ctx.body);
+    wanted.map(|wanted| wanted.into_iter().flatten().collect()).map_err(|error| format!("JSON parse error: {error}"))
+}
+
+/// The type of a body that is no JSON by its header, as the reference's framework tells it.
+fn other_type(ctx: &Ctx) -> Option<String> {
+    let given = ctx.header("content-type").map(str::trim).unwrap_or("");
+    let mut parts = given.split(';').map(|part| part.trim().to_ascii_lowercase());
+    let essence = parts.next().unwrap_or_default();
+    if essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json")) {
+        return None;
+    }
+    if essence.is_empty() {
+        return Some("application/octet-stream".into());
+    }
+    let with_charset = parts.any(|part| part.starts_with("charset="));
+    Some(if with_charset { given.to_owned() } else { format!("{given};charset=UTF-8") })
 }
 
 /// `POST /v1/cs/configs?clone=true`.
@@ -105,6 +121,10 @@ pub(in crate::http::config) async fn v1_clone(app: &App, ctx: &Ctx) -> Answer {
 
 async fn v3_clone(app: &App, ctx: &Ctx, target: &str, user: &str) -> Answer {
     let given = ctx.params.get(target).ok_or_else(|| api_missing(target, "String"))?;
+    if let Some(other) = other_type(ctx).filter(|_| !ctx.body.is_empty()) {
+        let text = format!("Content-Type '{other}' is not supported");
+        return Err(NacosError::new(400, ErrorCode::MEDIA_TYPE_ERROR, text).into());
+    }
     let missing = |text: String| NacosError::new(400, ErrorCode::PARAMETER_MISSING, text);
     let wanted = wanted(ctx).map_err(missing)?;
     clone_into(app, ctx, names::namespace_3x(given), user, Words::V3, wanted).await

@@ -84,8 +84,8 @@ impl Words {
     }
 
     pub(super) fn policy(self, ctx: &Ctx) -> Result<ConflictPolicy, Refusal> {
-        let word = ctx.params.or("policy", "ABORT");
-        ConflictPolicy::parse(word).ok_or_else(|| {
+        let word = ctx.params.get("policy").filter(|word| !word.is_empty()).unwrap_or("ABORT");
+        ConflictPolicy::parse(word.trim()).ok_or_else(|| {
             let detail = format!("No policy {word}: ABORT, SKIP or OVERWRITE");
             match self {
                 Self::V1 => NacosError::invalid(format!(
