@@ -150,7 +150,7 @@ def soaked(options):
         hours = sum(sample["alive"] for sample in outcome["samples"]) * soak.SAMPLE / 3600
         false = len(outcome["falseFindings"])
         results.promise("F14", "False findings of warning or worse in a healthy system", "0", false, "", false == 0, "make soak ARGS=--healthy", options.binary,
-                        f"{hours:,.0f} instance-hours of {outcome['deployed']:,} deployments, nobody dying in silence", "healthy")
+                        f"{hours:,.0f} instance-hours of {outcome['deployed']:,} deployments, nobody dying in silence; {outcome['restarts']} restart", "healthy")
     elif outcome["seconds"] >= 600:
         stalls = [one for one in results.read("faults") or [] if "stall" in one["test"]]
         bad = outcome["falseExpiries"] + sum(not one["ok"] for one in stalls)

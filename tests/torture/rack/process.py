@@ -28,6 +28,7 @@ class Server:
 
     def __init__(self, binary, home, settings=(), port=0, wrapper=(), env=None, preexec=None, stderr=None):
         self.home, self.port = home, None
+        self._again = lambda: Server(binary, home, settings, self.port, wrapper, env, preexec, stderr)
         words = [*wrapper, binary, "server", "--home", home, "-D", f"server.port={port}"]
         for setting in settings:
             words += ["-D", setting]
@@ -86,6 +87,10 @@ class Server:
         except subprocess.TimeoutExpired:
             self.child.kill()
             raise
+
+    def again(self):
+        """After it ended: another one on the same home and ports."""
+        return self._again()
 
     def alive(self):
         return self.child.poll() is None

@@ -2,7 +2,8 @@
 alive expires, and at the end the registry is the model.
 
 Clients are gRPC connections and HTTP beaters of our own, which obey to the millisecond and cost little, and real SDKs of
-tests/compat beside them.
+tests/compat beside them. After a third of the time the server is restarted, as an operator does it: clients come back by
+themselves, and nothing of it is anybody's fault.
 """
 
 import asyncio
@@ -37,6 +38,8 @@ SAMPLE = 2.0              # seconds
 DETECTION = 4.0           # seconds in which a gRPC client must answer
 LAG = 1.0                 # seconds in which this process could not run: nobody's fault but the machine's
 MARGIN = 0.5              # between a beat's sending and its arrival
+RESTARTS_FROM = 60        # seconds: shorter runs have no time for a restart
+BACK = 20.0               # seconds after a restart in which calls may still fail and clients come back
 MOST_LATE = 0.02          # of all deployments; with more of them the run proves nothing
 ROOM = {"memory": 1 << 20}  # what may come besides the share; 8 of anything else
 SDKS = ("rust", "go-2.3", "python-3.2", "node", "java-3.2")
@@ -72,8 +75,9 @@ class Http:
 
 
 class Soak:
-    def __init__(self, server, seconds, clients, seed, healthy=False):
-        self.server, self.port, self.seconds, self.clients = server, server.port, seconds, clients
+    def __init__(self, servers, seconds, clients, seed, healthy=False):
+        self.servers = servers     # the last is the one that runs; those before were stopped
+        self.port, self.seconds, self.clients = servers[-1].port, seconds, clients
         self.healthy = healthy     # nobody dies in silence: then the doctor has nothing to say
         self.findings = {}         # id -> finding
         self.random = random.Random(f"{seed}/soak")
@@ -94,6 +98,12 @@ class Soak:
         self.samples = []
         self.sdk_failures = []
         self.seen = 0              # journal position
+        self.restarting, self.ready_at = False, 0.0
+        self.forgotten = set()     # addresses that beat before a restart: the server asks them to register again
+
+    @property
+    def server(self):
+        return self.servers[-1]
 
     def complain(self, text):
         if len(self.complaints) < 50:
@@ -152,6 +162,8 @@ class Soak:
                 await self.lived(client.ended)
                 if not client.alive():
                     self.judge_cut(f"{ip}:{port}", f"the connection of {ip} was cut: {client.ended.result()}")
+                    if self.is_coming_back():
+                        raise ConnectionError("the server was restarted")
                 await self.grpc_end(client, service, ip, port)
             except (OSError, AssertionError, asyncio.TimeoutError) as error:
                 self.judge_cut(f"{ip}:{port}", f"a gRPC client failed: {type(error).__name__} {error}")
@@ -197,14 +209,21 @@ class Soak:
                 self.born(service, ip, port)
                 self.beaten[f"{ip}:{port}"] = time.monotonic()
                 beat = {"ip": ip, "port": port, "serviceName": f"DEFAULT_GROUP@@{service}", "cluster": "DEFAULT",
-                        "metadata": HTTP_TIMERS}
+                        "weight": 1.0, "metadata": HTTP_TIMERS}
                 while not life.done():
                     self.beats(f"{ip}:{port}")
-                    status, text = await ask("PUT", "/v1/ns/instance/beat", {"serviceName": service, "ip": ip, "port": port})
+                    try:
+                        status, text = await ask("PUT", "/v1/ns/instance/beat", {"serviceName": service, "ip": ip, "port": port})
+                    except OSError:
+                        if not self.is_coming_back():
+                            raise
+                        await asyncio.wait([life], timeout=BEAT)
+                        continue
                     code = json.loads(text).get("code") if status == 200 else status
-                    if code == 20404 and f"{ip}:{port}" in self.late:
+                    if code == 20404 and f"{ip}:{port}" in self.late | self.forgotten:
+                        self.forgotten.discard(f"{ip}:{port}")
                         await ask("PUT", "/v1/ns/instance/beat", {"serviceName": service, "beat": json.dumps(beat)})
-                    elif code != 10200:
+                    elif code != 10200 and not self.is_coming_back():
                         self.complain(f"the beat of {ip}, which is alive, was answered {code}: {text[:100]}")
                     if self.random.random() < 0.1:
                         await ask("GET", "/v1/ns/instance/list", {"serviceName": f"soak{(number + 3) % SERVICES}"})
@@ -216,7 +235,8 @@ class Soak:
                     self.dies(ip, port, "silent")
                     ask.close()
             except (OSError, AssertionError, ValueError) as error:
-                self.complain(f"an HTTP client failed: {type(error).__name__} {error}")
+                if not self.is_coming_back():
+                    self.complain(f"an HTTP client failed: {type(error).__name__} {error}")
                 self.dies(ip, port, "silent")
                 ask.close()
             finally:
@@ -233,6 +253,8 @@ class Soak:
 
     def judge_cut(self, address, text):
         """A connection that the server ended: right if this process did not answer for long."""
+        if self.is_coming_back():
+            return
         if time.monotonic() - self.lagged < 3 * DETECTION:
             self.late.add(address)
         else:
@@ -245,6 +267,38 @@ class Soak:
             if time.monotonic() - begun > LAG:
                 self.lagged = time.monotonic()
 
+    # -- the restart
+
+    def is_coming_back(self):
+        return self.restarting or time.monotonic() - self.ready_at < BACK
+
+    async def restart(self):
+        """Once, in the midst of it. What the journal has of it is not judged: that everybody was cut off is so."""
+        if self.seconds < RESTARTS_FROM:
+            return
+        await asyncio.sleep(self.seconds / 3)
+        self.forgotten = set(self.beaten)
+        self.restarting = True
+        old = self.server
+        if await asyncio.to_thread(old.stop) != 0:
+            self.complain("the server did not end well when it was restarted")
+        self.complain_of_log()
+        self.servers.append(old.again())
+        await asyncio.to_thread(self.server.wait_ready)
+        ask = Http(self.port)
+        self.seen = await self.newest(ask)
+        ask.close()
+        self.restarting, self.ready_at = False, time.monotonic()
+
+    async def newest(self, ask):
+        status, text = await ask("GET", "/v3/admin/diagnosis/events", {"limit": 1})
+        assert status == 200, text[:200]
+        return max([event["seq"] for event in json.loads(text)["data"]["events"]], default=0)
+
+    def complain_of_log(self):
+        for line in self.server.complaints():
+            self.complain(f"the server's log: {line[:300]}")
+
     async def between_lives(self):
         try:
             await asyncio.wait_for(self.leaving.wait(), self.random.random())
@@ -254,13 +308,20 @@ class Soak:
     # -- what goes on beside them
 
     async def publisher(self):
-        client = await grpc.Client.connect(self.port + 1000, "config")
-        number = 0
+        client, number = None, 0
         while self.churning or number < CONFIGS:
+            data_id = f"soak{(number + 1) % CONFIGS}"
+            content = f"{number + 1} " + "x" * self.random.randrange(2000)
+            try:
+                client = client or await grpc.Client.connect(self.port + 1000, "config")
+                await client.ask("ConfigPublishRequest", {"dataId": data_id, "group": GROUP, "tenant": "", "content": content})
+            except (OSError, AssertionError, asyncio.TimeoutError):
+                if not self.is_coming_back():
+                    raise
+                client = None
+                await asyncio.sleep(0.5)
+                continue
             number += 1
-            data_id = f"soak{number % CONFIGS}"
-            content = f"{number} " + "x" * self.random.randrange(2000)
-            await client.ask("ConfigPublishRequest", {"dataId": data_id, "group": GROUP, "tenant": "", "content": content})
             self.truth[data_id] = content
             self.counts["configChanges"] += 1
             await asyncio.sleep(0.5 if number > CONFIGS else 0)
@@ -299,14 +360,18 @@ class Soak:
 
     async def observe(self):
         ask = Http(self.port)
-        status, text = await ask("GET", "/v3/admin/diagnosis/events", {"limit": 1})
-        self.seen = max([event["seq"] for event in json.loads(text)["data"]["events"]], default=0)
+        self.seen = await self.newest(ask)
         begun = time.monotonic()
         while not self.leaving.is_set():
-            await self.watch_journal(ask)
-            if self.healthy:
-                await self.watch_findings(ask)
-            self.samples.append({"at": round(time.monotonic() - begun, 1), **self.use()})
+            if not self.restarting:
+                try:
+                    await self.watch_journal(ask)
+                    if self.healthy:
+                        await self.watch_findings(ask)
+                    self.samples.append({"at": round(time.monotonic() - begun, 1), "life": len(self.servers), **self.use()})
+                except OSError:
+                    if not self.is_coming_back():
+                        raise
             await asyncio.sleep(SAMPLE)
         ask.close()
 
@@ -356,7 +421,9 @@ class Soak:
         tasks = [asyncio.ensure_future(self.grpc_client(n) if n % 5 < 3 else self.http_client(n))
                  for n in range(self.clients)]
         beside = [asyncio.ensure_future(work()) for work in (self.publisher, self.observe, self.watch_ourselves)]
+        restart = asyncio.ensure_future(self.restart())
         await asyncio.sleep(self.seconds)
+        await restart
         self.churning = False
         held = await self.compare("with everybody alive")
         await asyncio.sleep(1)
@@ -388,7 +455,9 @@ class Soak:
 
 
 def growth(samples, what):
-    """(first, last, slope an hour) of a quantity after the warm-up: medians of the first and last fifth."""
+    """(first, last, slope an hour) of a quantity after the warm-up, since the server was started last: medians of the first and
+    last fifth."""
+    samples = [sample for sample in samples if sample["life"] == samples[-1]["life"]]
     steady = samples[len(samples) // 4:]
     if any(sample[what] is None for sample in steady):
         return None, None, None
@@ -445,7 +514,8 @@ class Sdks:
                     driver.process.wait()
             except (DriverError, OSError) as error:
                 # An SDK gives up after its own 3 s, which a busy machine needs now and then; many are a finding.
-                soak.sdk_failures.append(f"{client.name}: {error}")
+                if not soak.is_coming_back():
+                    soak.sdk_failures.append(f"{client.name}: {error}")
                 soak.dies(ip, port, "crashed")
                 time.sleep(2)
 
@@ -456,16 +526,16 @@ class Sdks:
 
 def run(binary, seconds, clients, seed, sdks, healthy=False):
     with tempfile.TemporaryDirectory(prefix="nacre-soak-", ignore_cleanup_errors=True) as directory:
-        server = Server(binary, os.path.join(directory, "home"), SETTINGS).wait_ready()
+        servers = [Server(binary, os.path.join(directory, "home"), SETTINGS).wait_ready()]
         try:
-            return soaked(server, seconds, clients, seed, sdks, directory, healthy)
+            return soaked(servers, seconds, clients, seed, sdks, directory, healthy)
         finally:
-            server.kill()
+            servers[-1].kill()
 
 
-def soaked(server, seconds, clients, seed, sdks, directory, healthy):
+def soaked(servers, seconds, clients, seed, sdks, directory, healthy):
     async def go():
-        soak = Soak(server, seconds, clients, seed, healthy)
+        soak = Soak(servers, seconds, clients, seed, healthy)
         beside = Sdks(soak, sdks, directory)
         if sdks:
             await asyncio.to_thread(beside.start)
@@ -477,9 +547,8 @@ def soaked(server, seconds, clients, seed, sdks, directory, healthy):
         soak.complain(f"{len(soak.late)} clients were too late to be judged: this machine is too busy for the load")
     if len(soak.sdk_failures) > max(2, 0.05 * soak.counts["sdkLives"]):
         soak.complain(f"{len(soak.sdk_failures)} calls of SDKs failed: {'; '.join(soak.sdk_failures[:3])}")
-    for line in server.complaints():
-        soak.complain(f"the server's log: {line[:300]}")
-    outcome = {"seed": seed, "seconds": seconds, "clients": clients, "sdks": list(sdks), "meanLife": soak.life, **ends,
+    soak.complain_of_log()
+    outcome = {"restarts": len(servers) - 1, "seed": seed, "seconds": seconds, "clients": clients, "sdks": list(sdks), "meanLife": soak.life, **ends,
                **soak.counts}
     # Short runs are all warm-up: caches, allocator and database fill.
     warm = seconds >= 300
@@ -491,7 +560,7 @@ def soaked(server, seconds, clients, seed, sdks, directory, healthy):
         outcome[what] = {"first": first, "last": last, "perHour": round(slope)}
         if last > first * (1 + room) + ROOM.get(what, 8):
             soak.complain(f"{what} grew from {first:.0f} to {last:.0f} while the number of clients stayed")
-    if server.stop() != 0:
+    if soak.server.stop() != 0:
         soak.complain("the server did not end well")
     outcome |= {"healthy": healthy, "falseFindings": [finding["code"] for finding in soak.findings.values()]}
     outcome |= {"late": len(soak.late), "sdkFailures": soak.sdk_failures[:50], "falseExpiries": sum("false expiry" in text for text in soak.complaints), "complaints": soak.complaints,
