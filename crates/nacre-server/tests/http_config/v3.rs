@@ -89,3 +89,20 @@ async fn a_clone_takes_json_only() {
     assert_eq!(clone("application/json", "[]", "skip").await.0, 500);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn what_is_only_looked_for_may_have_any_name() {
+    let server = Server::start(&[]).await;
+    // The check looks at the first of several values, a form has all of them.
+    let twice = [("dataId", "a"), ("dataId", "b"), ("groupName", "G")];
+    let asked = async |method, path: &str| {
+        let seen = server.ask(method, path).query(&twice).send().await;
+        (seen.status, seen.json()["code"].clone(), seen.json()["data"].clone())
+    };
+    let absent = "Config not exist, please publish Config first.";
+    assert_eq!(asked(Method::GET, "/v3/admin/cs/config").await, (404, json!(20_004), json!(absent)));
+    assert_eq!(asked(Method::DELETE, "/v3/admin/cs/config").await, (200, json!(0), json!(true)));
+    assert_eq!(asked(Method::DELETE, "/v3/admin/cs/config/beta").await, (200, json!(30_000), json!(false)));
+    assert_eq!(asked(Method::DELETE, "/v3/console/cs/config/beta").await, (200, json!(500), json!(false)));
+    server.stop().await;
+}

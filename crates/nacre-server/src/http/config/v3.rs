@@ -23,6 +23,12 @@ pub(super) fn form_key(ctx: &Ctx) -> Result<(&str, &str), NacosError> {
     Ok((ctx.params.required("dataId")?, group))
 }
 
+/// The key of a form that only has to be found: whatever is named, if it is named. The parameter check stands before it.
+fn sought_key(ctx: &Ctx) -> Result<ConfigKey, NacosError> {
+    let (data_id, group) = form_key(ctx)?;
+    Ok(key_of(ctx, data_id, group))
+}
+
 /// As [`form_key`], with the rules of names.
 pub(super) fn checked_key(ctx: &Ctx) -> Result<ConfigKey, NacosError> {
     let (data_id, group) = form_key(ctx)?;
@@ -72,7 +78,7 @@ pub(super) async fn publish(app: Arc<App>, ctx: Ctx) -> Answer {
 }
 
 pub(super) async fn delete(app: Arc<App>, ctx: Ctx) -> Answer {
-    let key = checked_key(&ctx)?;
+    let key = sought_key(&ctx)?;
     check::tag(ctx.params.get("tag"))?;
     write::remove(&app, &ctx, key, &write::V3).await?;
     Ok(Reply::result(true))
@@ -100,17 +106,17 @@ fn found(app: &App, key: &ConfigKey) -> Option<Value> {
 
 /// The formal config; the console's null when there is none.
 pub(super) fn console_detail(app: &App, ctx: &Ctx) -> Answer {
-    Ok(Reply::result(found(app, &checked_key(ctx)?)))
+    Ok(Reply::result(found(app, &sought_key(ctx)?)))
 }
 
 /// The beta version; the console's null when there is none.
 pub(super) fn console_beta(app: &App, ctx: &Ctx) -> Answer {
-    Ok(Reply::result(found_beta(app, &checked_key(ctx)?)))
+    Ok(Reply::result(found_beta(app, &sought_key(ctx)?)))
 }
 
 /// The formal config, or 404.
 pub(super) fn detail(app: &App, ctx: &Ctx) -> Answer {
-    match found(app, &checked_key(ctx)?) {
+    match found(app, &sought_key(ctx)?) {
         Some(body) => Ok(Reply::result(body)),
         None => {
             Err(NacosError::not_found(ErrorCode::RESOURCE_NOT_FOUND, "Config not exist, please publish Config first.")
@@ -144,7 +150,7 @@ fn detail_body(key: &ConfigKey, formal: &FormalConfig) -> Value {
 
 /// The beta version, or 404.
 pub(super) fn beta(app: &App, ctx: &Ctx) -> Answer {
-    match found_beta(app, &checked_key(ctx)?) {
+    match found_beta(app, &sought_key(ctx)?) {
         Some(body) => Ok(Reply::result(body)),
         None => Err(NacosError::not_found(ErrorCode::RESOURCE_NOT_FOUND, "Config is not in beta.").into()),
     }
@@ -193,7 +199,7 @@ pub(super) async fn console_stop_beta(app: Arc<App>, ctx: Ctx) -> Answer {
 }
 
 async fn stopped(app: &App, ctx: &Ctx, code: i32, message: &str) -> Answer {
-    let key = checked_key(ctx)?;
+    let key = sought_key(ctx)?;
     match write::remove_target(app, key, RemoveTarget::Beta, write::source(ctx, "srcUser")).await? {
         0 => Ok(Reply::json(&json!({ "code": code, "message": message, "data": false }))),
         _ => Ok(Reply::result(true)),
