@@ -171,7 +171,8 @@ where
         // Boxed: nobody else's future grows by it.
         Some(span) => Box::pin(span.within(answer(app, peer, request, accept.as_ref(), &mut met))).await,
     };
-    let reply = reply.negotiated(accept.as_ref());
+    let preset = met.row.is_some_and(|row| refuse::under(row.path, "/v1/cs"));
+    let reply = reply.negotiated(accept.as_ref(), preset);
     count(app, &met, &method, reply.status, begun);
     if let Some(span) = span {
         span.answered(met.row.map(|row| format!("{}{}", app.settings.context, row.path)), reply.status);
@@ -306,7 +307,7 @@ where
         body,
         parsed: checks::Parsed::default(),
     };
-    match dispatch(app, row, ctx).await {
+    let reply = match dispatch(app, row, ctx).await {
         Ok(reply) => reply,
         Err(refusal) => {
             if let (Refusal::Nacos(error), "config") = (&refusal, row.module) {
@@ -314,7 +315,11 @@ where
             }
             refusal.into_reply(row.style, &site)
         }
+    };
+    if row.generation == Generation::Other || reply.is_acceptable(accept) {
+        return reply;
     }
+    refuse::not_acceptable(row.style, reply.status, &site)
 }
 
 async fn whole<B>(body: B, max: usize) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>>

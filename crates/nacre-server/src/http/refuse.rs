@@ -80,6 +80,15 @@ fn exception(style: Style, message: &str, cause: Option<&str>) -> Reply {
     }
 }
 
+/// What is done is done, but its answer is of no type that the request accepts. v1 says so in a text, which can be of any.
+pub fn not_acceptable(style: Style, status: u16, site: &Site<'_>) -> Reply {
+    const TEXT: &str = "Could not find acceptable representation";
+    match style {
+        Style::Api => site.error(if status == 200 { 406 } else { status }, TEXT),
+        _ => exception(style, TEXT, None),
+    }
+}
+
 /// Where a request went; what error pages say of it.
 #[derive(Clone, Copy)]
 pub struct Site<'a> {

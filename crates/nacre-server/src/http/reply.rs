@@ -14,6 +14,17 @@ pub const TEXT: &str = "text/plain;charset=UTF-8";
 pub const JSON: &str = "application/json";
 pub const JSON_UTF8: &str = "application/json;charset=UTF-8";
 
+/// How an answer follows the request's `Accept`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Negotiable {
+    /// Written by hand: not at all.
+    Fixed,
+    /// A text of the reference's handlers can be of any type.
+    Text,
+    /// An object can only be JSON.
+    Json,
+}
+
 /// One HTTP answer.
 #[derive(Clone, Debug)]
 pub struct Reply {
@@ -22,8 +33,8 @@ pub struct Reply {
     pub content_type: Option<HeaderValue>,
     pub headers: Vec<(HeaderName, HeaderValue)>,
     pub body: Bytes,
-    /// A plain text whose type follows the request's `Accept`, as texts of the reference's handlers do.
-    pub negotiable: bool,
+    /// What the request's `Accept` has to say.
+    pub negotiable: Negotiable,
     /// Sends `Content-Security-Policy`, as everything but preflights does.
     pub protected: bool,
 }
@@ -36,42 +47,70 @@ impl Reply {
             content_type: Some(HeaderValue::from_static(content_type)),
             headers: Vec::new(),
             body: body.into(),
-            negotiable: false,
+            negotiable: Negotiable::Fixed,
             protected: true,
         }
     }
 
     /// No body and no type.
     pub fn empty(status: u16) -> Self {
-        Self { status, content_type: None, headers: Vec::new(), body: Bytes::new(), negotiable: false, protected: true }
+        let negotiable = Negotiable::Fixed;
+        Self { status, content_type: None, headers: Vec::new(), body: Bytes::new(), negotiable, protected: true }
     }
 
     /// Another `Content-Type`. An illegal one is left out.
     pub fn typed(mut self, content_type: &str) -> Self {
-        self.negotiable = false;
+        if content_type != JSON_UTF8 || self.negotiable != Negotiable::Json {
+            self.negotiable = Negotiable::Fixed;
+        }
         self.content_type = HeaderValue::from_str(content_type).ok();
         self
     }
 
-    /// 200 text: plain, unless the request accepts only another type.
-    pub fn text(body: impl Into<Bytes>) -> Self {
-        Self { negotiable: true, ..Self::new(TEXT, body) }
+    /// Of this type, whatever the request accepts: for what the reference writes without its framework.
+    pub fn fixed_type(self) -> Self {
+        Self { negotiable: Negotiable::Fixed, ..self }
     }
 
-    /// Gives a text the type that `accept` likes best. A text can be of any type.
-    pub fn negotiated(self, accept: Option<&HeaderValue>) -> Self {
-        if !self.negotiable {
+    /// 200 text: plain, unless the request accepts only another type.
+    pub fn text(body: impl Into<Bytes>) -> Self {
+        Self { negotiable: Negotiable::Text, ..Self::new(TEXT, body) }
+    }
+
+    /// Gives a text the type that `accept` likes best, and JSON the spelling of JSON. `preset`: a filter of the reference
+    /// presets the charset.
+    pub fn negotiated(self, accept: Option<&HeaderValue>, preset: bool) -> Self {
+        let Some(accept) = accept.and_then(|accept| accept.to_str().ok()).filter(|accept| *accept != "*/*") else {
             return self;
+        };
+        let wanted = match self.negotiable {
+            Negotiable::Fixed => None,
+            Negotiable::Text => preferred_text(accept),
+            Negotiable::Json => preferred_json(accept).flatten(),
+        };
+        let Some(wanted) = wanted else { return self };
+        // JSON says its charset by being JSON.
+        let bare_json = wanted == JSON || wanted.ends_with("+json");
+        if wanted.contains("charset=") || (bare_json && !preset) {
+            self.typed(&wanted)
+        } else {
+            self.typed(&format!("{wanted};charset=UTF-8"))
         }
-        match accept.and_then(|accept| accept.to_str().ok()).and_then(preferred_text) {
-            Some(content_type) => self.typed(&content_type),
-            None => self,
-        }
+    }
+
+    /// Whether `accept` takes this answer.
+    pub fn is_acceptable(&self, accept: Option<&str>) -> bool {
+        self.negotiable != Negotiable::Json || accept.is_none_or(|accept| preferred_json(accept).is_some())
     }
 
     /// 200 with a bare JSON object (v1 reads).
     pub fn json(value: &impl Serialize) -> Self {
-        Self::new(JSON, serde_json::to_vec(value).unwrap_or_default())
+        Self::json_text(serde_json::to_vec(value).unwrap_or_default())
+    }
+
+    /// 200 with JSON that is written already.
+    pub fn json_text(body: impl Into<Bytes>) -> Self {
+        Self { negotiable: Negotiable::Json, ..Self::new(JSON, body) }
     }
 
     /// 200 with the v2/v3 envelope around `data`.
@@ -151,24 +190,77 @@ impl Reply {
     }
 }
 
-/// The most wanted type of an `Accept` that is not a wildcard, with the charset that texts get; `None` when any will do.
-fn preferred_text(accept: &str) -> Option<String> {
-    let mut best: Option<(f32, &str)> = None;
-    for range in accept.split(',') {
-        let mut parts = range.split(';').map(str::trim);
-        let name = parts.next().unwrap_or("");
-        let quality = parts.find_map(|part| part.strip_prefix("q=")).and_then(|q| q.parse().ok()).unwrap_or(1.0);
-        if name.contains('*') || !name.contains('/') {
-            continue;
+/// One range of an `Accept`.
+struct Range<'a> {
+    name: String,
+    /// Its parameters but for the quality.
+    parameters: Vec<&'a str>,
+    quality: f32,
+}
+
+impl Range<'_> {
+    fn spelled(&self) -> String {
+        let mut text = self.name.clone();
+        for parameter in &self.parameters {
+            text.push(';');
+            text.push_str(parameter);
         }
-        if best.is_none_or(|(most, _)| quality > most) {
-            best = Some((quality, name));
+        text
+    }
+
+    fn charset(&self) -> Option<String> {
+        self.parameters.iter().find_map(|p| p.strip_prefix("charset=")).map(str::to_ascii_lowercase)
+    }
+}
+
+/// The ranges of an `Accept` that are types.
+fn ranges(accept: &str) -> impl Iterator<Item = Range<'_>> {
+    let range = |text| {
+        let mut parts = str::split(text, ';').map(str::trim);
+        let name = parts.next().unwrap_or("").to_ascii_lowercase();
+        let (qualities, parameters): (Vec<_>, Vec<_>) =
+            parts.filter(|part| !part.is_empty()).partition(|part| part.starts_with("q="));
+        let quality = qualities.first().and_then(|q| q.strip_prefix("q=")).and_then(|q| q.parse().ok()).unwrap_or(1.0);
+        Range { name, parameters, quality }
+    };
+    accept.split(',').map(range).filter(|range| range.name.contains('/'))
+}
+
+/// The most wanted type of an `Accept` that is not a wildcard; `None` when any will do.
+fn preferred_text(accept: &str) -> Option<String> {
+    let mut best: Option<Range<'_>> = None;
+    for range in ranges(accept).filter(|range| !range.name.contains('*')) {
+        if best.as_ref().is_none_or(|best| range.quality > best.quality) {
+            best = Some(range);
         }
     }
-    let (_, name) = best?;
-    let name = name.to_ascii_lowercase();
-    // JSON says its charset by being JSON.
-    Some(if name == JSON || name.ends_with("+json") { name } else { format!("{name};charset=UTF-8") })
+    best.map(|range| range.spelled())
+}
+
+/// The spelling of JSON that an `Accept` wants most: `None` when it takes no JSON, `Some(None)` when any will do.
+fn preferred_json(accept: &str) -> Option<Option<String>> {
+    let mut best: Option<(f32, usize, Option<String>)> = None;
+    let mut any = false;
+    for range in ranges(accept) {
+        any = true;
+        let wildcard = matches!(range.name.as_str(), "*/*" | "application/*" | "application/*+json");
+        let json = range.name == JSON || (range.name.starts_with("application/") && range.name.ends_with("+json"));
+        // Other charsets are none that JSON is written in.
+        let foreign = range.charset().is_some_and(|charset| !matches!(charset.as_str(), "utf-8" | "us-ascii"));
+        if !(wildcard || json && !foreign) {
+            continue;
+        }
+        let rank = (range.quality, range.parameters.len());
+        if best.as_ref().is_none_or(|(quality, parameters, _)| rank > (*quality, *parameters)) {
+            best = Some((rank.0, rank.1, (!wildcard).then(|| range.spelled())));
+        }
+    }
+    match best {
+        Some((_, _, wanted)) => Some(wanted),
+        // What is no list of types forbids nothing.
+        None if !any => Some(None),
+        None => None,
+    }
 }
 
 /// How the handlers of one area of the reference spell errors (spec/http-api.md 5). A row of the table names one.
@@ -188,15 +280,54 @@ pub enum Style {
 mod tests {
     use super::*;
 
+    fn typed(reply: Reply, accept: &str, preset: bool) -> String {
+        let accept = HeaderValue::from_str(accept).expect("a header");
+        let reply = reply.negotiated(Some(&accept), preset);
+        reply.content_type.and_then(|t| t.to_str().ok().map(str::to_owned)).unwrap_or_default()
+    }
+
     #[test]
     fn texts_take_the_type_that_is_accepted() {
-        assert_eq!(preferred_text("text/html").as_deref(), Some("text/html;charset=UTF-8"));
-        assert_eq!(preferred_text("*/*"), None);
-        assert_eq!(preferred_text("text/html;q=0.2, application/json, */*;q=0.9").as_deref(), Some("application/json"));
-        assert_eq!(preferred_text("nonsense"), None);
-        let text = Reply::text("ok").negotiated(Some(&HeaderValue::from_static("text/html")));
-        assert_eq!(text.content_type.as_ref().map(|t| t.as_bytes()), Some(&b"text/html;charset=UTF-8"[..]));
-        let fixed = Reply::new(TEXT, "ok").negotiated(Some(&HeaderValue::from_static("text/html")));
-        assert_eq!(fixed.content_type.as_ref().map(|t| t.as_bytes()), Some(TEXT.as_bytes()));
+        for (accept, preset, want) in [
+            ("text/html", false, "text/html;charset=UTF-8"),
+            ("*/*", false, TEXT),
+            ("text/html;q=0.2, application/json, */*;q=0.9", false, JSON),
+            ("application/json", true, JSON_UTF8),
+            ("application/xml;charset=GBK", false, "application/xml;charset=GBK"),
+            ("nonsense", false, TEXT),
+        ] {
+            assert_eq!(typed(Reply::text("ok"), accept, preset), want, "{accept}");
+        }
+        assert_eq!(typed(Reply::new(TEXT, "ok"), "text/html", false), TEXT);
+    }
+
+    #[test]
+    fn json_is_spelled_as_it_is_accepted() {
+        for (accept, preset, want) in [
+            ("application/json;charset=utf-8, text/plain", false, "application/json;charset=utf-8"),
+            ("text/html, */*;q=0.1", false, JSON),
+            ("application/vnd.x+json", true, "application/vnd.x+json;charset=UTF-8"),
+            ("application/*", true, JSON_UTF8),
+            ("application/json", true, JSON_UTF8),
+        ] {
+            let reply = Reply::json(&true);
+            let reply = if preset { reply.typed(JSON_UTF8) } else { reply };
+            assert_eq!(typed(reply, accept, preset), want, "{accept}");
+        }
+    }
+
+    #[test]
+    fn json_is_not_for_those_who_accept_none() {
+        let json = Reply::json(&true).typed(JSON_UTF8);
+        for accept in ["application/xml", "text/plain, image/png", "application/json;charset=GBK"] {
+            assert!(!json.is_acceptable(Some(accept)), "{accept}");
+            assert!(
+                json.clone().fixed_type().is_acceptable(Some(accept)) && Reply::text("").is_acceptable(Some(accept))
+            );
+        }
+        for accept in ["", "garbage", "*/*", "text/html,application/*;q=0.1", "application/json"] {
+            assert!(json.is_acceptable(Some(accept)), "{accept}");
+        }
+        assert!(json.is_acceptable(None));
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use nacre_config::{ConfigSearch, KeyRef, PageRequest, Pattern, SearchMode, names};
-use nacre_model::NacosError;
+use nacre_model::{NacosError, PUBLIC};
 use nacre_store::ConfigRow;
 use nacre_wire::http::{
     PageBody,
@@ -63,7 +63,7 @@ pub(super) async fn v1_search(app: &App, ctx: &Ctx, mode: SearchMode) -> Answer 
         tags,
         types: if mode == SearchMode::Blur { words(params.or("types", "")) } else { Vec::new() },
         content: Pattern::Any,
-        ..ConfigSearch::default()
+        repeat_per_tag: true,
     };
     if mode == SearchMode::Blur {
         app.metrics.config.fuzzy_search.add(app.clock.now().wall);
@@ -88,7 +88,7 @@ pub(super) async fn v2_search(app: Arc<App>, ctx: Ctx) -> Answer {
         tags: patterns(mode, params.or("config_tags", "")),
         types: words(params.or("type", "")),
         content: Pattern::of(mode, params.or("config_detail", "")),
-        ..ConfigSearch::default()
+        repeat_per_tag: true,
     };
     app.metrics.config.fuzzy_search.add(app.clock.now().wall);
     let page = page(&app, search, request, true).await?;
@@ -100,7 +100,9 @@ fn namespace(mode: SearchMode, tenant: &str) -> Pattern {
     if mode == SearchMode::Blur && tenant.contains('*') {
         return Pattern::Glob(tenant.to_owned());
     }
-    Pattern::Exact(names::namespace_2x(tenant).to_owned())
+    // Blanks around it are part of it, unlike in a publish.
+    let default = names::namespace_2x(tenant) == PUBLIC;
+    Pattern::Exact(if default { PUBLIC } else { tenant }.to_owned())
 }
 
 fn mode(word: &str) -> SearchMode {
@@ -241,7 +243,7 @@ async fn v3_list(app: &App, ctx: &Ctx, mode: SearchMode, content: Pattern) -> An
         tags,
         types: words(params.or("type", "")),
         content,
-        ..ConfigSearch::default()
+        repeat_per_tag: true,
     };
     app.metrics.config.fuzzy_search.add(app.clock.now().wall);
     let request = PageRequest { page_no, page_size: page_size.min(MOST) };
@@ -279,5 +281,6 @@ mod tests {
         for word in ["", "public", "null"] {
             assert_eq!(namespace(SearchMode::Blur, word), Pattern::Exact("public".into()));
         }
+        assert_eq!(namespace(SearchMode::Blur, " dev "), Pattern::Exact(" dev ".into()));
     }
 }

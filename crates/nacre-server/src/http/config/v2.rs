@@ -34,7 +34,9 @@ pub(super) fn get(app: &App, ctx: &Ctx) -> Answer {
     let ip = ctx.client_ip();
     let key = KeyRef::new(ctx.params.get("namespaceId").unwrap_or(""), group, data_id);
     match app.configs.query(key, &asker(ctx, &ip, tag)) {
-        Lookup::Found(answer) => Ok(read::headed(Reply::result(&**answer.content()).typed(JSON_UTF8), &answer)),
+        Lookup::Found(answer) => {
+            Ok(read::headed(Reply::result(&**answer.content()).typed(JSON_UTF8).fixed_type(), &answer))
+        }
         Lookup::NotFound | Lookup::TagNotFound => {
             sighting::no_config(app, ctx, key);
             let code = ErrorCode::RESOURCE_NOT_FOUND;

@@ -16,13 +16,7 @@ use nacre_wire::naming::{AllIps, ServiceInfoJson};
 use crate::{
     app::App,
     doctor::sighting,
-    http::{
-        Ctx,
-        checks::BatchTarget,
-        refuse::Refusal,
-        reply::{JSON, Reply},
-        table::Step,
-    },
+    http::{Ctx, checks::BatchTarget, refuse::Refusal, reply::Reply, table::Step},
     udp,
 };
 
@@ -106,7 +100,7 @@ fn beat_reply(answer: &BeatAnswer) -> Reply {
     const USUAL: BeatAnswer =
         BeatAnswer { code: BeatAnswer::OK, client_beat_interval: 5_000, light_beat_enabled: true };
     static BODY: LazyLock<Bytes> = LazyLock::new(|| beat_body(&USUAL).into());
-    if *answer == USUAL { Reply::new(JSON, BODY.clone()) } else { Reply::new(JSON, beat_body(answer)) }
+    if *answer == USUAL { Reply::json_text(BODY.clone()) } else { Reply::json_text(beat_body(answer)) }
 }
 
 fn beat_body(answer: &BeatAnswer) -> String {

@@ -17,7 +17,7 @@ use crate::{
         Ctx,
         bind::Declared,
         refuse::Refusal,
-        reply::{JSON, Reply, Style},
+        reply::{Reply, Style},
         table::{Answer, Auth, Check, DELETE, GET, Generation, PATCH, POST, PUT, Row, Step},
     },
     later, now, step,
@@ -112,7 +112,7 @@ pub(super) fn list_of(app: &App, ctx: &Ctx, read: &V1<'_>, service: &ServiceKey)
     let client_app = read.or("app", "");
     let poller = Poller { ip: &ip, udp_port, app: &client_app };
     let view = call::list(app, ctx, service, &clusters, healthy_only, &poller);
-    Ok(Reply::new(JSON, call::service_info(&view)))
+    Ok(Reply::json_text(call::service_info(&view)))
 }
 
 pub(super) fn beat(app: &App, ctx: &Ctx) -> Answer {

@@ -18,7 +18,7 @@ use crate::{
         Ctx,
         bind::{Declared, Form, Java},
         refuse::Refusal,
-        reply::{JSON, Reply, Style},
+        reply::{Reply, Style},
         table::{ANY, Answer, Auth, Check, DELETE, GET, Generation, PATCH, POST, PUT, Row, Step},
     },
     later, now, step,
@@ -131,7 +131,7 @@ fn list(app: &App, ctx: &Ctx) -> Answer {
     let view = call::list(app, ctx, &service, declared.text("clusterName", ""), healthy_only, &poller);
     let info = call::service_info(&view);
     let body = [&br#"{"code":0,"message":"success","data":"#[..], &info, b"}"].concat();
-    Ok(Reply::new(JSON, body))
+    Ok(Reply::json_text(body))
 }
 
 fn beat(app: &App, ctx: &Ctx) -> Answer {

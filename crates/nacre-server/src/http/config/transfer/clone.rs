@@ -112,9 +112,31 @@ fn other_type(ctx: &Ctx) -> Option<String> {
     Some(if with_charset { given.to_owned() } else { format!("{given};charset=UTF-8") })
 }
 
+/// The type of a body that is not JSON, as the reference's container tells it.
+fn foreign_type(ctx: &Ctx) -> Option<String> {
+    if ctx.body.is_empty() {
+        return None;
+    }
+    let given = ctx.header("content-type").map(str::trim).filter(|given| !given.is_empty());
+    let given = given.unwrap_or("application/octet-stream");
+    let mut essence = given.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+    if essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json")) {
+        return None;
+    }
+    let told = given.to_ascii_lowercase().contains("charset=") || essence == "application/octet-stream";
+    if told {
+        return Some(given.to_owned());
+    }
+    essence.push_str(";charset=UTF-8");
+    Some(essence)
+}
+
 /// `POST /v1/cs/configs?clone=true`.
 pub(in crate::http::config) async fn v1_clone(app: &App, ctx: &Ctx) -> Answer {
     let namespace = names::namespace_2x(v1_text(&ctx.params, "tenant")?);
+    if let Some(foreign) = foreign_type(ctx) {
+        return Err(Refusal::exception(format!("Content type '{foreign}' not supported")));
+    }
     let wanted = wanted(ctx).map_err(Refusal::exception)?;
     clone_into(app, ctx, namespace, "src_user", Words::V1, wanted).await
 }
