@@ -126,9 +126,10 @@ class WatchTest(unittest.TestCase):
 
 class SoakTest(unittest.TestCase):
     def test_growth_is_told_after_the_warm_up(self):
-        flat = [{"memory": 100} for _ in range(100)]
-        rising = [{"memory": number} for number in range(100)]
+        flat = [{"life": 1, "memory": 100} for _ in range(100)]
+        rising = [{"life": 2, "memory": number} for number in range(100)]
         self.assertEqual(growth(flat, "memory"), (100, 100, 0))
+        self.assertEqual(growth(flat + rising, "memory"), growth(rising, "memory"), "a restarted server begins anew")
         first, last, slope = growth(rising, "memory")
         self.assertAlmostEqual(slope, 3600 / SAMPLE)
         self.assertLess(first, last)
