@@ -151,8 +151,11 @@ impl Params {
     }
 
     /// Leaves each value of a name once, in the order of Java's `HashSet`, as a filter of 1.x naming does: which of
-    /// several values counts depends on it.
+    /// several values counts depends on it. Asked after [`Params::join_repeated`], which found out whether there are any.
     pub fn set_repeated_apart(&mut self) {
+        if self.joined.is_empty() {
+            return;
+        }
         for name in self.repeated() {
             let mut values: Vec<String> = Vec::new();
             for value in self.all(&name) {
@@ -338,6 +341,7 @@ mod tests {
         ] {
             let mut params = Params::default();
             params.add_urlencoded(query.as_bytes());
+            params.join_repeated();
             params.set_repeated_apart();
             assert_eq!((params.first("p"), params.get("p")), (Some(first), Some(all)), "{query}");
         }
