@@ -11,7 +11,7 @@ use std::{
 
 use foldhash::quality::RandomState;
 use nacre_journal::Record;
-use nacre_model::{Event, KINDS, ServiceKey};
+use nacre_model::{Event, KINDS, ServiceKey, limits};
 use smallvec::SmallVec;
 
 use crate::before::Before;
@@ -22,8 +22,6 @@ pub const HORIZON_MS: i64 = 15 * 60 * 1000;
 const OF_KIND: usize = 2_048;
 const OF_SUBJECT: usize = 16;
 const OF_ADDRESS: usize = 32;
-/// Instances and addresses kept.
-pub const SUBJECTS: usize = 20_000;
 
 /// Everything remembered.
 #[derive(Debug)]
@@ -40,18 +38,28 @@ pub struct Memory {
 
 impl Default for Memory {
     fn default() -> Self {
+        Self::new(limits::DOCTOR_SUBJECTS as usize)
+    }
+}
+
+impl Memory {
+    /// For so many instances and as many addresses, at least four; those that were silent longest are forgotten.
+    pub fn new(subjects: usize) -> Self {
         Self {
             kinds: KINDS.iter().map(|_| VecDeque::new()).collect(),
-            instances: Kept::new(OF_SUBJECT),
-            addresses: Kept::new(OF_ADDRESS),
+            instances: Kept::new(subjects, OF_SUBJECT),
+            addresses: Kept::new(subjects, OF_ADDRESS),
             scratch: String::new(),
             last: 0,
             before: Before::default(),
         }
     }
-}
 
-impl Memory {
+    /// Instances that there is room for, and addresses.
+    pub fn subjects(&self) -> usize {
+        self.instances.most
+    }
+
     /// The number of the last record noted: where to go on.
     pub fn last(&self) -> u64 {
         self.last
@@ -149,6 +157,8 @@ pub fn address_of(client: &str) -> &str {
 /// what was asked for, so two keys of one hash only share their room.
 #[derive(Debug)]
 struct Kept {
+    /// Keys, and records of each.
+    most: usize,
     each: usize,
     hash: RandomState,
     map: HashMap<u64, Few, Bare>,
@@ -177,8 +187,8 @@ impl Hasher for Itself {
 }
 
 impl Kept {
-    fn new(each: usize) -> Self {
-        Self { each, hash: RandomState::default(), map: HashMap::default() }
+    fn new(most: usize, each: usize) -> Self {
+        Self { most: most.max(4), each, hash: RandomState::default(), map: HashMap::default() }
     }
 
     fn place(&self, key: &impl Hash) -> u64 {
@@ -195,7 +205,7 @@ impl Kept {
             records.remove(0);
         }
         records.push(Arc::clone(record));
-        if self.map.len() > SUBJECTS {
+        if self.map.len() > self.most {
             self.forget();
         }
     }
@@ -203,10 +213,10 @@ impl Kept {
     /// Lets go of the quarter that was silent longest.
     fn forget(&mut self) {
         let mut last: Vec<u64> = self.map.values().filter_map(|records| records.last()).map(|r| r.seq).collect();
-        let (_, limit, _) = last.select_nth_unstable(SUBJECTS / 4);
+        let (_, limit, _) = last.select_nth_unstable(self.most / 4);
         let limit = *limit;
         self.map.retain(|_, records| records.last().is_some_and(|record| record.seq > limit));
-        self.map.shrink_to(SUBJECTS + SUBJECTS / 4);
+        self.map.shrink_to(self.most + self.most / 4);
     }
 }
 
@@ -245,10 +255,23 @@ mod tests {
         }
         assert_eq!(memory.last(), 30_000);
         assert_eq!(memory.kind("brakeOff", 30_000, 1_000_000).count(), OF_KIND);
-        assert!(memory.addresses.map.len() <= SUBJECTS);
+        assert!(memory.addresses.map.len() <= memory.subjects());
         let late = 30_000 + HORIZON_MS + 10;
         memory.note(&record(30_001, late, Subject::default(), Cause::BrakeOff));
         assert_eq!(memory.kind("brakeOff", late, i64::MAX / 2).count(), 1);
+    }
+
+    #[test]
+    fn of_too_many_subjects_those_heard_of_last_are_known() {
+        let mut memory = Memory::new(8);
+        for seq in 1..=50 {
+            let subject = Subject::client(&format!("10.0.0.{seq}"));
+            memory.note(&record(seq, seq as i64, subject, Cause::BrakeOff));
+            assert!(memory.addresses.map.len() <= 8);
+        }
+        assert_eq!(memory.address("10.0.0.50", 50, 100).count(), 1);
+        assert_eq!(memory.address("10.0.0.45", 50, 100).count(), 1);
+        assert_eq!(memory.address("10.0.0.1", 50, 100).count(), 0);
     }
 
     #[test]

@@ -47,6 +47,7 @@ limits! {
     NOTICES_OWED = 65_536, "configs", "", "Changed configs whose listeners have not been told yet; whoever changes one more tells the listeners of the oldest first.";
     LOG_LINES = 16_384, "lines", "", "Lines that wait for the log files of `nacre.logging.files`; more are left out and counted.";
     JOURNAL_BYTES = 64 * 1024 * 1024, "bytes", "nacre.journal.memory", "The flight recorder in memory.";
+    DOCTOR_SUBJECTS = 20_000, "instances, addresses", "nacre.doctor.subjects", "Instances, and client addresses, whose newest 16 and 32 events the doctor keeps beyond the journal, some 150 bytes an event; those silent longest are forgotten.";
     SIGHTINGS = 20_000, "addresses", "", "Addresses of which the doctor keeps what they were seen doing, some 500 bytes each; those silent longest are forgotten.";
     UNANSWERED = 8_192, "questions", "", "Questions for configs and services that found nothing, by asker; those not asked for a minute are forgotten.";
     HANDS = 4_096, "instances", "", "Instances of which the doctor keeps who edited them; the older half is forgotten.";

@@ -146,7 +146,7 @@ pub async fn start_with(props: Properties, logging: Logging) -> Result<Arc<App>,
         grpc.trace(traces);
         udp.trace(traces);
     }
-    let doctor = Doctor::new(props.bool("nacre.doctor.enabled"));
+    let doctor = Doctor::new(props.bool("nacre.doctor.enabled"), props.usize("nacre.doctor.subjects"));
     let app = Arc::new(App {
         grpc: grpc.clone(),
         router: Router::new(&settings.context),

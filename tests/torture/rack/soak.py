@@ -31,8 +31,9 @@ HTTP_TIMERS = {"preserved.heart.beat.interval": "2000", "preserved.heart.beat.ti
 # Those of the SDKs: the one for Node sends its first beat up to ten seconds after the registration, whatever the metadata say.
 SDK_TIMERS = {**HTTP_TIMERS, "preserved.heart.beat.timeout": "12000", "preserved.ip.delete.timeout": "15000"}
 GONE_WITHIN = 30          # seconds in which the last dead client is out of every list
-# A small journal is full soon, so that what grows afterwards is no journal. Nothing holds back what would be wrong.
-SETTINGS = ("nacre.journal.memory=2097152", "nacre.naming.brake.enabled=false", "nacre.log.checkpoint-entries=1000",
+# A small journal and a small memory of the doctor are full soon, so that what grows afterwards is neither. Nothing holds
+# back what would be wrong.
+SETTINGS = ("nacre.journal.memory=2097152", "nacre.doctor.subjects=2000", "nacre.naming.brake.enabled=false", "nacre.log.checkpoint-entries=1000",
             "nacre.grpc.detection.idle=5000", "nacre.grpc.detection.timeout=4000")
 SAMPLE = 2.0              # seconds
 DETECTION = 4.0           # seconds in which a gRPC client must answer

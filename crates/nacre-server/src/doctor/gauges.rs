@@ -79,8 +79,8 @@ impl Sampler {
             self.samples.pop_front();
         }
         self.samples.push_back(sample);
-        let lag = self.samples.iter().map(|sample| sample.lag).max().unwrap_or_default();
-        let lag_ms = u64::try_from(lag.as_millis()).unwrap_or(u64::MAX).max(usual(&self.samples));
+        let waits = self.samples.iter().map(|sample| u64::try_from(sample.lag.as_millis()).unwrap_or(u64::MAX));
+        let lag_ms = lag_of(waits).max(usual(self.samples.iter().map(|sample| sample.late_ms)));
         let log_ms = self.samples.iter().map(|sample| sample.log_ms).max().unwrap_or_default();
         let status = app.consensus.status();
         Gauges {
@@ -99,9 +99,22 @@ impl Sampler {
     }
 }
 
+/// A wait this long is told although it came only once: callers noticed it.
+const LONG_MS: u64 = 1_000;
+
+/// How long ready tasks wait, milliseconds: the second longest wait of the last rounds, or the longest if that was long.
+fn lag_of(waits: impl Iterator<Item = u64>) -> u64 {
+    let (mut longest, mut second) = (0, 0);
+    for wait in waits {
+        second = second.max(wait.min(longest));
+        longest = longest.max(wait);
+    }
+    if longest >= LONG_MS { longest } else { second }
+}
+
 /// How late ticks usually are: a burst of one second is nobody's trouble.
-fn usual(samples: &VecDeque<Sample>) -> u64 {
-    let mut late: Vec<u64> = samples.iter().map(|sample| sample.late_ms).collect();
+fn usual(late: impl Iterator<Item = u64>) -> u64 {
+    let mut late: Vec<u64> = late.collect();
     late.sort_unstable();
     if late.len() < ROUNDS { 0 } else { late[ROUNDS / 2] }
 }
@@ -130,4 +143,24 @@ fn waited() -> HashMap<u32, Duration> {
         Some((thread, Duration::from_nanos(stat.split_whitespace().nth(1)?.parse().ok()?)))
     };
     tasks.filter_map(|task| of(task.ok()?)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_short_wait_is_no_lag_but_two_are_and_so_is_a_long_one() {
+        assert_eq!(lag_of([0, 291, 0, 1, 0].into_iter()), 1);
+        assert_eq!(lag_of([300, 0, 0, 0, 291].into_iter()), 291);
+        assert_eq!(lag_of([0, 0, 1_200, 0, 0].into_iter()), 1_200);
+        assert_eq!(lag_of([].into_iter()), 0);
+    }
+
+    #[test]
+    fn ticks_are_late_when_most_rounds_had_late_ones() {
+        assert_eq!(usual([400, 0, 400, 0, 400].into_iter()), 400);
+        assert_eq!(usual([400, 0, 400, 0, 0].into_iter()), 0);
+        assert_eq!(usual([400, 400].into_iter()), 0, "too few to say");
+    }
 }

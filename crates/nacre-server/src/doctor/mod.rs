@@ -14,9 +14,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use nacre_doctor::{
-    Change, Engine, Finding, Found, Memory, Scene, Sightings,
-    memory::SUBJECTS,
-    rules,
+    Change, Engine, Finding, Found, Memory, Scene, Sightings, rules,
     scene::{Desk, Gauges},
 };
 use nacre_model::{Cause, Event, Subject};
@@ -62,8 +60,9 @@ struct Mind {
 }
 
 impl Doctor {
-    pub fn new(on: bool) -> Self {
-        Self { off: !on, ..Self::default() }
+    pub fn new(on: bool, subjects: usize) -> Self {
+        let mind = Mind { memory: Memory::new(subjects), ..Mind::default() };
+        Self { off: !on, mind: Mutex::new(mind), ..Self::default() }
     }
 
     pub fn is_on(&self) -> bool {
@@ -111,7 +110,7 @@ fn round(app: &App, lag: Duration) {
     let gauges = sampler.round(app, lag);
     *app.doctor.gauges.lock() = gauges;
     // More of one kind than there is room for in memory would only push each other out.
-    let (news, last) = app.journal.news(memory.last(), MOST, SUBJECTS);
+    let (news, last) = app.journal.news(memory.last(), MOST, memory.subjects());
     news.iter().for_each(|record| memory.note(record));
     memory.passed(last);
     drop(news);
