@@ -134,9 +134,19 @@ where
     records.map(|record| &record.event).take_while(move |event| event.at >= from)
 }
 
-/// Kinds that come with every change and say nothing about a subject's trouble.
+/// Kinds that come with every change and say nothing about a subject's trouble; and what the doctor itself said of it: a
+/// rule that asks for the newest event of a subject must not find its own finding there, and clear for it.
 fn is_routine(kind: &str) -> bool {
-    matches!(kind, "pushSent" | "pushAcked" | "listenerNotified" | "subscribed" | "unsubscribed")
+    matches!(
+        kind,
+        "pushSent"
+            | "pushAcked"
+            | "listenerNotified"
+            | "subscribed"
+            | "unsubscribed"
+            | "findingAppeared"
+            | "findingCleared"
+    )
 }
 
 /// The address in a client's name: of a connection id `ms_ip_port`, of `ip:port#true`, of `ip:port`, of `ip`.
@@ -285,5 +295,9 @@ mod tests {
         let kinds: Vec<_> = memory.instance(&key, "a:1:DEFAULT", 30, 100).map(|event| event.cause.kind()).collect();
         assert_eq!(kinds, ["beatResumed", "beatLate"]);
         assert_eq!(memory.instance(&key, "a:1:DEFAULT", 30, 10).count(), 1);
+        let said = Cause::FindingCleared { code: "X".into(), id: "X-1".into(), lasted_ms: 1 };
+        memory.note(&record(4, 25, about("a:1:DEFAULT"), said));
+        let newest = memory.instance(&key, "a:1:DEFAULT", 30, 100).next().map(|event| event.cause.kind());
+        assert_eq!(newest, Some("beatResumed"), "what the doctor said itself is no event of the subject");
     }
 }

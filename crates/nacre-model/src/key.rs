@@ -22,11 +22,11 @@ pub fn namespace(given: &str) -> &str {
     if trimmed.is_empty() { PUBLIC } else { trimmed }
 }
 
-/// Names that people take for one another have the same likeness: letter case, blanks around, and a `group@@` in front do
-/// not count. A hash, so that an index of it costs little; whoever finds something by it compares the names.
+/// Names that people take for one another have the same likeness: letter case, blanks around, `-`, `_` or `.` between
+/// words, and a `group@@` in front do not count. A hash, so that an index of it costs little; whoever finds something by it compares the names.
 pub fn likeness(name: &str) -> u64 {
     let bare = name.rsplit(GROUP_SEPARATOR).find(|part| !part.trim().is_empty()).unwrap_or(name).trim();
-    let lower = bare.chars().flat_map(char::to_lowercase);
+    let lower = bare.chars().flat_map(char::to_lowercase).map(|c| if matches!(c, '_' | '.') { '-' } else { c });
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for character in lower {
         hash = (hash ^ u64::from(u32::from(character))).wrapping_mul(0x0100_0000_01b3);

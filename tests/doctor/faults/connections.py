@@ -209,6 +209,8 @@ def a_second_address_on_one_connection(stand):
     stand.visible()
     stand.finding(mentions=["10.0.0.1:80:DEFAULT", "10.0.0.2:80:DEFAULT", "batchRegisterInstance"])
     stand.alone()
+    time.sleep(6)  # longer than anything is told here: it stands as long as the instance is missing
+    assert stand.findings(code="REGISTRATION-REPLACED"), "it cleared, and nothing was mended"
     instances = [{"ip": f"10.0.0.{n}", "port": 80, "ephemeral": True, "clusterName": "DEFAULT"} for n in (1, 2, 3)]
     answer = client.ask("BatchInstanceRequest", {
         "namespace": "public", "serviceName": "gateway", "groupName": "DEFAULT_GROUP", "type": "batchRegisterInstance",

@@ -98,6 +98,43 @@ def beats_without_the_group(stand):
     stand.clears()
 
 
+@case("BEAT-KEY-WRONG", "B02", "B07", what="registered with one port, light beats with another")
+def beats_for_another_port(stand):
+    stand.start()
+    stand.register("port-svc", "127.1.12.20", 8080, source="127.1.12.20", metadata=TIMERS)
+    beats = stand.beats("port-svc", "127.1.12.20", 8081, every=0.5, source="127.1.12.20")
+    time.sleep(2)
+    stand.visible()
+    stand.finding(mentions=["127.1.12.20:8080", "127.1.12.20:8081", "another port", "20404"])
+    time.sleep(1)
+    stand.alone()
+    beats.number = 8080
+    stand.clears()
+
+
+@case("BEAT-KEY-WRONG", "B02", what="full beats spell the service otherwise, and register a twin")
+def full_beats_for_another_service(stand):
+    stand.start()
+    stand.register("Twin-Svc", "127.1.13.20", 8080, source="127.1.13.20", metadata=TIMERS)
+    beat = full("twin.svc", "127.1.13.20", 8080)
+    stand.beats("twin.svc", "127.1.13.20", 8080, every=0.5, source="127.1.13.20", beat=beat)
+    time.sleep(2)
+    stand.visible()
+    stand.finding(mentions=["Twin-Svc", "twin.svc", "another serviceName"])
+    stand.alone(besides=("SERVICE-NAMES-ALIKE",))
+
+
+@case("BEAT-OF-PERSISTENT", "B06", what="full beats for a persistent instance")
+def full_beats_for_a_persistent_instance(stand):
+    stand.start()
+    stand.register("firm-svc", "127.0.0.1", stand.port, source="127.0.0.1", ephemeral=False)
+    stand.beats("firm-svc", "127.0.0.1", stand.port, every=0.5, source="127.0.0.1",
+                beat=full("firm-svc", "127.0.0.1", stand.port))
+    stand.visible()
+    stand.finding(mentions=[f"127.0.0.1:{stand.port}"])
+    stand.alone()
+
+
 @case("EPHEMERAL-MISMATCH", "B05", what="an ephemeral registration in a service made persistent by the console")
 def ephemeral_in_a_persistent_service(stand):
     stand.start()

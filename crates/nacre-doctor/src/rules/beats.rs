@@ -135,6 +135,12 @@ fn interval_over_timeout(scene: &Scene<'_>, hits: &mut Hits) {
             hits.add(timed.hit());
         }
     }
+    for hit in gaps::judged_as(scene, "INTERVAL-OVER-TIMEOUT") {
+        let known = |other: &Hit| (&other.about.instance, &other.group) == (&hit.about.instance, &hit.group);
+        if !hits.list.iter().any(known) {
+            hits.add(hit);
+        }
+    }
 }
 
 fn timeout_too_short(scene: &Scene<'_>, hits: &mut Hits) {

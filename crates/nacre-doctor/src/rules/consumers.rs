@@ -87,7 +87,10 @@ fn elsewhere(scene: &Scene<'_>, key: &ServiceKey, clusters: &str) -> Option<Else
     }
     // The same name in two namespaces is common; only an exact match says what was meant.
     let exact = others.iter().find(|other| other.name == key.name && other.group == key.group);
-    exact.map(|other| Elsewhere::Namespace((**other).clone()))
+    // Nor does another group say more, unless there is one place only, and nobody created the namespace that was asked.
+    let stray = || others.len() == 1 && others[0].name == key.name && !scene.configs.namespace_exists(&key.namespace);
+    let meant = exact.or_else(|| others.first().filter(|_| stray()));
+    meant.map(|other| Elsewhere::Namespace((**other).clone()))
 }
 
 fn told(scene: &Scene<'_>, question: &Question, key: &ServiceKey, right: &ServiceKey) -> Hit {
@@ -313,6 +316,7 @@ mod tests {
             (ServiceKey::new("", "G", "Orders"), "", "CONSUMER-NAME-DIFFERS", "`G@@orders`"),
             (ServiceKey::new("", "G", "orders"), "c2", "CONSUMER-WRONG-CLUSTER", "DEFAULT"),
             (ServiceKey::new("dev", "G", "orders"), "", "CONSUMER-WRONG-NAMESPACE", "public"),
+            (ServiceKey::new("dev", "H", "orders"), "", "CONSUMER-WRONG-NAMESPACE", "`G@@orders`"),
         ] {
             let mut stage = Stage::default();
             http(&mut stage, &there());

@@ -6,7 +6,7 @@ use nacre_journal::duration;
 use nacre_model::{Cause, Event, ServiceKey};
 use nacre_naming::{Beater, ClientId};
 
-use super::zh;
+use super::{misnamed, zh};
 use crate::{
     About, Confidence, Hit, Hits, Rule, Scene, Severity, line,
     memory::{HORIZON_MS, address_of},
@@ -195,15 +195,15 @@ fn contradiction(scene: &Scene<'_>, hits: &mut Hits, wanted: &str) {
 // ---------------------------------------------------------------------------------------------------- unknown instances
 
 /// Beats of one client for one service that found nothing.
-struct Unknown<'a> {
-    newest: &'a Event,
+pub(super) struct Unknown<'a> {
+    pub newest: &'a Event,
     oldest: &'a Event,
     times: usize,
-    from: BTreeSet<&'a str>,
+    pub from: BTreeSet<&'a str>,
     light: bool,
 }
 
-fn unknown<'a>(scene: &'a Scene<'_>) -> BTreeMap<(&'a ServiceKey, &'a str), Unknown<'a>> {
+pub(super) fn unknown<'a>(scene: &'a Scene<'_>) -> BTreeMap<(&'a ServiceKey, &'a str), Unknown<'a>> {
     let mut found: BTreeMap<(&ServiceKey, &str), Unknown<'_>> = BTreeMap::new();
     for event in scene.memory.kind("beatUnknownInstance", scene.now.wall, RECENT_MS) {
         let (Cause::BeatUnknownInstance { light, from }, Some(service), Some(client)) =
@@ -253,6 +253,7 @@ fn sender(held: &Unknown<'_>) -> String {
 }
 
 fn not_found_ignored(scene: &Scene<'_>, hits: &mut Hits) {
+    let misnamed = misnamed::all(scene);
     for ((service, client), held) in unknown(scene) {
         let Some(ClientId::IpPort { ip, port, .. }) = ClientId::parse(client) else { continue };
         if ip.is_empty()
@@ -261,6 +262,7 @@ fn not_found_ignored(scene: &Scene<'_>, hits: &mut Hits) {
             || scene.naming.beater(service, &ip, port, scene.now).is_some()
             || scene.naming.is_persistent(service, &ip, port)
             || is_misdirected(scene, client)
+            || misnamed.iter().any(|other| other.asked == service && other.client == client)
         {
             continue;
         }
@@ -334,19 +336,31 @@ fn of_persistent(scene: &Scene<'_>, hits: &mut Hits) {
         if !told.insert((service, ip.clone(), port)) {
             continue;
         }
-        hits.add(
-            Hit::new(About::service(service).with_address(&ip).with_client(&format!("{ip}:{port}#false")))
-                .grouped(format!("{service} {ip}"))
-                .fact("instance", format!("{ip}:{port}"))
-                .fact("service", service.grouped())
-                .event(event)
-                .confidence(Confidence::High)
-                .not(line!(
-                    "a silent client: its beats arrive, and a persistent instance needs none",
-                    "客户端静默：它的心跳能到达，而持久实例不需要心跳"
-                )),
-        );
+        hits.add(beaten_persistent(service, &ip, port, event));
     }
+    // A full beat is a registration, and refused as one.
+    for refusal in refusals(scene, "EPHEMERAL-MISMATCH").iter().filter(|refusal| refusal.call.contains("/beat")) {
+        let subject = &refusal.event.subject;
+        if let (Some(service), Some((ip, port, _))) = (&subject.service, subject.instance.as_deref().and_then(parts))
+            && scene.naming.is_persistent(service, ip, port)
+            && told.insert((service, ip.into(), port))
+        {
+            hits.add(beaten_persistent(service, ip, port, refusal.event));
+        }
+    }
+}
+
+fn beaten_persistent(service: &ServiceKey, ip: &str, port: i32, event: &Event) -> Hit {
+    Hit::new(About::service(service).with_address(ip).with_client(&format!("{ip}:{port}#false")))
+        .grouped(format!("{service} {ip}"))
+        .fact("instance", format!("{ip}:{port}"))
+        .fact("service", service.grouped())
+        .event(event)
+        .confidence(Confidence::High)
+        .not(line!(
+            "a silent client: its beats arrive, and a persistent instance needs none",
+            "客户端静默：它的心跳能到达，而持久实例不需要心跳"
+        ))
 }
 
 // ------------------------------------------------------------------------------------------------------------- refusals
@@ -380,6 +394,27 @@ pub(super) fn refusal(event: &Event) -> Option<&'static str> {
     } else {
         "REGISTER-REFUSED"
     })
+}
+
+/// Beats of `ip:port` arrive and are refused, or are turned away before they are looked at: no silence, and told elsewhere.
+pub(super) fn is_refused(scene: &Scene<'_>, service: &ServiceKey, ip: &str, port: i32, within_ms: i64) -> bool {
+    let own = format!("{ip}:{port}:");
+    let caller = scene.sightings.callers.last(ip, port, Act::Register).map(|caller| caller.address.to_string());
+    let home = caller.as_deref().unwrap_or(ip);
+    let refused = scene.memory.kind("refused", scene.now.wall, within_ms).any(|event| {
+        let Cause::Refused { call, .. } = &*event.cause else { return false };
+        let subject = &event.subject;
+        let mine = match subject.instance.as_deref() {
+            Some(instance) => instance.starts_with(&own),
+            None => subject.client.as_deref().map(address_of) == Some(home),
+        };
+        mine && call.contains("/beat") && subject.service.as_ref().is_none_or(|other| other.name.contains(&*service.name))
+    });
+    refused
+        || scene.sightings.get(home).is_some_and(|source| {
+            let ago = source.ago(Act::Refused, scene.now).and_then(|ago| i64::try_from(ago).ok());
+            ago.is_some_and(|ago| ago < within_ms)
+        })
 }
 
 /// A refused call, by whom it was made.

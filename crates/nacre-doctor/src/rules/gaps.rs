@@ -10,7 +10,7 @@ use nacre_journal::duration;
 use nacre_model::{Cause, Event, Instance, ServiceKey, event::Removal};
 use nacre_naming::{Beater, Census, ClientId};
 
-use super::{credit, zh};
+use super::{credit, misnamed, zh};
 use crate::{
     About, Confidence, Hit, Hits, Rule, Scene, line,
     memory::HORIZON_MS,
@@ -93,6 +93,17 @@ impl Silence<'_> {
         self.beater.as_ref().map(|beater| beater.timeout_ms).or(of_instance).unwrap_or(15_000)
     }
 
+    /// Every gap since the registration was longer than the timeout: that is how often it beats.
+    fn is_paced(&self) -> bool {
+        let beats = self.beats as usize;
+        // The first one is that after the registration.
+        let own = &self.gaps[self.gaps.len().saturating_sub(beats)..];
+        let own = if beats <= self.gaps.len() { own.get(1..).unwrap_or_default() } else { own };
+        let near = self.timeout() - self.timeout() / 20;
+        let (least, most) = (own.iter().min().copied().unwrap_or(0), own.iter().max().copied().unwrap_or(0));
+        u64::from(least) >= near.max(1) && most <= least + least / 2
+    }
+
     /// `5 s, 5 s, 5 s, then 60 s`.
     fn gap_list(&self) -> String {
         self.gaps_in_words("then ", " so far")
@@ -123,6 +134,11 @@ fn judged(scene: &Scene<'_>) -> Arc<Judged> {
     let judged = Arc::new(judge(scene));
     *kept = Some((key, Arc::clone(&judged)));
     judged
+}
+
+/// Those of a code.
+pub(super) fn judged_as(scene: &Scene<'_>, code: &str) -> Vec<Hit> {
+    judged(scene).iter().filter(|(other, _)| *other == code).map(|(_, hit)| hit.clone()).collect()
 }
 
 /// Whether the silence of `ip:port` is told by one of these rules: others then keep theirs back.
@@ -249,9 +265,13 @@ fn judge(scene: &Scene<'_>) -> Judged {
     let stalls: Vec<i64> =
         scene.memory.kind("serverStalled", scene.now.wall, HORIZON_MS).map(|event| event.at).collect();
     let unknown = unknown_beats(scene);
+    let misnamed = misnamed::all(scene);
     silences.retain(|silence| {
         let own = stalls.iter().any(|at| (silence.onset..=silence.event.at + 1_000).contains(at));
-        !own && !is_explained(scene, silence) && !is_heard(silence, &unknown)
+        let astray = |other: &misnamed::Misnamed<'_>| {
+            (other.service, &*other.ip, other.port) == (silence.service, &*silence.ip, silence.port)
+        };
+        !own && !misnamed.iter().any(astray) && !is_explained(scene, silence) && !is_heard(silence, &unknown)
     });
     silences.sort_by_key(|silence| silence.onset);
     let census = scene.census(silences.iter().map(|silence| Arc::clone(&silence.ip)).collect());
@@ -292,12 +312,20 @@ fn is_explained(scene: &Scene<'_>, silence: &Silence<'_>) -> bool {
     }
     credit::elsewhere(scene, silence.service, &silence.ip, silence.port).is_some()
         || silence.beater.as_ref().is_some_and(|beater| beater.unchecked)
+        || (!silence.is_back() && {
+            let within = i64::try_from(3 * interval).unwrap_or(0) + 5_000;
+            let since = scene.now.wall - silence.onset;
+            credit::is_refused(scene, silence.service, &silence.ip, silence.port, within.min(since))
+        })
 }
 
 fn verdict(scene: &Scene<'_>, silence: &Silence<'_>, wave: &Wave, census: &Census) -> Option<(&'static str, Hit)> {
     let source = scene.sightings.get(&silence.ip);
     let base = base(scene, silence, source.as_deref());
     let client = format!("{}:{}", silence.ip, silence.port);
+    if silence.is_paced() {
+        return Some(("INTERVAL-OVER-TIMEOUT", paced(silence, base)));
+    }
     if silence.beats == 0 {
         if silence.is_back() {
             return None;
@@ -353,6 +381,27 @@ fn verdict(scene: &Scene<'_>, silence: &Silence<'_>, wave: &Wave, census: &Censu
     (code != "CLIENT-GONE" || !others || !early || !matches!(silence.state, State::Unhealthy)).then_some((code, hit))
 }
 
+/// As `INTERVAL-OVER-TIMEOUT` tells it, for who never said how often it beats.
+fn paced(silence: &Silence<'_>, base: Hit) -> Hit {
+    let mut gaps = silence.gaps.to_vec();
+    gaps.sort_unstable();
+    let pace = gaps.get(gaps.len() / 2).copied().map_or(silence.timeout(), u64::from);
+    let delete = silence.beater.as_ref().map(|beater| beater.delete_ms);
+    let delete = delete.or(silence.instance.as_ref().map(|instance| instance.delete_timeout_ms())).unwrap_or(30_000);
+    base.grouped(silence.service.to_string())
+        .fact("pace", pace)
+        .fact("timeout", silence.timeout())
+        .fact("interval", silence.interval())
+        .fact("delete", delete)
+        .fact("wanted", 3 * pace)
+        .words("given", "nothing", "无")
+        .confidence(Confidence::High)
+        .not(line!(
+            "a pause, the network: every gap since its registration is longer than the timeout",
+            "停顿、网络：注册以来的每个间隔都长于超时"
+        ))
+}
+
 /// After an interval, until the others' silence is judged.
 const TO_SHOW_MS: u64 = 500;
 
@@ -371,8 +420,11 @@ fn on_host(
     // Whoever stopped at the same time may have sent his last beat a moment later.
     let went_on = |ago: u64| silence.is_back() || ago + silence.interval() + 500 < silence.gap_ms;
     let neighbours = host.map(|host| host.examples.as_slice()).unwrap_or_default();
-    let neighbours: Vec<_> = neighbours.iter().filter(|(_, _, ago)| went_on(*ago)).collect();
-    let steady = host.filter(|_| !neighbours.is_empty()).map_or(0, |host| host.steady);
+    let itself = |port: i32, service: &ServiceKey| port == silence.port && service == silence.service;
+    let is_steady = silence.is_back() && neighbours.iter().any(|(port, service, _)| itself(*port, service));
+    let neighbours = neighbours.iter().filter(|(port, service, _)| !itself(*port, service));
+    let neighbours: Vec<_> = neighbours.filter(|(_, _, ago)| went_on(*ago)).collect();
+    let steady = host.filter(|_| !neighbours.is_empty()).map_or(0, |host| host.steady - usize::from(is_steady));
     let mut base = base;
     if elsewhere > 0 {
         base = base.not(line!(
@@ -519,6 +571,8 @@ fn never(scene: &Scene<'_>, silence: &Silence<'_>, base: Hit) -> Hit {
 /// What all verdicts say: the instance, its silence, its timers.
 fn base(scene: &Scene<'_>, silence: &Silence<'_>, source: Option<&Source>) -> Hit {
     let agents = source.map(Source::agents).unwrap_or_default();
+    let by = scene.sightings.callers.last(&silence.ip, silence.port, Act::Register);
+    let proxied = by.filter(|by| source.is_none() && by.address.to_string() != *silence.ip);
     let sdk = agents.iter().rev().find(|agent| agent.starts_with("Nacos-")).or(agents.last());
     let client = format!("{}:{}#true", silence.ip, silence.port);
     let now = match &silence.state {
@@ -537,7 +591,7 @@ fn base(scene: &Scene<'_>, silence: &Silence<'_>, source: Option<&Source>) -> Hi
         .fact("interval", duration(silence.interval()))
         .fact("timeout", duration(silence.timeout()))
         .words("state", now.0, now.1)
-        .fact("agent", sdk.map_or("?", |agent| agent))
+        .fact("agent", sdk.map_or_else(|| proxied.as_ref().map_or("?", |by| &by.agent), |agent| agent))
         .saw(silence.onset, if silence.beats == 0 {
             line!("the registration", "注册")
         } else {
@@ -548,6 +602,10 @@ fn base(scene: &Scene<'_>, silence: &Silence<'_>, source: Option<&Source>) -> Hi
         .not(line!("this server: it did not stall meanwhile", "本服务器：期间没有停顿"));
     if let State::Removed(event) | State::Back(event) = silence.state {
         hit = hit.event(event);
+    }
+    if let Some(by) = proxied {
+        let from = by.address;
+        hit = hit.saw(by.at, line!("its calls come from {from} (a proxy or NAT), not from {}", "其调用来自 {from}（代理或 NAT），而非 {}", silence.ip));
     }
     hit
 }

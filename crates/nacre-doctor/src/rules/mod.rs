@@ -11,6 +11,7 @@ mod gaps;
 mod identity;
 mod lifetimes;
 mod limits;
+mod misnamed;
 mod namespaces;
 mod operator;
 mod redo;
@@ -24,7 +25,7 @@ use crate::Rule;
 
 /// Every rule.
 pub fn all() -> impl Iterator<Item = &'static Rule> {
-    let families: [&'static [Rule]; 16] = [
+    let families: [&'static [Rule]; 17] = [
         &answers::RULES,
         &beats::RULES,
         &configs::RULES,
@@ -35,6 +36,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         &gaps::RULES,
         &identity::RULES,
         &limits::RULES,
+        &misnamed::RULES,
         &namespaces::RULES,
         &operator::RULES,
         &server::RULES,

@@ -75,6 +75,7 @@ fn told_edit(scene: &Scene<'_>, event: &Event, instance: &Instance) -> Option<Hi
         .fact("namespace", &service.namespace)
         .fact("ip", &instance.ip)
         .fact("port", instance.port)
+        .fact("cluster", &instance.cluster)
         .words("who", &who, &zh_who)
         .fact("when", nacre_journal_time(event.at))
         .confidence(Confidence::High)

@@ -65,6 +65,8 @@ fn foreign_bytes(scene: &Scene<'_>, hits: &mut Hits) {
         // A TLS handshake record: type 22, version 3.x.
         let what = if first_bytes.starts_with("\\x16\\x03") {
             ("a TLS handshake", "TLS 握手")
+        } else if first_bytes.starts_with("PROXY ") || first_bytes.starts_with("\\r\\n\\r\\n\\x00\\r\\nQUIT") {
+            ("a load balancer's PROXY protocol header", "负载均衡的 PROXY 协议头")
         } else {
             ("bytes of no known protocol", "不属于任何已知协议的字节")
         };

@@ -168,3 +168,19 @@ fn timers_that_cannot_be_kept_are_not_blamed_on_the_client() {
     assert_eq!(finding.code, "INTERVAL-OVER-TIMEOUT");
     assert!(finding.cause.contains("beats every 15000 ms") && finding.cause.contains("15000 ms"), "{}", finding.cause);
 }
+
+#[test]
+fn whoever_beats_more_seldom_than_its_timeout_does_not_pause() {
+    let mut stage = Stage::default();
+    for (ip, port) in [A, C] {
+        register(&mut stage, ip, port, &service());
+    }
+    for _ in 0..3 {
+        beat(&mut stage, A.0, A.1, &service());
+        pass(&mut stage, 20, &[C]);
+        assert!(!stage.codes().contains(&"BEAT-GAP-CLIENT-PAUSED".to_owned()), "{:?}", stage.findings());
+    }
+    let finding = stage.only();
+    assert_eq!(finding.code, "INTERVAL-OVER-TIMEOUT");
+    assert!(finding.cause.contains("beats every 20000 ms"), "{}", finding.cause);
+}
