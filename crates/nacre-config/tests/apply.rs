@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use nacre_config::{
     Asker, CapacityLimit, CapacityRules, CapacityScope, CloneConfigs, CloneItem, ConfigCommand, ConfigMeta,
-    ConfigReply, Configs, ConflictPolicy, GrayTarget, HistoryOp, Import, ImportItem, Lookup, NamespaceForm, Outcome,
-    Publish, Refusal, Remove, RemoveTarget, Rules, SetCapacity, Source, StoreOp, UpdateMetadata, md5,
+    ConfigReply, Configs, ConflictPolicy, Existence, GrayTarget, HistoryOp, Import, ImportItem, Lookup, NamespaceForm,
+    Outcome, Publish, Refusal, Remove, RemoveTarget, Rules, SetCapacity, Source, StoreOp, UpdateMetadata, md5,
 };
 use nacre_model::{Cause, ConfigKey, NacosError, Now};
 
@@ -266,14 +266,30 @@ fn a_tag_is_removed_with_or_without_its_prefix() {
 }
 
 #[test]
-fn gray_versions_outlive_the_formal_one() {
+fn gray_versions_go_with_the_formal_one() {
     let configs = Configs::default();
     put(&configs, "d", "formal");
     publish(&configs, beta("d", "beta", "10.0.0.1"));
-    remove(&configs, "d", RemoveTarget::Formal);
-    assert_eq!(served(&configs, "d", Asker::ip("10.0.0.1")).as_deref(), Some("beta"));
-    assert_eq!(served(&configs, "d", Asker::ip("10.0.0.2")), None);
-    assert_eq!(configs.len(), 0);
+    publish(&configs, tag("d", "tagged", "blue"));
+    let removed = remove(&configs, "d", RemoveTarget::Formal);
+    assert_eq!(kinds(&removed), ["configRemoved", "configRemoved", "configRemoved"]);
+    let [change] = &removed.effects.changed[..] else { panic!("{:?}", removed.effects.changed) };
+    assert_eq!((&change.gray, change.existence), (&None, Existence::Vanished));
+    assert_eq!(removed.ops.iter().filter(|op| matches!(op, StoreOp::DeleteGray { .. })).count(), 2);
+    assert!(configs.get(&key("d")).is_none());
+    put(&configs, "d", "again");
+    assert_eq!(served(&configs, "d", Asker::ip("10.0.0.1")).as_deref(), Some("again"));
+}
+
+#[test]
+fn removing_a_config_that_has_gray_versions_only_removes_them() {
+    let configs = Configs::default();
+    publish(&configs, beta("d", "beta", "10.0.0.1"));
+    let removed = remove(&configs, "d", RemoveTarget::Formal);
+    assert_eq!(kinds(&removed), ["configRemoved"]);
+    assert_eq!(removed.effects.changed.len(), 1);
+    assert_eq!(served(&configs, "d", Asker::ip("10.0.0.1")), None);
+    assert_eq!(kinds(&remove(&configs, "d", RemoveTarget::Formal)), ["nothingChanged"]);
 }
 
 #[test]

@@ -118,6 +118,10 @@ impl Naming {
             let reason =
                 if ephemeral { "the service's instances are ephemeral" } else { "no such persistent instance" };
             outcome.effects.events.push(nothing(service, &id, "deregister", reason, now));
+            // Who knows the client takes it for a change of the service, whatever the client publishes.
+            if self.clients.get(&id).is_some() {
+                self.with_found(service, |slot, state| self.touch(slot, state, now, &mut outcome.effects));
+            }
         }
         outcome
     }

@@ -233,14 +233,6 @@ impl Naming {
         now: Now,
         effects: &mut Effects,
     ) -> Result<(), Unpublished> {
-        if instances.is_empty() {
-            // A batch of none: the entry goes.
-            let removed = client.links.lock().publications.remove(&slot.key);
-            if let Some(publication) = removed {
-                self.unpublish(slot, state, &publication, &Removal::Deregistered, now, effects);
-            }
-            return Ok(());
-        }
         let (publication, fresh) = self.entry_of(slot, client, instances.len(), now)?;
         if fresh && let Some(stale) = state.publishers.get(&client.id).map(|held| Arc::clone(&held.0)) {
             // The entry of a client object with the same address that is just being released.
@@ -273,6 +265,10 @@ impl Naming {
             self.counters.instances.fetch_sub(before.len(), Relaxed);
         }
         self.journal_registration(slot, state, &publication, &before, &instances, asked, now, effects);
+        if before.is_empty() && instances.is_empty() {
+            // A batch of none is an entry like any other: it makes the service, keeps it, and is pushed.
+            effects.events.push(nothing(&slot.key, &client.id, "batchRegisterInstance", "an empty batch", now));
+        }
         {
             let mut entry = publication.entry.lock();
             entry.version = self.next();

@@ -110,10 +110,12 @@ impl Model {
     fn remove(&mut self, key: usize, gray: Option<usize>) -> bool {
         let item = self.items.entry(key).or_default();
         let existed = match gray {
-            None => item.formal.take().is_some(),
-            Some(gray) => item.grays.remove(&target(gray).name()).is_some(),
+            // The gray versions go with the formal one.
+            None => item.formal.take().map_or(0, |_| 1) + std::mem::take(&mut item.grays).len(),
+            Some(gray) => usize::from(item.grays.remove(&target(gray).name()).is_some()),
         };
-        *self.history.entry(key).or_default() += u64::from(existed);
+        *self.history.entry(key).or_default() += existed as u64;
+        let existed = existed > 0;
         self.clean(key);
         existed
     }

@@ -41,16 +41,26 @@ impl Apply<'_> {
         ConfigReply::Removed { count }
     }
 
+    /// Its gray versions go with it, as nobody is served them any more once the reference's config is removed; so do those of
+    /// a config that has no formal version.
     fn remove_formal(&mut self, key: &ConfigKey, source: &Source) -> bool {
         let Some(item) = self.item(key) else { return false };
-        let Some(old) = item.formal.clone() else { return false };
-        let time = self.time_after(Some(old.modified));
-        self.out.ops.push(StoreOp::DeleteConfig { id: old.id });
-        self.formal_history(key, &old, HistoryOp::Delete, source, time);
-        self.configs.by_id.pin().remove(&old.id);
-        self.ledger.count_out(key);
-        let existence = self.replace(ConfigItem { formal: None, ..(*item).clone() });
-        self.removed(key, None, existence, time, source);
+        let grays = item.grays.iter().map(|gray| gray.modified);
+        let time = self.time_after(item.formal.iter().map(|old| old.modified).chain(grays).max());
+        if let Some(old) = &item.formal {
+            self.out.ops.push(StoreOp::DeleteConfig { id: old.id });
+            self.formal_history(key, old, HistoryOp::Delete, source, time);
+            self.configs.by_id.pin().remove(&old.id);
+            self.ledger.count_out(key);
+            self.removed_event(key, &Arc::default(), source);
+        }
+        for gray in &item.grays {
+            self.out.ops.push(StoreOp::DeleteGray { id: gray.id });
+            self.gray_history(key, gray, HistoryOp::Delete, source, time);
+            self.removed_event(key, &gray.name, source);
+        }
+        let existence = self.replace(ConfigItem { key: item.key.clone(), formal: None, grays: Vec::new() });
+        self.removed(key, None, existence, time);
         true
     }
 
@@ -61,17 +71,21 @@ impl Apply<'_> {
         self.out.ops.push(StoreOp::DeleteGray { id: old.id });
         self.gray_history(key, &old, HistoryOp::Delete, source, time);
         let existence = self.replace(item.without_gray(name));
-        self.removed(key, Some(old.name.clone()), existence, time, source);
+        self.removed_event(key, &old.name, source);
+        self.removed(key, Some(old.name.clone()), existence, time);
         true
     }
 
-    fn removed(&mut self, key: &ConfigKey, gray: Option<Arc<str>>, existence: Existence, time: i64, source: &Source) {
+    fn removed_event(&mut self, key: &ConfigKey, gray: &Arc<str>, source: &Source) {
         let cause = Cause::ConfigRemoved {
             by: source.user.clone().unwrap_or_default(),
             from: Arc::clone(&source.ip),
-            gray: gray.clone().unwrap_or_default(),
+            gray: Arc::clone(gray),
         };
         self.config_event(key, source, cause);
+    }
+
+    fn removed(&mut self, key: &ConfigKey, gray: Option<Arc<str>>, existence: Existence, time: i64) {
         self.out.effects.changed.push(ConfigChange { key: key.clone(), gray, existence, modified: time });
     }
 }

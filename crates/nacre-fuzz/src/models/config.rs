@@ -180,7 +180,11 @@ fn remove(input: &mut Input<'_>, world: &mut World, model: &mut Model, at: usize
     let existed = model.exists(at);
     let item = model.items.entry(at).or_default();
     let (target, gone) = match gray.map(target) {
-        None => (RemoveTarget::Formal, item.formal.take().is_some()),
+        // The gray versions go with the formal one.
+        None => {
+            let grays = std::mem::take(&mut item.grays);
+            (RemoveTarget::Formal, item.formal.take().is_some() || !grays.is_empty())
+        }
         Some(GrayTarget::Beta { .. }) => (RemoveTarget::Beta, item.grays.remove("beta").is_some()),
         Some(other) => {
             let name = other.name();

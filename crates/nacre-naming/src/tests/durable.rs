@@ -362,3 +362,18 @@ fn switches_change_by_command_or_for_this_node_only() {
     assert_eq!(world.naming.switches().client_beat_interval, 7000);
     assert!(world.naming.set_switch_local("clientBeatInterval", "x", world.now).is_err());
 }
+
+#[test]
+fn deregistering_elsewhere_what_a_persistent_client_publishes_is_pushed() {
+    let world = World::new();
+    let (service, other) = (key("s"), key("other"));
+    let _ = world.done(persistent(&other, 80));
+    world.watch(&service);
+    let deregister =
+        |port| NamingCommand::DeregisterPersistent { service: service.clone(), ip: "10.0.0.1".into(), port };
+    let (effects, rows) = world.done(deregister(80));
+    assert_eq!((&effects.changed[..], rows.len()), (&[service.clone()][..], 0));
+    assert!(!world.naming.service_exists(&service));
+    let (effects, _) = world.done(deregister(81));
+    assert!(effects.changed.is_empty(), "nobody knows that client");
+}

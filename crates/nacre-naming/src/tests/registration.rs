@@ -75,7 +75,7 @@ fn a_second_address_on_one_connection_replaces_the_first() {
 }
 
 #[test]
-fn a_batch_replaces_everything_and_an_empty_one_removes_it() {
+fn a_batch_replaces_everything_and_an_empty_one_leaves_nothing() {
     let world = World::new();
     let service = key("s");
     world.watch(&service);
@@ -92,12 +92,27 @@ fn a_batch_replaces_everything_and_an_empty_one_removes_it() {
     let effects = batch(&[]);
     assert_eq!(effects.changed, std::slice::from_ref(&service));
     assert_eq!(world.hosts(&service), ["10.0.0.9:80/true"]);
-    assert!(batch(&[]).is_empty(), "a batch of none over nothing");
+    assert_eq!(kinds(&batch(&[])), ["nothingChanged"], "a batch of none over nothing");
     let _ = world.grpc(&a, &service, instance("10.0.0.5", 80));
     let _ = batch(&["10.0.0.6", "10.0.0.7"]);
     assert_eq!(world.hosts(&service).len(), 3, "the batch took the single one's place");
     let _ = world.grpc(&a, &service, instance("10.0.0.8", 80));
     assert_eq!(world.hosts(&service).len(), 2, "and the reverse");
+}
+
+#[test]
+fn an_empty_batch_is_an_entry_that_makes_and_keeps_the_service() {
+    let world = World::new();
+    let service = key("s");
+    world.watch(&service);
+    let client = world.connect("1_a_1");
+    let effects = world.naming.register_batch(&client, &service, Vec::new(), world.now).expect("batch");
+    assert_eq!(kinds(&effects), ["serviceCreated", "nothingChanged"]);
+    assert_eq!((&effects.changed[..], &effects.appeared[..]), (&[service.clone()][..], &[service.clone()][..]));
+    assert!(world.naming.service_exists(&service));
+    assert!(world.hosts(&service).is_empty());
+    let effects = world.naming.deregister(&client, &service, world.now).expect("ok");
+    assert_eq!((&effects.changed[..], &effects.vanished[..]), (&[service.clone()][..], &[service.clone()][..]));
 }
 
 #[test]

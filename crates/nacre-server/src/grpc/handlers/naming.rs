@@ -292,7 +292,11 @@ impl Operation for BatchInstanceRequest {
         check::check(&info, length)?;
         for instance in self.instances.iter().flatten() {
             match instance {
-                Some(instance) => check_body(&info, instance, length)?,
+                // Here, and only here, the reference looks at the name that an instance gives its service.
+                Some(instance) => {
+                    let service = instance.service_name.as_deref();
+                    check_body(&ParamInfo { service, ..info.clone() }, instance, length)?;
+                }
                 None => return Err("Param 'instances' is illegal, an entry is null.".into()),
             }
         }
@@ -465,6 +469,10 @@ mod tests {
         let batch = r#"{"instances":[{"ip":"1.1.1.1","port":1},{"ip":"1.1.1.1","port":70000}]}"#;
         assert_eq!(check::<BatchInstanceRequest>(batch), Err(port.into()));
         assert!(check::<BatchInstanceRequest>(r#"{"instances":[null]}"#).is_err());
+        let name = "Param 'serviceName' is illegal, illegal characters should not appear in the param.";
+        let batch = r#"{"serviceName":"s","instances":[{"ip":"1.1.1.1","port":1,"serviceName":"g@@s"}]}"#;
+        assert_eq!(check::<BatchInstanceRequest>(batch), Err(name.into()));
+        assert!(check::<InstanceRequest>(r#"{"instance":{"port":1,"serviceName":"g@@s"}}"#).is_ok());
         assert!(check::<InstanceRequest>(r#"{"instance":{"ip":"","clusterName":"a_b"}}"#).is_ok());
     }
 
