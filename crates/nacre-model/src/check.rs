@@ -86,18 +86,6 @@ fn rule(name: &str, value: Option<&str>, max: usize, class: u8) -> Result<(), St
     if is_plain(value, class) || value.chars().all(ok) { Ok(()) } else { Err(bad_chars(name)) }
 }
 
-/// Full-width digits are digits, as Java reads them.
-fn plain_digits(text: &str) -> std::borrow::Cow<'_, str> {
-    if text.is_ascii() {
-        return text.into();
-    }
-    let plain = |c: char| match c {
-        '０'..='９' => char::from_digit(u32::from(c) - u32::from('０'), 10).unwrap_or(c),
-        c => c,
-    };
-    text.chars().map(plain).collect::<String>().into()
-}
-
 /// Java's length of a text.
 fn utf16_length(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { text.encode_utf16().count() }
@@ -147,7 +135,7 @@ pub fn check(info: &ParamInfo<'_>, metadata_length: usize) -> Result<(), String>
     }
     rule("ip", info.ip, 128, DENSE)?;
     if let Some(port) = info.port.filter(|p| !is_blank(p)) {
-        match plain_digits(port).parse::<i64>() {
+        match crate::digits::plain(port).parse::<i64>() {
             Ok(number) if (0..=65_535).contains(&number) => {}
             Ok(_) => return Err("Param 'port' is illegal, the value should be between 0 and 65535.".into()),
             Err(_) => return Err("Param 'port' is illegal, the value should be between 0 and 65535.".into()),

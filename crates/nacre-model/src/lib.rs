@@ -9,6 +9,7 @@
 //! Read first: [`ServiceKey`], [`Instance`], [`Event`].
 
 pub mod check;
+pub mod digits;
 pub mod error;
 pub mod event;
 pub mod float;

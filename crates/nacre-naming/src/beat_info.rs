@@ -2,19 +2,23 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use nacre_model::{Metadata, NacosError};
+use nacre_model::{Metadata, NacosError, digits};
 use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::metadata::scalar;
 
 /// What a full beat says of its instance. Load figures and unknown members are ignored.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Wire {
+struct Wire<'a> {
     ip: Option<String>,
     port: Option<serde_json::Value>,
     service_name: Option<String>,
     cluster: Option<String>,
     weight: Option<serde_json::Value>,
-    metadata: Option<BTreeMap<Arc<str>, serde_json::Value>>,
+    #[serde(borrow)]
+    metadata: Option<BTreeMap<Arc<str>, &'a RawValue>>,
     ephemeral: Option<serde_json::Value>,
 }
 
@@ -57,7 +61,7 @@ impl BeatInfo {
         };
         let mut metadata = Metadata::new();
         for (key, value) in wire.metadata.unwrap_or_default() {
-            metadata.insert(key, scalar(&value).ok_or_else(broken)?.into());
+            metadata.insert(key, scalar(value).ok_or_else(broken)?);
         }
         Ok(Self {
             ip: wire.ip.unwrap_or_default(),
@@ -74,7 +78,10 @@ impl BeatInfo {
 fn integer(value: &serde_json::Value) -> Option<i32> {
     match value {
         serde_json::Value::Number(number) => number.as_i64().and_then(|n| i32::try_from(n).ok()),
-        serde_json::Value::String(text) => text.trim().parse().ok(),
+        serde_json::Value::String(text) => match text.trim() {
+            "" | "null" => Some(0),
+            text => digits::plain(text).parse().ok(),
+        },
         _ => None,
     }
 }
@@ -97,16 +104,6 @@ fn boolean(value: &serde_json::Value) -> Option<bool> {
             "false" | "False" | "FALSE" | "" => Some(false),
             _ => None,
         },
-        _ => None,
-    }
-}
-
-fn scalar(value: &serde_json::Value) -> Option<String> {
-    match value {
-        serde_json::Value::String(text) => Some(text.clone()),
-        serde_json::Value::Number(number) => Some(number.to_string()),
-        serde_json::Value::Bool(flag) => Some(flag.to_string()),
-        serde_json::Value::Null => Some(String::new()),
         _ => None,
     }
 }

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use nacre_model::{ErrorCode, Metadata, NacosError};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::Selector;
 
@@ -135,6 +136,16 @@ pub struct InstanceMetadata {
     pub metadata: Metadata,
 }
 
+/// A value of a map of texts: numbers and truth values as they are written (`1.50`, `1e3`), null as nothing.
+pub(crate) fn scalar(value: &RawValue) -> Option<Arc<str>> {
+    match value.get().as_bytes().first()? {
+        b'"' => serde_json::from_str::<String>(value.get()).ok().map(Arc::from),
+        b'{' | b'[' => None,
+        b'n' => Some("".into()),
+        _ => Some(value.get().into()),
+    }
+}
+
 /// Reads a `metadata` parameter: a JSON object, or `k=v,k2=v2`; blank and `null` are empty. Numbers, booleans and null of
 /// the JSON form become text; nested values are refused. As in the reference what follows the object is not looked at,
 /// and empty pairs at the end do not count.
@@ -145,17 +156,9 @@ pub fn parse_metadata(text: &str) -> Result<Metadata, NacosError> {
         return Ok(Metadata::new());
     }
     let mut json = serde_json::Deserializer::from_str(text);
-    if let Ok(object) = BTreeMap::<Arc<str>, serde_json::Value>::deserialize(&mut json) {
-        return object
-            .into_iter()
-            .map(|(key, value)| match value {
-                serde_json::Value::String(text) => Ok((key, text.into())),
-                serde_json::Value::Number(number) => Ok((key, number.to_string().into())),
-                serde_json::Value::Bool(flag) => Ok((key, flag.to_string().into())),
-                serde_json::Value::Null => Ok((key, "".into())),
-                _ => Err(wrong()),
-            })
-            .collect();
+    if let Ok(object) = BTreeMap::<Arc<str>, &RawValue>::deserialize(&mut json) {
+        let pairs = object.into_iter();
+        return pairs.map(|(key, value)| scalar(value).map(|text| (key, text)).ok_or_else(wrong)).collect();
     }
     let mut pairs: Vec<&str> = text.split(',').collect();
     while pairs.last().is_some_and(|pair| pair.is_empty()) {

@@ -30,6 +30,8 @@ fn metadata_come_as_json_or_as_pairs() {
         parsed(r#"{"a":1,"b":true,"c":1.5,"d":null}"#),
         some(&[("a", "1"), ("b", "true"), ("c", "1.5"), ("d", "")])
     );
+    let written = some(&[("a", "1.50"), ("b", "1e3"), ("c", "true"), ("d", "99999999999999999999")]);
+    assert_eq!(parsed(r#"{"a":1.50,"b":1e3,"c":true,"d":99999999999999999999}"#), written, "numbers as written");
     let odd = r#"{"methods":"a,b","url":"x=1&y=<z>","q":"it's \"q\"","u":"中文😀"}"#;
     assert_eq!(parsed(odd), some(&[("methods", "a,b"), ("q", "it's \"q\""), ("u", "中文😀"), ("url", "x=1&y=<z>")]));
     for bad in ["{a", "[1]", "abc", r#"{"a":{"b":1}}"#, "a=1,b", "a==b", "=", "nullx", "a=1,,b=2", "a="] {
@@ -45,6 +47,9 @@ fn beats_are_read_leniently() {
     let beat = beat.expect("read");
     assert_eq!((beat.port, beat.weight, beat.ephemeral), (8080, 2.5, true));
     assert_eq!(beat.metadata, metadata(&[("n", "1")]));
+    let beat = BeatInfo::parse(r#"{"ip":"1.1.1.1","port":"","metadata":{"version":1.50}}"#).expect("read");
+    assert_eq!((beat.port, beat.metadata), (0, metadata(&[("version", "1.50")])));
+    assert_eq!(BeatInfo::parse(r#"{"port":"８０"}"#).expect("read").port, 80);
     let beat =
         BeatInfo::parse(r#"{"ip":null,"port":null,"weight":null,"metadata":null,"cluster":null}"#).expect("read");
     assert_eq!((beat.ip.as_str(), beat.port, beat.weight, beat.ephemeral), ("", 0, 0.0, true));

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use nacre_config::namespace;
-use nacre_model::{Metadata, NacosError, check, key::split_separator};
+use nacre_model::{Metadata, NacosError, check, digits, key::split_separator};
 use nacre_naming::{BeatInfo, parse_metadata};
 use serde::Deserialize;
 
@@ -145,13 +145,21 @@ fn show_name(name: Option<&str>) -> Result<(), String> {
 }
 
 /// One member of the `instances` parameter of the metadata batch APIs.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct BatchTarget {
     pub ip: Option<String>,
     #[serde(deserialize_with = "port")]
     pub port: i32,
     pub cluster_name: Option<String>,
+    /// What the caller takes it for; only its answer says it again.
+    pub ephemeral: bool,
+}
+
+impl Default for BatchTarget {
+    fn default() -> Self {
+        Self { ip: None, port: 0, cluster_name: None, ephemeral: true }
+    }
 }
 
 /// A number, or the text of one, as the reference reads JSON.
@@ -160,15 +168,16 @@ fn port<'de, D: serde::Deserializer<'de>>(from: D) -> Result<i32, D::Error> {
     let number = match &given {
         serde_json::Value::Null => Some(0),
         serde_json::Value::String(text) if text.trim().is_empty() => Some(0),
-        serde_json::Value::String(text) => text.trim().parse().ok(),
+        serde_json::Value::String(text) => digits::plain(text.trim()).parse().ok(),
         given => given.as_i64().and_then(|number| number.try_into().ok()),
     };
     number.ok_or_else(|| serde::de::Error::custom("a port that is no number"))
 }
 
 impl BatchTarget {
+    /// What follows the list is not looked at.
     pub fn parse(text: &str) -> Result<Vec<Self>, NacosError> {
-        serde_json::from_str(text)
+        Deserialize::deserialize(&mut serde_json::Deserializer::from_str(text))
             .map_err(|_| NacosError::runtime(101, "Nacos deserialize for class [List<Instance>] failed. "))
     }
 }

@@ -165,13 +165,14 @@ where
     let method = request.method().clone();
     let (begun, mut met) = (Instant::now(), Met::default());
     let accept = request.headers().get(header::ACCEPT).cloned();
+    let inner = request.uri().path().strip_prefix(&*app.settings.context);
+    let preset = inner.is_some_and(|inner| refuse::under(inner, "/v1/cs"));
     let span = app.traces.as_ref().and_then(|traces| traces.http(peer, &request));
     let reply = match &span {
         None => answer(app, peer, request, accept.as_ref(), &mut met).await,
         // Boxed: nobody else's future grows by it.
         Some(span) => Box::pin(span.within(answer(app, peer, request, accept.as_ref(), &mut met))).await,
     };
-    let preset = met.row.is_some_and(|row| refuse::under(row.path, "/v1/cs"));
     let reply = reply.negotiated(accept.as_ref(), preset);
     count(app, &met, &method, reply.status, begun);
     if let Some(span) = span {
@@ -366,6 +367,9 @@ async fn dispatch(app: &Arc<App>, row: &'static Row, mut ctx: Ctx) -> table::Ans
 
 /// Reads the parameters and checks them; an answer here is given instead of the handler's.
 async fn prepare(app: &App, row: &'static Row, ctx: &mut Ctx) -> Result<Option<Reply>, Refusal> {
+    if multipart::is_without_boundary(ctx.header("content-type").unwrap_or("")) {
+        return refuse::no_boundary(row.generation).map(Some);
+    }
     read_params(ctx).await?;
     ctx.params.join_repeated();
     let live = app.live();

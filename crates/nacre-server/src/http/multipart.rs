@@ -8,6 +8,12 @@ use super::params::{Params, Upload};
 /// The field that imports expect their archive in.
 const UPLOAD: &str = "file";
 
+/// A `Content-Type` somebody wrote by hand (`curl -H 'Content-Type: multipart/form-data'`).
+pub fn is_without_boundary(content_type: &str) -> bool {
+    let multipart = content_type.trim_start().get(..10).is_some_and(|start| start.eq_ignore_ascii_case("multipart/"));
+    multipart && !content_type.to_ascii_lowercase().contains("boundary=")
+}
+
 /// Reads a whole body into `params`.
 pub async fn read(params: &mut Params, content_type: &str, body: Bytes) -> Result<(), NacosError> {
     let bad = |error: multer::Error| NacosError::invalid(format!("the multipart body cannot be read: {error}"));
@@ -36,4 +42,19 @@ pub async fn read(params: &mut Params, content_type: &str, body: Bytes) -> Resul
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_without_boundary;
+
+    #[test]
+    fn a_type_written_by_hand_has_no_boundary() {
+        for bare in ["multipart/form-data", " Multipart/Mixed; charset=utf-8"] {
+            assert!(is_without_boundary(bare), "{bare}");
+        }
+        for whole in ["", "multipart/form-data; boundary=x", "multipart/form-data; BOUNDARY=x", "application/json"] {
+            assert!(!is_without_boundary(whole), "{whole}");
+        }
+    }
 }

@@ -268,6 +268,20 @@ pub fn v2_failure(message: &str) -> Reply {
     Reply::json(&json!({ "code": 500, "message": message, "data": null })).status(500)
 }
 
+/// A multipart body that does not say what its parts are divided by: no handler of the reference is reached.
+pub fn no_boundary(generation: Generation) -> Result<Reply, Refusal> {
+    const FAILED: &str = "Failed to parse multipart servlet request";
+    const CAUSE: &str = "the request was rejected because no multipart boundary was found";
+    let nested =
+        || format!("{FAILED}; nested exception is org.apache.tomcat.util.http.fileupload.FileUploadException: {CAUSE}");
+    match generation {
+        Generation::V2 => Ok(v2_failure(&format!("{};caused: {CAUSE}", nested()))),
+        Generation::V3Client | Generation::V3Admin => Err(Refusal::container(500, FAILED)),
+        Generation::V3Console => Ok(exception(Style::V1Console, FAILED, Some(CAUSE))),
+        _ => Ok(exception(Style::V1Console, &nested(), Some(CAUSE))),
+    }
+}
+
 /// `inner` is `base` or lies below it.
 pub fn under(inner: &str, base: &str) -> bool {
     inner.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -334,6 +348,25 @@ mod tests {
         assert_eq!(spell(Style::V1Console).body, "caused: it&#39;s odd;caused: why;");
         assert_eq!(json_of(&spell(Style::Api)), json!({"code": 30000, "message": "it's odd", "data": null}));
         assert!([Style::V1Naming, Style::V1Console, Style::Api].map(spell).iter().all(|r| r.status == 500));
+    }
+
+    #[test]
+    fn a_multipart_body_without_a_boundary_is_500_in_every_generation() {
+        let uri = Uri::from_static("/x");
+        let spell = |generation| no_boundary(generation).unwrap_or_else(|r| r.into_reply(Style::Api, &site(&uri)));
+        let v1 = spell(Generation::V1);
+        let text = String::from_utf8_lossy(&v1.body).into_owned();
+        assert!(
+            text.starts_with("caused: Failed to parse multipart servlet request; nested exception is org."),
+            "{text}"
+        );
+        assert!(text.ends_with(";caused: the request was rejected because no multipart boundary was found;"), "{text}");
+        assert_eq!(json_of(&spell(Generation::V2)), json!({ "code": 500, "message": text, "data": null }));
+        let page = json_of(&spell(Generation::V3Admin));
+        assert_eq!(page["message"], "Failed to parse multipart servlet request");
+        for generation in [Generation::V1, Generation::V2, Generation::V3Client, Generation::V3Console] {
+            assert_eq!(spell(generation).status, 500, "{generation:?}");
+        }
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub enum Negotiable {
     Text,
     /// An object can only be JSON.
     Json,
+    /// Bytes of any type; their charset is the preset one or none.
+    Bytes,
 }
 
 /// One HTTP answer.
@@ -72,6 +74,11 @@ impl Reply {
         Self { negotiable: Negotiable::Fixed, ..self }
     }
 
+    /// Bytes, such as an archive, which take whatever type the request names.
+    pub fn any_type(self) -> Self {
+        Self { negotiable: Negotiable::Bytes, ..self }
+    }
+
     /// 200 text: plain, unless the request accepts only another type.
     pub fn text(body: impl Into<Bytes>) -> Self {
         Self { negotiable: Negotiable::Text, ..Self::new(TEXT, body) }
@@ -85,13 +92,13 @@ impl Reply {
         };
         let wanted = match self.negotiable {
             Negotiable::Fixed => None,
-            Negotiable::Text => preferred_text(accept),
+            Negotiable::Text | Negotiable::Bytes => preferred_text(accept),
             Negotiable::Json => preferred_json(accept).flatten(),
         };
         let Some(wanted) = wanted else { return self };
         // JSON says its charset by being JSON.
-        let bare_json = wanted == JSON || wanted.ends_with("+json");
-        if wanted.contains("charset=") || (bare_json && !preset) {
+        let bare = wanted == JSON || wanted.ends_with("+json") || self.negotiable == Negotiable::Bytes;
+        if wanted.contains("charset=") || (bare && !preset) {
             self.typed(&wanted)
         } else {
             self.typed(&format!("{wanted};charset=UTF-8"))
@@ -299,6 +306,22 @@ mod tests {
             assert_eq!(typed(Reply::text("ok"), accept, preset), want, "{accept}");
         }
         assert_eq!(typed(Reply::new(TEXT, "ok"), "text/html", false), TEXT);
+    }
+
+    #[test]
+    fn an_archive_takes_the_type_that_is_named() {
+        let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+        let archive = || Reply::new("application/octet-stream", "PK").any_type();
+        for (accept, preset, want) in [
+            ("*/*", false, "application/octet-stream"),
+            ("application/*", false, "application/octet-stream"),
+            (browser, false, "text/html"),
+            (browser, true, "text/html;charset=UTF-8"),
+            ("application/json, text/plain, */*", false, "application/json"),
+            ("application/zip", true, "application/zip;charset=UTF-8"),
+        ] {
+            assert_eq!(typed(archive(), accept, preset), want, "{accept}");
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Names, contents, searches and namespaces.
 
+use serde_json::json;
+
 use crate::client::{Server, encoded, md5};
 
 #[tokio::test]
@@ -304,5 +306,56 @@ async fn capacity_that_is_enforced_refuses_with_its_own_code() {
     let form = [("dataId", "d"), ("groupName", "G"), ("content", "12345")];
     let seen = server.post("/v3/admin/cs/config").form(&form).send().await;
     assert_eq!((seen.status, seen.json()["code"].as_i64()), (429, Some(5034)), "{}", seen.text());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn calls_of_v2_say_what_is_not_there_and_what_is_empty() {
+    let server = Server::start(&[]).await;
+    let seen = |path: &'static str, query: &'static [(&'static str, &'static str)]| {
+        let call = server.get(path).query(query);
+        async move {
+            let seen = call.send().await;
+            (seen.status, seen.json()["code"].as_i64().unwrap(), seen.json()["data"].clone())
+        }
+    };
+    let absent = |name: &str, kind: &str| {
+        (
+            400,
+            10000,
+            json!(format!("Required request parameter '{name}' for method parameter type {kind} is not present")),
+        )
+    };
+    for path in ["/v2/cs/config", "/v2/cs/history/list", "/v2/cs/history", "/v2/cs/history/previous"] {
+        assert_eq!(seen(path, &[("group", "G")]).await, absent("dataId", "String"), "{path}");
+        assert_eq!(seen(path, &[("dataId", "d")]).await, absent("group", "String"), "{path}");
+    }
+    assert_eq!(seen("/v2/cs/config", &[("dataId", "d"), ("group", "")]).await, (400, 20002, json!("invalid group : ")));
+    let list = seen("/v2/cs/history/list", &[("dataId", ""), ("group", "")]).await;
+    assert_eq!((list.0, &list.2["totalCount"]), (200, &json!(0)), "history looks for what it is asked for");
+    for path in ["/v2/cs/history", "/v2/cs/history/detail"] {
+        let none = seen(path, &[("dataId", "d"), ("group", "G"), ("nid", "1")]).await;
+        assert_eq!(none, (200, 0, json!(null)), "{path}: a row that is not there");
+    }
+    let detail = "/v2/cs/config/searchDetail";
+    assert_eq!(seen(detail, &[("dataId", ""), ("group", "")]).await, absent("config_detail", "String"));
+    let query = &[("dataId", ""), ("group", ""), ("config_detail", "")];
+    assert_eq!(seen(detail, query).await, absent("pageNo", "int"));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_new_config_became_what_it_is_from_nothing() {
+    let server = Server::start(&[]).await;
+    server.publish("d", "one").await;
+    let query = [("dataId", "d"), ("group", "G"), ("search", "accurate")];
+    let list = server.get("/v1/cs/history").query(&query).send().await.json();
+    let nid = list["pageItems"][0]["id"].as_str().unwrap().to_owned();
+    let query = [("dataId", "d"), ("group", "G"), ("nid", &*nid)];
+    let detail = server.get("/v2/cs/history/detail").query(&query).send().await.json();
+    let detail = &detail["data"];
+    let texts =
+        ["opType", "originalMd5", "originalContent", "originalExtInfo", "updatedContent"].map(|name| &detail[name]);
+    assert_eq!(texts, [&json!("I"), &json!(""), &json!(""), &json!(""), &json!("one")]);
     server.stop().await;
 }

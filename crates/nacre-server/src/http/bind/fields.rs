@@ -72,6 +72,16 @@ impl<'a> Declared<'a> {
         java::number(self.params, name, java).map_err(|value| not_convertible(self.generation, name, java, &value))
     }
 
+    /// A number that may be absent and has no default: an empty one cannot be read, of the primitive types.
+    pub fn optional_number<T: Number>(&self, name: &str, java: Java) -> Result<Option<T>, Refusal> {
+        self.read(name, java)
+    }
+
+    /// A primitive truth value, likewise.
+    pub fn optional_truth(&self, name: &str) -> Result<Option<bool>, Refusal> {
+        self.read_truth(name, Java::PrimitiveBoolean)
+    }
+
     pub fn required_number<T: Number>(&self, name: &str, java: Java) -> Result<T, Refusal> {
         self.read(name, java)?.ok_or_else(|| self.nothing(name, java))
     }

@@ -1,5 +1,7 @@
 //! Java's types, and how the reference's framework reads their values.
 
+use nacre_model::digits;
+
 use crate::http::params::Params;
 
 /// The type of a parameter in the reference, as its texts name it.
@@ -119,28 +121,12 @@ fn whole(text: &str, range: std::ops::RangeInclusive<i64>) -> Result<i64, String
         None => (text.to_owned(), 10),
     };
     let misplaced = hex.is_some_and(|digits| digits.starts_with(['-', '+']));
-    let read = plain_digits(&digits).and_then(|digits| i64::from_str_radix(&digits, radix).ok());
+    let read = i64::from_str_radix(&digits::plain(&digits), radix).ok();
     read.filter(|number| !misplaced && range.contains(number)).ok_or_else(|| match radix {
         16 if misplaced => "Sign character in wrong position".to_owned(),
         16 => format!("{} under radix 16", no_number(&digits)),
         _ => no_number(text),
     })
-}
-
-/// Digits of other scripts as ASCII ones; `None` when there is none of any script.
-fn plain_digits(text: &str) -> Option<String> {
-    /// Their zeros: Arabic, its Persian form, Devanagari, Bengali, Thai, full width.
-    const ZEROS: [u32; 6] = [0x660, 0x6f0, 0x966, 0x9e6, 0xe50, 0xff10];
-    let plain = |c: char| match u32::from(c) {
-        code if code < 128 => c,
-        code @ 0xff21..=0xff26 | code @ 0xff41..=0xff46 => char::from_u32(code - 0xfee0).unwrap_or(c),
-        code => {
-            let digit = ZEROS.iter().find_map(|zero| code.checked_sub(*zero).filter(|digit| *digit < 10));
-            digit.and_then(|digit| char::from_digit(digit, 10)).unwrap_or(c)
-        }
-    };
-    let text: String = text.chars().map(plain).collect();
-    text.bytes().any(|b| b.is_ascii_hexdigit()).then_some(text)
 }
 
 /// What Java's `Character.isWhitespace` knows: no blank that forbids a line break.

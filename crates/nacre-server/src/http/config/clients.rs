@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nacre_config::names::group_key;
+use nacre_config::{check, names::group_key};
 use nacre_wire::grpc::config::{Metrics, MetricsKey};
 
 use crate::{
@@ -30,12 +30,14 @@ async fn metrics(app: &Arc<App>, ip: &str, data_id: &str, group: &str, tenant: &
 pub async fn v1(app: Arc<App>, ctx: Ctx) -> Answer {
     let ip = v1_text(&ctx.params, "ip")?;
     let (data_id, group) = (ctx.params.or("dataId", ""), ctx.params.or("group", ""));
+    check::key(ctx.params.get("dataId"), ctx.params.get("group"))?;
     Ok(Reply::json(&metrics(&app, ip, data_id, group, ctx.params.or("tenant", "")).await))
 }
 
 pub async fn v3(app: Arc<App>, ctx: Ctx) -> Answer {
     let ip = api_text(&ctx.params, "ip")?;
     let (data_id, group) = (ctx.params.or("dataId", ""), ctx.params.or("groupName", ""));
+    check::key(ctx.params.get("dataId"), ctx.params.get("groupName"))?;
     let namespace = nacre_model::key::namespace(ctx.params.or("namespaceId", ""));
     Ok(Reply::result(metrics(&app, ip, data_id, group, namespace).await))
 }

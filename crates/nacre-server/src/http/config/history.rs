@@ -155,8 +155,10 @@ async fn configs_2x(app: &App, namespace: String) -> Result<Vec<Value>, NacosErr
     Ok(rows.iter().map(item).collect())
 }
 
+// v2: a row that is not there is null.
+
 fn v2_key(ctx: &Ctx) -> Result<ConfigKey, NacosError> {
-    let (data_id, group) = super::v2::checked_key(ctx)?;
+    let (data_id, group) = super::v2::named(ctx)?;
     Ok(super::v2::written_key(ctx, data_id, group))
 }
 
@@ -181,16 +183,14 @@ pub(super) async fn v2_one(app: Arc<App>, ctx: Ctx) -> Answer {
     let key = v2_key(&ctx)?;
     let nid = v2_id(&ctx, "nid")?;
     let row = row(&app, nid, &key).await?;
-    let row = row.ok_or_else(|| absent(&format!("certain config history for nid = {nid}")))?;
-    Ok(Reply::result(info_2x(&row, true)))
+    Ok(Reply::result(row.as_ref().map(|row| info_2x(row, true))))
 }
 
 pub(super) async fn v2_previous(app: Arc<App>, ctx: Ctx) -> Answer {
     let key = v2_key(&ctx)?;
     let id = v2_id(&ctx, "id")?;
     let row = previous(&app, id, &key).await?;
-    let row = row.ok_or_else(|| absent(&format!("previous config history for id = {id}")))?;
-    Ok(Reply::result(info_2x(&row, true)))
+    Ok(Reply::result(row.as_ref().map(|row| info_2x(row, true))))
 }
 
 /// A row beside what it became: for an update, the next row of the same version or, when there is none, the version
@@ -199,7 +199,7 @@ pub(super) async fn v2_detail(app: Arc<App>, ctx: Ctx) -> Answer {
     let key = v2_key(&ctx)?;
     let nid = v2_id(&ctx, "nid")?;
     let row = row(&app, nid, &key).await?;
-    let row = row.ok_or_else(|| absent(&format!("certain config history for nid = {nid}")))?;
+    let Some(row) = row else { return Ok(Reply::result(Value::Null)) };
     let became = if row.op == HistoryOp::Update { became(&app, &row).await? } else { None };
     let mut detail = HistoryDetail {
         id: row.nid,
@@ -207,7 +207,7 @@ pub(super) async fn v2_detail(app: Arc<App>, ctx: Ctx) -> Answer {
         data_id: &row.key.data_id,
         group: &row.key.group,
         tenant: names::shown_2x(&row.key.namespace),
-        op_type: row.op.padded(),
+        op_type: row.op.padded().trim_end(),
         publish_type: row.publish_type(),
         gray_name: &row.gray_name,
         app_name: &row.app_name,
@@ -222,6 +222,10 @@ pub(super) async fn v2_detail(app: Arc<App>, ctx: Ctx) -> Answer {
         detail.updated_content = Some(&row.content);
         detail.updated_encrypted_data_key = Some(&row.encrypted_data_key);
         detail.update_ext_info = Some(&row.ext_info);
+        detail.original_md5 = Some("");
+        detail.original_content = Some("");
+        detail.original_encrypted_data_key = Some("");
+        detail.original_ext_info = Some("");
     } else {
         detail.original_md5 = Some(&row.md5);
         detail.original_content = Some(&row.content);

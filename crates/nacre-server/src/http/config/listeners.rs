@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use nacre_config::{ListenerView, names};
 use nacre_model::{ConfigKey, DEFAULT_GROUP};
 use nacre_wire::http::config::{ListenersV1, ListenersV3};
+use serde_json::json;
 
 use super::{preset_json, v1, v3};
 use crate::{
     app::App,
     http::{
         Ctx,
-        bind::{api_text, v1_bool, v1_text, v3_bool, v3_form_bool},
+        bind::{Java, api_text, v1_bool, v1_number_opt, v1_text, v3_bool, v3_form_bool},
+        refuse::Refusal,
         reply::Reply,
         table::Answer,
     },
@@ -38,6 +40,16 @@ fn v1_body(status: BTreeMap<String, String>) -> Reply {
     preset_json(&ListenersV1 { collect_status: 200, lisenters_groupkey_status: status })
 }
 
+/// How often other nodes are asked: a number, and one asking is enough here.
+fn sample_time(ctx: &Ctx) -> Result<(), Refusal> {
+    v1_number_opt(&ctx.params, "sampleTime", Java::Integer).map(drop)
+}
+
+/// What one node knows itself.
+fn v1_own(status: BTreeMap<String, String>) -> Reply {
+    preset_json(&json!({ "lisentersGroupkeyStatus": status }))
+}
+
 fn group_key_2x(key: &ConfigKey) -> String {
     names::group_key(&key.data_id, &key.group, names::shown_2x(&key.namespace))
 }
@@ -45,6 +57,7 @@ fn group_key_2x(key: &ConfigKey) -> String {
 /// `GET /v1/cs/configs/listener`; a blank group is the default one.
 pub(super) fn v1_of_config(app: &App, ctx: &Ctx) -> Answer {
     let (data_id, group) = v1::named(ctx)?;
+    sample_time(ctx)?;
     let group = if group.trim().is_empty() { DEFAULT_GROUP } else { group };
     Ok(v1_body(of_config(app, &v1::written_key(ctx, data_id, group))))
 }
@@ -53,6 +66,7 @@ pub(super) fn v1_of_config(app: &App, ctx: &Ctx) -> Answer {
 pub(super) fn v1_of_address(app: &App, ctx: &Ctx) -> Answer {
     let ip = v1_text(&ctx.params, "ip")?;
     let all = v1_bool(&ctx.params, "all", false)?;
+    sample_time(ctx)?;
     let tenant = ctx.params.or("tenant", "");
     let wanted = |view: &ListenerView| {
         let shown = names::shown_2x(&view.key.namespace);
@@ -64,11 +78,11 @@ pub(super) fn v1_of_address(app: &App, ctx: &Ctx) -> Answer {
 /// `GET /v1/cs/communication/configWatchers` and `watcherConfigs`: the same of this node.
 pub(super) fn v1_config_watchers(app: &App, ctx: &Ctx) -> Answer {
     let (data_id, group) = v1::named(ctx)?;
-    Ok(v1_body(of_config(app, &v1::written_key(ctx, data_id, group))))
+    Ok(v1_own(of_config(app, &v1::written_key(ctx, data_id, group))))
 }
 
 pub(super) fn v1_watcher_configs(app: &App, ctx: &Ctx) -> Answer {
-    Ok(v1_body(of_address(app, v1_text(&ctx.params, "ip")?, |_| true, group_key_2x)))
+    Ok(v1_own(of_address(app, v1_text(&ctx.params, "ip")?, |_| true, group_key_2x)))
 }
 
 /// `GET /v3/admin/cs/config/listener`.

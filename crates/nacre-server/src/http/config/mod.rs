@@ -31,8 +31,6 @@ use crate::{later, now};
 
 const V1: (Generation, &str, Style) = (Generation::V1, "config", Style::V1Config);
 const V2: (Generation, &str, Style) = (Generation::V2, "config", Style::Api);
-/// Handlers of v2 that follow v1's rules of errors.
-const V2_BARE: (Generation, &str, Style) = (Generation::V2, "config", Style::V1Config);
 const CLIENT: (Generation, &str, Style) = (Generation::V3Client, "config", Style::V1Config);
 const ADMIN: (Generation, &str, Style) = (Generation::V3Admin, "config", Style::Api);
 
@@ -70,7 +68,7 @@ pub const ROWS: &[Row] = &[
     Row::new(GET, "/v2/cs/config", V2, Auth::Read, now!(v2::get)),
     Row::new(POST, "/v2/cs/config", V2, Auth::Write, later!(v2::publish)),
     Row::new(DELETE, "/v2/cs/config", V2, Auth::Write, later!(v2::delete)),
-    Row::new(GET, "/v2/cs/config/searchDetail", V2_BARE, Auth::Read, later!(search::v2_search)).checked(Check::Search),
+    Row::new(GET, "/v2/cs/config/searchDetail", V2, Auth::Read, later!(search::v2_search)).checked(Check::Search),
     Row::new(GET, "/v2/cs/history/list", V2, Auth::Read, later!(history::v2_list)),
     Row::new(GET, "/v2/cs/history", V2, Auth::Read, later!(history::v2_one)),
     Row::new(GET, "/v2/cs/history/detail", V2, Auth::Read, later!(history::v2_detail)),

@@ -16,7 +16,7 @@ use crate::{
     app::App,
     http::{
         Ctx,
-        bind::{Java, page_form, v1_number, v1_text},
+        bind::{Java, api_text, page_form, v1_number, v1_text, v2_number_required},
         params::Params,
         refuse::Refusal,
         reply::{JSON_UTF8, Reply},
@@ -27,9 +27,16 @@ use crate::{
 /// The reference's own cap of a statement.
 const MOST: u64 = 50_000;
 
-/// Comma list of patterns; empty parts do not count.
+/// Comma list of patterns; empty parts do not count, and blanks are part of the others.
 fn patterns(mode: SearchMode, text: &str) -> Vec<Pattern> {
-    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(|part| Pattern::of(mode, part)).collect()
+    let pattern = |part: &str| match mode {
+        SearchMode::Blur if part.contains('*') => Pattern::Glob(part.to_owned()),
+        _ => Pattern::Exact(part.to_owned()),
+    };
+    if text.trim().is_empty() {
+        return Vec::new();
+    }
+    text.split(',').filter(|part| !part.is_empty()).map(pattern).collect()
 }
 
 /// Types, of which none has blanks around it.
@@ -77,9 +84,12 @@ pub(super) async fn v1_search(app: &App, ctx: &Ctx, mode: SearchMode) -> Answer 
 /// `GET /v2/cs/config/searchDetail`: v1's names, a filter by content, no envelope.
 pub(super) async fn v2_search(app: Arc<App>, ctx: Ctx) -> Answer {
     let params = &ctx.params;
-    let (data_id, group) = v1::named(&ctx)?;
+    let (data_id, group) = super::v2::named(&ctx)?;
     let mode = mode(params.or("search", "blur"));
-    let request = numbers(params, data_id, group)?;
+    let content = api_text(params, "config_detail")?;
+    let page_no = v2_number_required(params, "pageNo", Java::Int)?;
+    let page_size = v2_number_required(params, "pageSize", Java::Int)?;
+    let request = page_request(page_no, page_size, data_id, group)?;
     let search = ConfigSearch {
         namespace: namespace(mode, params.get("tenant").unwrap_or("")),
         data_id: Pattern::of(mode, data_id),
@@ -87,7 +97,7 @@ pub(super) async fn v2_search(app: Arc<App>, ctx: Ctx) -> Answer {
         app_name: Pattern::accurate(params.or("appName", "")),
         tags: patterns(mode, params.or("config_tags", "")),
         types: words(params.or("type", "")),
-        content: Pattern::of(mode, params.or("config_detail", "")),
+        content: Pattern::of(mode, content),
         repeat_per_tag: true,
     };
     app.metrics.config.fuzzy_search.add(app.clock.now().wall);
@@ -113,6 +123,10 @@ fn mode(word: &str) -> SearchMode {
 fn numbers(params: &Params, data_id: &str, group: &str) -> Result<PageRequest, Refusal> {
     let page_no = v1_number(params, "pageNo", Java::Int)?;
     let page_size = v1_number(params, "pageSize", Java::Int)?;
+    page_request(page_no, page_size, data_id, group)
+}
+
+fn page_request(page_no: i64, page_size: i64, data_id: &str, group: &str) -> Result<PageRequest, Refusal> {
     match (u64::try_from(page_no), u64::try_from(page_size)) {
         (Ok(page_no @ 1..), Ok(page_size @ 1..)) => Ok(PageRequest { page_no, page_size: page_size.min(MOST) }),
         _ => Err(NacosError::invalid(format!(

@@ -12,15 +12,21 @@ use crate::{
     doctor::sighting,
     http::{
         Ctx,
+        bind::api_text,
         reply::{JSON_UTF8, Reply},
         table::Answer,
     },
 };
 
+/// dataId and group, which must be there and may be empty.
+pub(super) fn named(ctx: &Ctx) -> Result<(&str, &str), NacosError> {
+    Ok((api_text(&ctx.params, "dataId")?, api_text(&ctx.params, "group")?))
+}
+
 /// dataId and group, required and checked; the namespace is looked at first.
-pub(super) fn checked_key(ctx: &Ctx) -> Result<(&str, &str), NacosError> {
+fn checked_key(ctx: &Ctx) -> Result<(&str, &str), NacosError> {
     let params = &ctx.params;
-    let (data_id, group) = (params.required("dataId")?, params.required("group")?);
+    let (data_id, group) = named(ctx)?;
     check::namespace_id(params.get("namespaceId"))?;
     check::key(Some(data_id), Some(group))?;
     Ok((data_id, group))

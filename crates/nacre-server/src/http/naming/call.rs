@@ -175,6 +175,21 @@ pub fn service_info(view: &ServiceView) -> Bytes {
     })
 }
 
+/// An updated instance, of the kind that the caller said it was (ephemeral, when it said nothing).
+fn as_named(updated: String, targets: &[BatchTarget]) -> String {
+    let Some((name, _)) = updated.rsplit_once(':') else { return updated };
+    let is_named = |target: &&BatchTarget| {
+        let cluster = target.cluster_name.as_deref().filter(|cluster| !cluster.trim().is_empty());
+        let (ip, cluster) = (target.ip.as_deref().unwrap_or_default(), cluster.unwrap_or(nacre_model::DEFAULT_CLUSTER));
+        format!("{ip}:{}:unknown:{cluster}", target.port) == name
+    };
+    match targets.iter().find(is_named) {
+        Some(target) if target.ephemeral => format!("{name}:ephemeral"),
+        Some(_) => format!("{name}:persist"),
+        None => updated,
+    }
+}
+
 /// PUT and DELETE metadata/batch. Answers `updated`. The reference reads a `consistencyType` and heeds it nowhere: the
 /// instances of a service are of one kind.
 pub async fn metadata_batch(
@@ -204,7 +219,25 @@ pub async fn metadata_batch(
         NamingCommand::UpdateInstanceMetadata { service, consistency, instances, metadata: metadata.clone() }
     };
     match app.write_naming(command).await? {
-        NamingReply::Updated(updated) => Ok(updated),
+        NamingReply::Updated(updated) => Ok(updated.into_iter().map(|name| as_named(name, &targets)).collect()),
         NamingReply::Done => Ok(Vec::new()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn named_instances_are_of_the_kind_that_the_caller_says() {
+        let text = r#"[{"ip":"1.1.1.1","port":"80"},{"ip":"1.1.1.2","port":80,"clusterName":"c","ephemeral":false}] x"#;
+        let targets = BatchTarget::parse(text).expect("a list, whatever follows");
+        for (updated, expected) in [
+            ("1.1.1.1:80:unknown:DEFAULT:persist", "1.1.1.1:80:unknown:DEFAULT:ephemeral"),
+            ("1.1.1.2:80:unknown:c:ephemeral", "1.1.1.2:80:unknown:c:persist"),
+            ("1.1.1.3:80:unknown:c:persist", "1.1.1.3:80:unknown:c:persist"),
+        ] {
+            assert_eq!(as_named(updated.to_owned(), &targets), expected);
+        }
     }
 }

@@ -4,7 +4,7 @@
 use std::{borrow::Cow, ops::Range, str::FromStr, sync::Arc};
 
 use nacre_model::{
-    DEFAULT_CLUSTER, DEFAULT_GROUP, Instance, InstanceId, Metadata, NacosError, PUBLIC, ServiceKey,
+    DEFAULT_CLUSTER, DEFAULT_GROUP, Instance, InstanceId, Metadata, NacosError, PUBLIC, ServiceKey, digits,
     key::ServiceNames,
     key::{GROUP_SEPARATOR, split_separator},
 };
@@ -32,6 +32,11 @@ impl FromStr for Double {
 
 impl Number for Double {
     fn read(text: &str) -> Result<Self, String> {
+        let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+        // Numbers that are none, and too large ones: Java reads them, and the range of weights refuses them.
+        if matches!(unsigned, "NaN" | "Infinity") {
+            return Ok(Self(f64::NAN));
+        }
         f64::read(text).map(Self)
     }
 }
@@ -88,9 +93,14 @@ impl<'a> V1<'a> {
         self.optional(name).unwrap_or(Cow::Borrowed(default))
     }
 
+    pub fn port(&self) -> Result<i32, NacosError> {
+        let port = self.required("port")?;
+        digits::plain(&port).parse().map_err(|_| no_number(&port))
+    }
+
     pub fn number<T: FromStr>(&self, name: &str, default: T) -> Result<T, NacosError> {
         match self.optional(name) {
-            Some(text) => text.parse().map_err(|_| no_number(&text)),
+            Some(text) => digits::plain(&text).parse().map_err(|_| no_number(&text)),
             None => Ok(default),
         }
     }
@@ -128,8 +138,7 @@ impl<'a> V1<'a> {
     pub fn instance(&self, naming: &Naming) -> Result<Instance, NacosError> {
         self.required("serviceName")?;
         let ip = self.required("ip")?;
-        let port = self.required("port")?;
-        let port: i32 = port.parse().map_err(|_| no_number(&port))?;
+        let port = self.port()?;
         let healthy = self.truth("healthy").unwrap_or(true);
         let weight = self.number("weight", Double(1.0))?.0;
         check_weight(weight)?;
@@ -151,7 +160,10 @@ impl<'a> V1<'a> {
 
     /// The `metadata` parameter, parsed; `None` when blank.
     pub fn metadata(&self) -> Result<Option<Arc<Metadata>>, NacosError> {
-        if let (Some(parsed), None) = (&self.ctx.parsed.metadata, self.encoding) {
+        let as_sent = |text: &str| trimmed(text).len() == text.len();
+        if let (Some(parsed), None) = (&self.ctx.parsed.metadata, self.encoding)
+            && self.ctx.params.first("metadata").is_some_and(as_sent)
+        {
             return Ok(Some(Arc::clone(parsed)));
         }
         self.optional("metadata").map(|text| parse_metadata(&text).map(Arc::new)).transpose()

@@ -98,7 +98,7 @@ pub fn cluster_not_found(cluster: &str) -> NacosError {
 fn services(app: &App, ctx: &Ctx) -> Answer {
     let declared = declared(ctx);
     let number = |name: &str| -> Result<i32, Refusal> {
-        declared.number(name, Java::Int)?.ok_or_else(|| {
+        declared.optional_number(name, Java::Int)?.ok_or_else(|| {
             Refusal::exception(format!(
                 "Optional int parameter '{name}' is present but cannot be translated into a null value due to being \
                  declared as a primitive type. Consider declaring it as object wrapper for the corresponding primitive \
@@ -106,13 +106,14 @@ fn services(app: &App, ctx: &Ctx) -> Answer {
             ))
         })
     };
-    let with_instances = declared.truth("withInstances", Java::PrimitiveBoolean)?.unwrap_or(false);
-    let has_ip_count = declared.truth("hasIpCount", Java::PrimitiveBoolean)?.unwrap_or(false);
+    // In the order in which the reference binds them.
+    let with_instances = declared.optional_truth("withInstances")?.unwrap_or(false);
     // A page has a row at least, and without a size there is but the first.
     let page = match (number("pageNo")?, number("pageSize")?) {
         (_, ..1) => Page::new(1, 1),
         (number, size) => Page::new(number.into(), size.into()),
     };
+    let has_ip_count = declared.optional_truth("hasIpCount")?.unwrap_or(false);
     let params = &ctx.params;
     let (name, group) = (params.or("serviceNameParam", ""), params.or("groupNameParam", ""));
     let namespace = params.or("namespaceId", PUBLIC);
@@ -129,9 +130,12 @@ fn services(app: &App, ctx: &Ctx) -> Answer {
     Ok(Reply::json(&json!({ "count": found.total, "serviceList": rows })))
 }
 
-/// A checker that is `null`: the reference stumbles over it.
-const NO_CHECKER: &str = "Cannot invoke \"com.alibaba.nacos.api.naming.pojo.healthcheck.AbstractHealthChecker.getType()\" \
-                          because \"healthChecker\" is null";
+/// A checker that is `null`, and how the reference stumbles over it.
+pub const NULL_CHECKER: (&str, &str) = (
+    "null",
+    "Cannot invoke \"com.alibaba.nacos.api.naming.pojo.healthcheck.AbstractHealthChecker.getType()\" because \
+     \"healthChecker\" is null",
+);
 
 async fn cluster(app: Arc<App>, ctx: Ctx) -> Answer {
     let read = V1::new(&ctx);
@@ -141,8 +145,8 @@ async fn cluster(app: Arc<App>, ctx: Ctx) -> Answer {
     let check_port = read.required("checkPort")?;
     let use_instance_port = read.required("useInstancePort4Check")?;
     let checker = read.required("healthChecker")?;
-    if checker == "null" {
-        return Err(Refusal::exception(NO_CHECKER));
+    if checker == NULL_CHECKER.0 {
+        return Err(Refusal::exception(NULL_CHECKER.1));
     }
     let (group, name) = ServiceKey::split_grouped(&grouped);
     let service = ServiceKey::new(&namespace, group, name);

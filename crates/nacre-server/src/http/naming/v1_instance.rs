@@ -72,12 +72,13 @@ pub(super) async fn patch(app: Arc<App>, ctx: Ctx) -> Answer {
     let read = V1::new(&ctx);
     let service = read.service()?;
     let ip = read.required("ip")?;
-    let port = read.required("port")?;
+    let port = read.port()?;
     let cluster = read.optional("clusterName").unwrap_or_else(|| read.or("cluster", DEFAULT_CLUSTER));
-    let port: i32 = port.parse().map_err(|_| no_number(&port))?;
     let metadata = read.metadata()?.map(|metadata| Metadata::clone(&metadata));
     let weight = match read.optional("weight") {
-        Some(text) => Some(text.parse::<Double>().map_err(|_| no_number(&text))?.0),
+        Some(text) => {
+            Some(text.parse::<Double>().ok().filter(|weight| weight.0.is_finite()).ok_or_else(|| no_number(&text))?.0)
+        }
         None => None,
     };
     let enabled = read.truth("enabled");
@@ -92,8 +93,7 @@ pub(super) fn detail(app: &App, ctx: &Ctx) -> Answer {
     let read = V1::new(ctx);
     let service = read.service()?;
     let ip = read.required("ip")?;
-    let port = read.required("port")?;
-    let port: i32 = port.parse().map_err(|_| no_number(&port))?;
+    let port = read.port()?;
     let cluster = read.or("clusterName", DEFAULT_CLUSTER);
     let instance = app.naming.instance(&service, &ip, port, &cluster)?;
     Ok(Reply::json(&bodies::instance_detail("service", &read.required("serviceName")?, &service, &instance)))

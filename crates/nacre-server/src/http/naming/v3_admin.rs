@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{
     bodies, call,
     read::{Double, InstanceForm, form_metadata, form_service, page_form},
-    v1_catalog::{cluster_not_found, snapshot_or_404},
+    v1_catalog::{NULL_CHECKER, cluster_not_found, snapshot_or_404},
     v1_operator::metrics_body,
     v2_instance::metadata_batch,
     v2_service::{ByService, ServiceForm, set_health_form, set_switch_form},
@@ -210,6 +210,9 @@ pub async fn cluster(app: Arc<App>, ctx: Ctx) -> Answer {
     let check_port = check_port.ok_or_else(|| field_missing("checkPort", Java::Integer))?;
     let use_instance_port = use_instance_port.ok_or_else(|| field_missing("useInstancePort4Check", Java::Boolean))?;
     let checker = form.required("healthChecker")?;
+    if checker == NULL_CHECKER.0 {
+        return Err(Refusal::exception(NULL_CHECKER.1));
+    }
     let metadata = ClusterMetadata {
         check_port,
         use_instance_port,

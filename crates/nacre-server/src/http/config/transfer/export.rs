@@ -77,7 +77,7 @@ async fn archive(app: &App, exported: Vec<Exported>, new_form: bool) -> Result<R
     let packed = tokio::task::spawn_blocking(pack).await.map_err(|error| NacosError::server(error.to_string()))?;
     let packed = packed.map_err(NacosError::server)?;
     let name = format!("attachment;filename=nacos_config_export_{}.zip", compact(app.clock.now().wall));
-    Ok(Reply::new("application/octet-stream", packed).header("content-disposition", &name))
+    Ok(Reply::new("application/octet-stream", packed).any_type().header("content-disposition", &name))
 }
 
 /// `GET /v1/cs/configs?export=true` and `exportV2=true`. Ids win over filters; none are all that match.
@@ -96,7 +96,7 @@ pub(in crate::http::config) async fn v1_export(app: &App, ctx: &Ctx, new_form: b
     } else {
         by_ids(app, &ids)
     };
-    Ok(archive(app, exported, new_form).await?.typed("application/octet-stream;charset=UTF-8"))
+    Ok(archive(app, exported, new_form).await?.typed("application/octet-stream;charset=UTF-8").any_type())
 }
 
 /// `GET /v3/admin/cs/config/export`, `/v3/console/cs/config/export2`.
