@@ -213,6 +213,9 @@ pub struct Timeline {
     /// At most this many events.
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub limit: u16,
+    /// Language of the texts [default: by LC_ALL, LC_MESSAGES or LANG].
+    #[arg(long, value_enum)]
+    pub lang: Option<crate::explain::Lang>,
 }
 
 const EXPLAIN_HELP: &str = "\
@@ -455,6 +458,9 @@ pub enum Instance {
         /// At most this many events.
         #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
         limit: u16,
+        /// Language of the texts [default: by LC_ALL, LC_MESSAGES or LANG].
+        #[arg(long, value_enum)]
+        lang: Option<crate::explain::Lang>,
     },
 }
 

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::{Client, data, is_gone, text};
 use crate::{
     error::{CliError, Outcome},
+    explain::Lang,
     http::{Params, Request},
 };
 
@@ -17,6 +18,7 @@ pub struct Question {
     /// Milliseconds since 1970.
     pub from: Option<i64>,
     pub limit: usize,
+    pub lang: Lang,
 }
 
 #[derive(Clone, Debug)]
@@ -52,6 +54,7 @@ impl Client {
         let params = Params::default()
             .with("instance", &question.instance)
             .with("why", "true")
+            .with("lang", question.lang.word())
             .maybe("namespaceId", self.tenant())
             .maybe("service", question.service.as_deref())
             .maybe("groupName", question.group.as_deref())

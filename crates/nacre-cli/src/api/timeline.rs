@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::{Client, data, is_gone};
 use crate::{
     error::{CliError, Outcome},
+    explain::Lang,
     http::{Params, Request},
 };
 
@@ -19,6 +20,7 @@ pub struct Question {
     pub to: Option<String>,
     pub at: Option<String>,
     pub limit: usize,
+    pub lang: Lang,
 }
 
 impl Client {
@@ -33,6 +35,7 @@ impl Client {
             .maybe("from", question.from.as_deref())
             .maybe("to", question.to.as_deref())
             .maybe("at", question.at.as_deref())
+            .with("lang", question.lang.word())
             .with("limit", &question.limit.to_string());
         let response = self.send(Request::get("/v3/admin/diagnosis/timeline", params)).await?;
         if is_gone(&response) || response.status == 404 {

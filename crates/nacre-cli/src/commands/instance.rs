@@ -12,6 +12,7 @@ use crate::{
     },
     args::{Instance, Register},
     error::{CliError, Outcome},
+    explain::Lang,
     output::{Screen, Table, Tone, printable, remark, shortened},
     time,
 };
@@ -36,9 +37,16 @@ pub async fn run(session: &Session, command: Instance) -> Outcome {
             let interval = Duration::from_millis(u64::try_from(interval).unwrap_or(0).max(50));
             watch(session, name, group, interval, count.unwrap_or(u64::MAX)).await
         }
-        Instance::Why { instance, service, group, since, limit } => {
+        Instance::Why { instance, service, group, since, limit, lang } => {
             let from = since.map(|since| time::now_ms().saturating_sub(since));
-            let question = Question { instance, service, group, from, limit: usize::from(limit) };
+            let question = Question {
+                instance,
+                service,
+                group,
+                from,
+                limit: usize::from(limit),
+                lang: lang.unwrap_or_else(Lang::of_environment),
+            };
             why(session, &question).await
         }
     }
@@ -336,19 +344,25 @@ async fn why(Session { client, screen }: &Session, question: &Question) -> Outco
         return screen.value(&Value::from(raw));
     }
     let Some(newest) = events.first() else {
+        let zh = question.lang == Lang::Zh;
         let memory = match client.journal_begins().await {
+            Ok(Some(at)) if zh => format!("日志始于 {}", time::stamp(at)),
             Ok(Some(at)) => format!("it begins at {}", time::stamp(at)),
+            _ if zh => "日志只保留有限时间，见 nacre.journal.disk.age".to_owned(),
             _ => "it remembers a bounded time; see nacre.journal.disk.age".to_owned(),
         };
-        return Err(CliError::NotFound(format!(
-            "the journal of {} knows nothing about {} ({memory})",
-            client.address, question.instance
-        )));
+        let (address, instance) = (&client.address, &question.instance);
+        return Err(CliError::NotFound(if zh {
+            format!("{address} 的日志中没有 {instance} 的记录（{memory}）")
+        } else {
+            format!("the journal of {address} knows nothing about {instance} ({memory})")
+        }));
     };
     let headline = format!("{} {}", question.instance, newest.text);
     screen.line(&screen.paint(Tone::Head, &printable(&headline)))?;
     screen.line("")?;
-    let mut table = Table::new(&["WHEN", "WHAT"]);
+    let lang = question.lang;
+    let mut table = Table::new(&[lang.pick("WHEN", "时间"), lang.pick("WHAT", "事件")]);
     for event in events {
         let tone = match event.kind.as_str() {
             "instanceRemoved" | "instanceUnhealthy" | "clientDisconnected" => Tone::Bad,

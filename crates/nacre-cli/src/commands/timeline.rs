@@ -9,6 +9,7 @@ use crate::{
     api::timeline::Question,
     args::Timeline,
     error::Outcome,
+    explain::Lang,
     output::{Screen, Table, Tone, printable, remark, shortened, width},
     time,
 };
@@ -28,12 +29,13 @@ pub async fn run(session: &Session, args: Timeline) -> Outcome {
         to: args.to,
         at: args.at,
         limit: usize::from(args.limit),
+        lang: args.lang.unwrap_or_else(Lang::of_environment),
     };
     let past = session.client.timeline(&question).await?;
     if session.screen.json {
         return session.screen.value(&past);
     }
-    let view = View { screen: &session.screen, past: &past };
+    let view = View { screen: &session.screen, past: &past, lang: question.lang };
     match (question.config.is_some(), question.at.is_some()) {
         (true, _) => view.config(),
         (false, true) => view.moment(),
@@ -44,6 +46,7 @@ pub async fn run(session: &Session, args: Timeline) -> Outcome {
 struct View<'a> {
     screen: &'a Screen,
     past: &'a Value,
+    lang: Lang,
 }
 
 impl View<'_> {
@@ -51,22 +54,33 @@ impl View<'_> {
     fn moment(&self) -> Outcome {
         let at = number(&self.past["at"]);
         let (healthy, total) = counts(self.past);
-        self.head(&format!("{} at {}", self.service(), time::stamp(at)))?;
-        let exact = if self.past["exact"] == true { "exact" } else { "not exact" };
-        self.screen.line(&format!("{total} instances, {healthy} healthy ({exact})"))?;
+        let lang = self.lang;
+        self.head(&format!("{} {} {}", self.service(), lang.pick("at", "在"), time::stamp(at)))?;
+        let exact = match self.past["exact"] == true {
+            true => lang.pick("exact", "准确"),
+            false => lang.pick("not exact", "不准确"),
+        };
+        self.screen.line(&format!("{} ({exact})", self.counted((healthy, total))))?;
         self.list(&self.past["instances"])?;
         self.doubts();
         Ok(())
     }
 
     fn list(&self, instances: &Value) -> Outcome {
-        let mut table = Table::new(&["INSTANCE", "STATE", "WEIGHT", "CLUSTER", "METADATA"]);
+        let lang = self.lang;
+        let mut table = Table::new(&[
+            lang.pick("INSTANCE", "实例"),
+            lang.pick("STATE", "状态"),
+            lang.pick("WEIGHT", "权重"),
+            lang.pick("CLUSTER", "集群"),
+            lang.pick("METADATA", "元数据"),
+        ]);
         for instance in array(instances) {
             let metadata: Vec<String> = instance["metadata"]
                 .as_object()
                 .map(|pairs| pairs.iter().map(|(key, value)| format!("{key}={}", word(value))).collect())
                 .unwrap_or_default();
-            let (tone, state) = state(instance);
+            let (tone, state) = state(instance, lang);
             let row = [endpoint(instance), state, word(&instance["weight"]), word(&instance["clusterName"])];
             let left = COLUMNS.saturating_sub(row.iter().map(|cell| width(cell) + 2).sum::<usize>()).max(8);
             let [at, state, weight, cluster] = row;
@@ -105,7 +119,7 @@ impl View<'_> {
         if !days {
             self.screen.line(&self.screen.paint(Tone::Dim, &time::stamp(from)[..10]))?;
         }
-        line(from, start, Tone::Dim, &format!("{} instances, {} healthy", start.1, start.0))?;
+        line(from, start, Tone::Dim, &self.counted(start))?;
         let mut before = start;
         for change in array(&self.past["changes"]) {
             let after = counts(change);
@@ -119,15 +133,28 @@ impl View<'_> {
             before = after;
         }
         if let Some(next) = self.past["next"].as_i64() {
-            remark(&format!("nacre: more happened; go on with --from {next} or raise --limit"));
+            remark(&match self.lang {
+                Lang::En => format!("nacre: more happened; go on with --from {next} or raise --limit"),
+                Lang::Zh => format!("nacre：还有更多；用 --from {next} 继续，或调大 --limit"),
+            });
         }
-        line(to, end, Tone::Dim, &format!("{} instances, {} healthy", end.1, end.0))?;
+        line(to, end, Tone::Dim, &self.counted(end))?;
         self.doubts();
         Ok(())
     }
 
+    fn counted(&self, (healthy, total): (u64, u64)) -> String {
+        match self.lang {
+            Lang::En => format!("{total} instances, {healthy} healthy"),
+            Lang::Zh => format!("{total} 个实例，{healthy} 个健康"),
+        }
+    }
+
     /// An event without what the head says already.
     fn said(&self, change: &Value) -> String {
+        if self.lang == Lang::Zh {
+            return said_in_chinese(change);
+        }
         let text = word(&change["text"]);
         let subject = &change["subject"];
         let place = format!(
@@ -171,23 +198,30 @@ impl View<'_> {
     fn config(&self) -> Outcome {
         let past = self.past;
         let (from, to) = (number(&past["from"]), number(&past["to"]));
-        let name = format!(
-            "{} (group {}, namespace {})",
-            word(&past["dataId"]),
-            word(&past["groupName"]),
-            word(&past["namespaceId"])
-        );
-        self.head(&name)?;
+        let lang = self.lang;
+        self.head(&self.placed(&word(&past["dataId"])))?;
         let in_force = |state: &Value| match (state["md5"].as_str(), state["removedAt"].as_i64()) {
-            (Some(md5), _) => format!("md5 {md5}, published {}", time::stamp(number(&state["publishedAt"]))),
-            (None, Some(at)) => format!("removed {}", time::stamp(at)),
-            (None, None) => "not known: its last publish lies before what the journal remembers".to_owned(),
+            (Some(md5), _) => {
+                format!(
+                    "md5 {md5}, {} {}",
+                    lang.pick("published", "发布于"),
+                    time::stamp(number(&state["publishedAt"]))
+                )
+            }
+            (None, Some(at)) => format!("{} {}", lang.pick("removed", "删除于"), time::stamp(at)),
+            (None, None) => lang
+                .pick(
+                    "not known: its last publish lies before what the journal remembers",
+                    "未知：最近一次发布早于日志所记",
+                )
+                .to_owned(),
         };
-        let mut table = Table::new(&["WHEN", "WHAT"]);
+        let mut table = Table::new(&[lang.pick("WHEN", "时间"), lang.pick("WHAT", "事件")]);
         table.row(vec![(Tone::Dim, time::stamp(from)), (Tone::Dim, in_force(&past["start"]))]);
         for change in array(&past["changes"]) {
             let text = word(&change["text"]);
-            let text = text.split_once(": ").map_or(text.clone(), |(_, rest)| rest.to_owned());
+            let colon = lang.pick(": ", "：");
+            let text = text.split_once(colon).map_or(text.clone(), |(_, rest)| rest.to_owned());
             let client = word(&change["subject"]["client"]);
             let text = if client.is_empty() { text } else { format!("{text} ({client})") };
             table.row(vec![(Tone::Dim, time::stamp(number(&change["at"]))), (Tone::Plain, text)]);
@@ -198,16 +232,20 @@ impl View<'_> {
 
     fn service(&self) -> String {
         let past = self.past;
-        let mut text = format!(
-            "{} (group {}, namespace {})",
-            word(&past["serviceName"]),
-            word(&past["groupName"]),
-            word(&past["namespaceId"])
-        );
-        if let Some(instance) = past["instance"].as_str() {
-            text = format!("{instance} of {text}");
+        let text = self.placed(&word(&past["serviceName"]));
+        match (past["instance"].as_str(), self.lang) {
+            (None, _) => text,
+            (Some(instance), Lang::En) => format!("{instance} of {text}"),
+            (Some(instance), Lang::Zh) => format!("{text} 的 {instance}"),
         }
-        text
+    }
+
+    fn placed(&self, name: &str) -> String {
+        let (group, namespace) = (word(&self.past["groupName"]), word(&self.past["namespaceId"]));
+        match self.lang {
+            Lang::En => format!("{name} (group {group}, namespace {namespace})"),
+            Lang::Zh => format!("{name}（分组 {group}，命名空间 {namespace}）"),
+        }
     }
 
     fn head(&self, text: &str) -> Outcome {
@@ -217,12 +255,30 @@ impl View<'_> {
     fn doubts(&self) {
         let doubts: BTreeSet<String> = array(&self.past["doubts"]).iter().map(word).collect();
         for doubt in doubts {
-            remark(&format!("nacre: not exact: {}", printable(&doubt)));
+            remark(&format!("{}{}", self.lang.pick("nacre: not exact: ", "nacre：不准确："), printable(&doubt)));
         }
         if let Some(since) = self.past["knownSince"].as_i64() {
-            remark(&format!("nacre: lists are exact since {}", time::stamp(since)));
+            remark(&match self.lang {
+                Lang::En => format!("nacre: lists are exact since {}", time::stamp(since)),
+                Lang::Zh => format!("nacre：列表自 {} 起准确", time::stamp(since)),
+            });
         }
     }
+}
+
+/// As [`View::said`]: the service stands in the head, and a client of HTTP is the address that it registers.
+fn said_in_chinese(change: &Value) -> String {
+    let (text, subject) = (word(&change["text"]), &change["subject"]);
+    let Some((about, rest)) = text.split_once('：') else { return text };
+    let instance = word(&subject["instance"]);
+    let address = instance.rsplit_once(':').map_or("", |(address, _)| address);
+    let own = |part: &&str| {
+        let client = part.strip_prefix("客户端 ").and_then(|client| client.strip_prefix(address));
+        !part.starts_with("服务 ") && !part.starts_with("命名空间 ") && !matches!(client, Some("#true" | "#false"))
+    };
+    let parts: Vec<&str> = about.split('，').filter(own).collect();
+    let about = parts.join("，").replacen("实例 ", "", 1).replace(":DEFAULT", "");
+    printable(&if about.is_empty() { rest.to_owned() } else { format!("{about}：{rest}") })
 }
 
 fn array(value: &Value) -> &[Value] {
@@ -252,15 +308,15 @@ fn endpoint(instance: &Value) -> String {
     format!("{ip}:{}", word(&instance["port"]))
 }
 
-fn state(instance: &Value) -> (Tone, String) {
+fn state(instance: &Value, lang: Lang) -> (Tone, String) {
     let mut words = Vec::new();
     let healthy = instance["healthy"] == true;
-    words.push(if healthy { "healthy" } else { "unhealthy" });
+    words.push(if healthy { lang.pick("healthy", "健康") } else { lang.pick("unhealthy", "不健康") });
     if instance["enabled"] == false {
-        words.push("disabled");
+        words.push(lang.pick("disabled", "已禁用"));
     }
     if instance["ephemeral"] == false {
-        words.push("persistent");
+        words.push(lang.pick("persistent", "持久"));
     }
     let tone = match (healthy, instance["enabled"] == false) {
         (false, _) => Tone::Bad,
@@ -304,7 +360,7 @@ mod tests {
     use super::*;
 
     fn view(past: &Value) -> View<'_> {
-        View { screen: &Screen { json: false, colour: false }, past }
+        View { screen: &Screen { json: false, colour: false }, past, lang: Lang::En }
     }
 
     #[test]
@@ -342,6 +398,13 @@ mod tests {
             "text": "service G@@orders in public: service created: by http",
         });
         assert_eq!(view(&Value::Null).said(&change), "service created: by http");
+        let change = json!({
+            "subject": {"instance": "10.0.0.1:80:DEFAULT", "client": "10.0.0.1:80#true"},
+            "text": "实例 10.0.0.1:80:DEFAULT，服务 G@@orders（命名空间 public），客户端 10.0.0.1:80#true：已注册：http",
+        });
+        let view = View { lang: Lang::Zh, ..view(&Value::Null) };
+        assert_eq!(view.said(&change), "10.0.0.1:80：已注册：http");
+        assert_eq!(view.counted((1, 2)), "2 个实例，1 个健康");
     }
 
     #[test]

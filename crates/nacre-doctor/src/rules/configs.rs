@@ -492,6 +492,15 @@ fn refused(scene: &Scene<'_>, hits: &mut Hits) {
 /// A read is looked into when it is this old: its publisher may be on its way.
 const PATIENCE_MS: i64 = 2_000;
 
+/// The same data id with the other usual extensions: a client reads what its `file-extension` says, and nothing else.
+fn other_extensions(key: &ConfigKey) -> Vec<ConfigKey> {
+    const KNOWN: [&str; 7] = ["yaml", "yml", "properties", "json", "xml", "toml", "txt"];
+    let parts = key.data_id.rsplit_once('.').filter(|(_, extension)| KNOWN.contains(extension));
+    let Some((stem, own)) = parts else { return Vec::new() };
+    let others = KNOWN.iter().filter(|extension| **extension != own);
+    others.map(|extension| ConfigKey::new(&key.namespace, &key.group, &format!("{stem}.{extension}"))).collect()
+}
+
 /// Reads of configs that are not there, each with the nearest that is.
 fn missed(scene: &Scene<'_>) -> Vec<(Question, ConfigKey, ConfigKey)> {
     let mut found = Vec::new();
@@ -511,9 +520,15 @@ fn missed(scene: &Scene<'_>) -> Vec<(Question, ConfigKey, ConfigKey)> {
             .copied()
             .find(|other| home(other) && same_name(other))
             .or_else(|| others.iter().copied().find(home))
-            .or_else(|| others.iter().copied().find(exact));
+            .or_else(|| others.iter().copied().find(exact))
+            // In another group as well: only what is in one place, and was sought in a namespace that nobody created.
+            .or_else(|| {
+                let [only] = others[..] else { return None };
+                (same_name(&only) && !scene.configs.namespace_exists(&key.namespace)).then_some(only)
+            });
+        let near = near.cloned().or_else(|| other_extensions(key).into_iter().find(there));
         if let Some(near) = near {
-            found.push((question.clone(), key.clone(), near.clone()));
+            found.push((question.clone(), key.clone(), near));
         }
         if found.len() == LOOKED_AT {
             break;

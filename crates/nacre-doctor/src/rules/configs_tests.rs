@@ -142,6 +142,8 @@ fn readers_of_the_wrong_place_are_told_the_right_one() {
     for (asked, code) in [
         (ConfigKey::new("", "h", "app.yml"), "CONFIG-WRONG-GROUP"),
         (ConfigKey::new("", "g", "App.yml"), "CONFIG-NAME-DIFFERS"),
+        (ConfigKey::new("", "g", "app.properties"), "CONFIG-NAME-DIFFERS"),
+        (ConfigKey::new("nobodys", "h", "app.yml"), "CONFIG-WRONG-NAMESPACE"),
         (ConfigKey::new("dev", "g", "app.yml"), "CONFIG-WRONG-NAMESPACE"),
     ] {
         let mut stage = Stage::default();

@@ -408,9 +408,15 @@ pub(super) fn is_refused(scene: &Scene<'_>, service: &ServiceKey, ip: &str, port
             Some(instance) => instance.starts_with(&own),
             None => subject.client.as_deref().map(address_of) == Some(home),
         };
-        mine && call.contains("/beat") && subject.service.as_ref().is_none_or(|other| other.name.contains(&*service.name))
+        mine && call.contains("/beat")
+            && subject.service.as_ref().is_none_or(|other| other.name.contains(&*service.name))
     });
+    let astray = || {
+        let called = scene.sightings.strays.recent(scene.now.wall, within_ms);
+        called.iter().any(|called| called.address.to_string() == home && called.what.contains("/beat"))
+    };
     refused
+        || astray()
         || scene.sightings.get(home).is_some_and(|source| {
             let ago = source.ago(Act::Refused, scene.now).and_then(|ago| i64::try_from(ago).ok());
             ago.is_some_and(|ago| ago < within_ms)

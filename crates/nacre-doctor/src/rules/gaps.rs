@@ -605,7 +605,14 @@ fn base(scene: &Scene<'_>, silence: &Silence<'_>, source: Option<&Source>) -> Hi
     }
     if let Some(by) = proxied {
         let from = by.address;
-        hit = hit.saw(by.at, line!("its calls come from {from} (a proxy or NAT), not from {}", "其调用来自 {from}（代理或 NAT），而非 {}", silence.ip));
+        hit = hit.saw(
+            by.at,
+            line!(
+                "its calls come from {from} (a proxy or NAT), not from {}",
+                "其调用来自 {from}（代理或 NAT），而非 {}",
+                silence.ip
+            ),
+        );
     }
     hit
 }

@@ -168,7 +168,8 @@ mod tests {
     }
 
     fn pass(stage: &mut Stage, name: &str, ip: &str, port: i32, full: bool) {
-        let told = format!(r#"{{"ip":"{ip}","port":{port},"cluster":"DEFAULT","serviceName":"DEFAULT_GROUP@@{name}"}}"#);
+        let told =
+            format!(r#"{{"ip":"{ip}","port":{port},"cluster":"DEFAULT","serviceName":"DEFAULT_GROUP@@{name}"}}"#);
         let info = full.then(|| BeatInfo::parse(&told).expect("a beat"));
         for second in 0..24 {
             stage.wait(1_000);

@@ -190,7 +190,8 @@ fn push_disabled(scene: &Scene<'_>, hits: &mut Hits) {
 fn switch_changed(scene: &Scene<'_>, hits: &mut Hits) {
     let (now, usual) = (scene.naming.switches(), nacre_naming::Switches::default());
     let mut changed: Vec<(&str, String, (&str, &str))> = Vec::new();
-    if let Some(word) = now.forced_status() {
+    // Any other than UP is SERVER-STATUS-FORCED.
+    if let Some(word) = now.forced_status().filter(|word| *word == "UP") {
         let effect = (
             "the server says this status whatever its state is; DOWN refuses every call of naming with 503",
             "无论实际状态如何，服务器都报告此状态；DOWN 会以 503 拒绝所有服务发现调用",

@@ -74,7 +74,7 @@ fn by_severity(open: &[Arc<Found>]) -> Value {
 }
 
 /// The language that is asked for.
-fn lang(ctx: &Ctx) -> Lang {
+pub fn lang(ctx: &Ctx) -> Lang {
     Lang::of(ctx.params.non_blank("lang").or_else(|| ctx.header("accept-language")).unwrap_or(""))
 }
 
@@ -157,7 +157,7 @@ async fn events(app: Arc<App>, ctx: Ctx) -> Answer {
 }
 
 /// The event, with the story's own sentence in place of the general one, if there is one.
-fn told(record: &Record, text: Option<&str>, lang: Lang) -> Value {
+pub fn told(record: &Record, text: Option<&str>, lang: Lang) -> Value {
     let mut event = record.json();
     match (lang, text) {
         (Lang::Zh, _) => event["text"] = nacre_doctor::chinese::event(&record.event).zh.into(),

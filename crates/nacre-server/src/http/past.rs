@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use nacre_config::names;
+use nacre_doctor::page::Lang;
 use nacre_journal::{Change, ConfigTimeline, Known, Record, Span, Timeline, Work};
 use nacre_model::{Cause, ConfigKey, DEFAULT_GROUP, Instance, NacosError, ServiceKey, key};
 use serde_json::{Value, json};
@@ -13,6 +14,7 @@ use tokio::sync::Semaphore;
 use super::{
     Ctx,
     bind::{Java, v3_number},
+    diagnosis::{lang, told},
     params::Params,
     refuse::Refusal,
     reply::{Reply, Style},
@@ -53,7 +55,7 @@ pub async fn looked_up(app: Arc<App>, ask: impl FnOnce(&App, &mut Work) -> Answe
 }
 
 /// Of a service (`serviceName`, bare or grouped) or a configuration (`config`, a dataId or a whole group key): the state
-/// at `from`, what happened until `to`, the state at `to`; or with `at` the state at that moment. `instance` narrows.
+/// at `from`, what happened until `to`, the state at `to`; or with `at` the state at that moment. `instance` narrows, `lang=zh` tells it in Chinese.
 async fn timeline(app: Arc<App>, ctx: Ctx) -> Answer {
     let now = app.clock.now().wall;
     let params = &ctx.params;
@@ -64,10 +66,11 @@ async fn timeline(app: Arc<App>, ctx: Ctx) -> Answer {
         return Err(NacosError::invalid("'from' must not be later than 'to'").into());
     }
     let limit = limit(params, USUAL, MOST)?;
+    let lang = lang(&ctx);
     if let Some(key) = config(params) {
         return looked_up(app, move |app, work| {
             let past = app.journal.config_timeline(&key, from, to, limit, work);
-            Ok(Reply::result(config_form(&key, (from, to), &past, work)))
+            Ok(Reply::result(config_form(&key, (from, to), &past, work, lang)))
         })
         .await;
     }
@@ -78,7 +81,7 @@ async fn timeline(app: Arc<App>, ctx: Ctx) -> Answer {
         let present = app.naming.snapshot(&span.service);
         let present = present.as_ref().map(|snapshot| &*snapshot.instances).unwrap_or_default();
         let past = app.journal.timeline(&span, present, app.clock.now(), work);
-        Ok(Reply::result(form(&span, &past, at.is_some())))
+        Ok(Reply::result(form(&span, &past, at.is_some(), lang)))
     })
     .await
 }
@@ -162,7 +165,7 @@ fn read_moment(text: &str, now: i64) -> Option<i64> {
     Some(moment?.and_utc().timestamp_millis())
 }
 
-fn form(span: &Span, past: &Timeline, only_at: bool) -> Value {
+fn form(span: &Span, past: &Timeline, only_at: bool, lang: Lang) -> Value {
     let mut form = json!({
         "namespaceId": span.service.namespace, "groupName": span.service.group, "serviceName": span.service.name,
     });
@@ -183,7 +186,7 @@ fn form(span: &Span, past: &Timeline, only_at: bool) -> Value {
     form["from"] = span.from.into();
     form["to"] = span.to.into();
     form["start"] = list(span.from, &past.start);
-    form["changes"] = past.changes.iter().map(change).collect();
+    form["changes"] = past.changes.iter().map(|one| change(one, lang)).collect();
     form["end"] = list(span.to, &past.end);
     if let Some(next) = past.next {
         form["next"] = next.into();
@@ -212,12 +215,15 @@ fn shown(instance: &Instance) -> Value {
 }
 
 /// An event as the events API shows it, and how many instances there were afterwards.
-fn change(change: &Change) -> Value {
+fn change(change: &Change, lang: Lang) -> Value {
     let mut form = match &change.record {
-        Some(record) => record.json(),
+        Some(record) => told(record, None, lang),
         None => json!({
             "at": change.at, "kind": "serverStarted",
-            "text": "the server was started; what clients had registered with the process before was gone",
+            "text": match lang {
+                Lang::En => "the server was started; what clients had registered with the process before was gone",
+                Lang::Zh => "服务端已启动；客户端在之前的进程中注册的内容已不存在",
+            },
         }),
     };
     if let Some(instance) = change.record.as_ref().and_then(|record| record.event.shown.as_ref()) {
@@ -228,8 +234,8 @@ fn change(change: &Change) -> Value {
     form
 }
 
-fn config_form(key: &ConfigKey, (from, to): (i64, i64), past: &ConfigTimeline, work: &Work) -> Value {
-    let changes: Vec<Value> = past.changes.iter().map(|record| record.json()).collect();
+fn config_form(key: &ConfigKey, (from, to): (i64, i64), past: &ConfigTimeline, work: &Work, lang: Lang) -> Value {
+    let changes: Vec<Value> = past.changes.iter().map(|record| told(record, None, lang)).collect();
     let mut form = json!({
         "namespaceId": key.namespace, "groupName": key.group, "dataId": key.data_id, "from": from, "to": to,
         "start": in_force(past.start.as_deref()), "changes": changes, "end": in_force(past.end.as_deref()),

@@ -23,7 +23,7 @@ const fn tone(severity: Severity) -> Tone {
     }
 }
 
-fn word(severity: Severity, lang: Lang) -> &'static str {
+pub fn word(severity: Severity, lang: Lang) -> &'static str {
     match severity {
         Severity::Critical => lang.pick("critical", "严重"),
         Severity::Warning => lang.pick("warning", "警告"),

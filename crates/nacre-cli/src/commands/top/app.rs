@@ -21,14 +21,41 @@ pub enum View {
 impl View {
     pub const ALL: [Self; 5] = [Self::Services, Self::Instances, Self::Findings, Self::Gaps, Self::Limits];
 
-    pub const fn name(self) -> &'static str {
+    pub const fn name(self, lang: Lang) -> &'static str {
         match self {
-            Self::Services => "services",
-            Self::Instances => "instances",
-            Self::Findings => "findings",
-            Self::Gaps => "gaps",
-            Self::Limits => "limits",
+            Self::Services => lang.pick("services", "服务"),
+            Self::Instances => lang.pick("instances", "实例"),
+            Self::Findings => lang.pick("findings", "诊断"),
+            Self::Gaps => lang.pick("gaps", "间隔"),
+            Self::Limits => lang.pick("limits", "限额"),
         }
+    }
+
+    /// The head of a column as it is shown.
+    pub fn head(name: &'static str, lang: Lang) -> &'static str {
+        const CHINESE: [(&str, &str); 19] = [
+            ("SERVICE", "服务"),
+            ("GROUP", "分组"),
+            ("NAMESPACE", "命名空间"),
+            ("HEALTHY", "健康"),
+            ("ALL", "全部"),
+            ("ADDRESS", "地址"),
+            ("STATE", "状态"),
+            ("WEIGHT", "权重"),
+            ("SEVERITY", "级别"),
+            ("CODE", "代码"),
+            ("ABOUT", "对象"),
+            ("COUNT", "数量"),
+            ("SINCE", "已持续"),
+            ("WHEN", "时间"),
+            ("GAP", "间隔"),
+            ("EXPECTED", "应为"),
+            ("INSTANCE", "实例"),
+            ("LIMIT OR COUNTER", "限额或计数"),
+            ("VALUE", "值"),
+        ];
+        let zh = CHINESE.into_iter().find(|(en, _)| *en == name).map_or(name, |(_, zh)| zh);
+        lang.pick(name, zh)
     }
 
     /// Heads of the columns with their width; 0 takes what is left.
@@ -88,6 +115,7 @@ pub enum Wish {
 
 pub struct App {
     pub address: String,
+    pub lang: Lang,
     pub shot: Shot,
     pub before: Option<Shot>,
     pub view: View,
@@ -108,6 +136,7 @@ impl App {
     pub fn new(address: String) -> Self {
         Self {
             address,
+            lang: Lang::En,
             shot: Shot::default(),
             before: None,
             view: View::Services,
@@ -198,10 +227,10 @@ impl App {
         let row = |row: &super::look::InstanceRow| {
             let instance = &row.instance;
             let (state, rank, mood) = match (instance.healthy, instance.enabled) {
-                (_, false) => ("disabled", 1.0, Mood::Warn),
-                (false, true) => ("unhealthy", 0.0, Mood::Bad),
-                (true, true) if instance.weight == 0.0 => ("healthy", 2.0, Mood::Warn),
-                (true, true) => ("healthy", 3.0, Mood::Good),
+                (_, false) => (self.lang.pick("disabled", "已禁用"), 1.0, Mood::Warn),
+                (false, true) => (self.lang.pick("unhealthy", "不健康"), 0.0, Mood::Bad),
+                (true, true) if instance.weight == 0.0 => (self.lang.pick("healthy", "健康"), 2.0, Mood::Warn),
+                (true, true) => (self.lang.pick("healthy", "健康"), 3.0, Mood::Good),
             };
             let at = instance.endpoint();
             Row {
@@ -232,10 +261,10 @@ impl App {
     fn findings(&self) -> Vec<Row> {
         use crate::commands::doctor::finding::Severity;
         let row = |finding: &crate::commands::doctor::finding::Finding| {
-            let about = show::subject(&finding.subject, Lang::En);
+            let about = show::subject(&finding.subject, self.lang);
             Row {
                 cells: vec![
-                    finding.severity.word().to_owned(),
+                    show::word(finding.severity, self.lang).to_owned(),
                     finding.code.clone(),
                     about.clone(),
                     finding.count.to_string(),
@@ -264,7 +293,10 @@ impl App {
             let expected = if gap.expected > 0 { seconds(gap.expected as f64 / 1000.0) } else { "-".to_owned() };
             Row {
                 cells: vec![
-                    gap.until.map_or_else(|| "now".to_owned(), |at| time::stamp(at)[11..19].to_owned()),
+                    gap.until.map_or_else(
+                        || self.lang.pick("now", "现在").to_owned(),
+                        |at| time::stamp(at)[11..19].to_owned(),
+                    ),
                     seconds(gap.gap as f64 / 1000.0),
                     expected,
                     gap.instance.clone(),
@@ -318,7 +350,7 @@ impl App {
         }
         match key.code {
             KeyCode::Char('q') => return Wish::Quit,
-            KeyCode::Char('?' | 'h') => self.detail = Some(help()),
+            KeyCode::Char('?' | 'h') => self.detail = Some(help(self.lang)),
             KeyCode::Esc => self.filter.clear(),
             KeyCode::Char('/') => self.typing = true,
             KeyCode::Char('p' | ' ') => self.paused = !self.paused,
@@ -387,7 +419,21 @@ impl App {
 }
 
 /// What keys do and marks mean.
-fn help() -> Detail {
+fn help(lang: Lang) -> Detail {
+    const CHINESE: &[&str] = &[
+        "1 至 5, tab      服务、实例、诊断、间隔、限额",
+        "上、下, j, k     选择一行；page up, page down, home, end",
+        "enter            打开：时间线，或整个诊断",
+        "s                按下一列排序；列名后的 v 或 ^ 表示方向",
+        "r                反向",
+        "/                只显示含此文字的行；enter 保留，esc 清除",
+        "p                暂停：画面静止",
+        "esc              返回",
+        "q, ctrl-c        退出",
+        "",
+        "行首标记：X 死亡或严重，! 不正常。",
+        "中位数与 p99 统计最近两次查看之间的数据。",
+    ];
     const LINES: &[&str] = &[
         "1 to 5, tab      services, instances, findings, gaps, limits",
         "up, down, j, k   choose a row; page up, page down, home, end",
@@ -402,7 +448,9 @@ fn help() -> Detail {
         "In front of a row: X dead or critical, ! not as it should be.",
         "Median and p99 are of what came between the last two looks.",
     ];
-    Detail { title: "help".to_owned(), lines: LINES.iter().map(|line| (*line).to_owned()).collect(), offset: 0 }
+    let lines = if lang == Lang::Zh { CHINESE } else { LINES };
+    let title = lang.pick("help", "帮助").to_owned();
+    Detail { title, lines: lines.iter().map(|line| (*line).to_owned()).collect(), offset: 0 }
 }
 
 /// The column that says most.

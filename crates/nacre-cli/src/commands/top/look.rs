@@ -86,9 +86,9 @@ impl Shot {
 }
 
 /// Looks. A server that does not answer is told in the shot.
-pub async fn look(client: &Client, with_instances: bool) -> Shot {
+pub async fn look(client: &Client, with_instances: bool, lang: Lang) -> Shot {
     let mut shot = Shot { at: time::now_ms(), ..Shot::default() };
-    if let Err(error) = fill(client, with_instances, &mut shot).await {
+    if let Err(error) = fill(client, with_instances, lang, &mut shot).await {
         shot.error = Some(match error {
             CliError::Unreachable { why, .. } => why,
             other => other.to_string(),
@@ -97,7 +97,7 @@ pub async fn look(client: &Client, with_instances: bool) -> Shot {
     shot
 }
 
-async fn fill(client: &Client, with_instances: bool, shot: &mut Shot) -> Outcome {
+async fn fill(client: &Client, with_instances: bool, lang: Lang, shot: &mut Shot) -> Outcome {
     let state = client.state().await?;
     shot.version = state.version.unwrap_or_default();
     shot.mode = state.mode.unwrap_or_default();
@@ -105,7 +105,7 @@ async fn fill(client: &Client, with_instances: bool, shot: &mut Shot) -> Outcome
     if let Ok(Scrape::Samples(samples)) = client.scrape().await {
         shot.samples = samples;
     }
-    shot.findings = match own::ask(client, Params::default(), Lang::En).await {
+    shot.findings = match own::ask(client, Params::default(), lang).await {
         Ok(told) => told.map(|told| told.open),
         Err(error @ CliError::Unreachable { .. }) => return Err(error),
         Err(_) => None,
@@ -188,21 +188,21 @@ pub enum Target {
 }
 
 impl Target {
-    pub fn title(&self) -> String {
+    pub fn title(&self, lang: Lang) -> String {
         match self {
-            Self::Service(place) => format!("service {}", place.service),
-            Self::Instance { instance, .. } => format!("instance {instance}"),
+            Self::Service(place) => format!("{} {}", lang.pick("service", "服务"), place.service),
+            Self::Instance { instance, .. } => format!("{} {instance}", lang.pick("instance", "实例")),
             Self::Finding(finding) => finding.code.clone(),
         }
     }
 }
 
 /// The timeline of a subject, or the whole finding, as lines.
-pub async fn open(client: &Client, target: &Target) -> Vec<String> {
+pub async fn open(client: &Client, target: &Target, lang: Lang) -> Vec<String> {
     let (place, params) = match target {
         Target::Finding(finding) => {
             let plain = Screen { json: false, colour: false };
-            let text = show::finding(&plain, finding, time::now_ms(), Lang::En);
+            let text = show::finding(&plain, finding, time::now_ms(), lang);
             return text.lines().map(str::to_owned).collect();
         }
         Target::Service(place) => (place, Params::default().with("service", &place.service)),
@@ -210,19 +210,22 @@ pub async fn open(client: &Client, target: &Target) -> Vec<String> {
             (place, Params::default().with("instance", instance).with("why", "true"))
         }
     };
-    let mut params = params.with("limit", &EVENTS.to_string());
+    let mut params = params.with("limit", &EVENTS.to_string()).with("lang", lang.word());
     if !place.group.is_empty() {
         params = params.with("groupName", &place.group).with("namespaceId", &place.namespace);
     }
     let answer = client.send(Request::get("/v3/admin/diagnosis/events", params)).await;
     let found = match answer.and_then(|response| data(&response)) {
         Ok(found) => found,
-        Err(error) => return vec![format!("no timeline: {error}"), "only nacre keeps a journal".to_owned()],
+        Err(error) => {
+            let why = lang.pick("only nacre keeps a journal", "只有 nacre 保存日志");
+            return vec![format!("{}{error}", lang.pick("no timeline: ", "没有时间线：")), why.to_owned()];
+        }
     };
     let mut events: Vec<&Value> = found["events"].as_array().into_iter().flatten().collect();
     events.sort_by_key(|event| std::cmp::Reverse((event["at"].as_i64(), event["seq"].as_u64())));
     if events.is_empty() {
-        return vec!["the journal knows nothing of it".to_owned()];
+        return vec![lang.pick("the journal knows nothing of it", "日志中没有相关记录").to_owned()];
     }
     let line = |event: &&Value| {
         format!("{} {}", time::stamp(event["at"].as_i64().unwrap_or(0))[5..19].replace('T', " "), text(event, "text"))

@@ -27,6 +27,7 @@ use super::Session;
 use crate::{
     api::Client,
     error::{CliError, Outcome},
+    explain::Lang,
 };
 use app::{App, Detail, View, Wish};
 use draw::Palette;
@@ -48,14 +49,18 @@ pub struct Top {
     /// Write one screen and end; it is so when the output is not a terminal, or one that cannot move its cursor (TERM=dumb), too.
     #[arg(long)]
     pub once: bool,
+    /// Language of the texts [default: by LC_ALL, LC_MESSAGES or LANG].
+    #[arg(long, value_enum)]
+    pub lang: Option<Lang>,
 }
 
 pub async fn run(session: &Session, top: &Top) -> Outcome {
     let Session { client, screen } = session;
     let interval = Duration::from_millis(u64::try_from(top.interval).unwrap_or(0)).max(LISTEN);
-    let mut app = App::new(client.address.to_string());
+    let lang = top.lang.unwrap_or_else(Lang::of_environment);
+    let mut app = App { lang, ..App::new(client.address.to_string()) };
     if top.once || screen.json || !stdout().is_terminal() || is_dumb() {
-        let shot = look(client, screen.json).await;
+        let shot = look(client, screen.json, lang).await;
         if let Some(error) = &shot.error {
             return Err(CliError::Failed(format!("{}: {error}", client.address)));
         }
@@ -94,15 +99,18 @@ async fn drive(
     interval: Duration,
     terminal: &mut ratatui::DefaultTerminal,
 ) -> Outcome {
+    let lang = app.lang;
     type Work<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
     let next = |after: Duration, view: View| -> Work<'_, Shot> {
         Box::pin(async move {
             sleep(after).await;
-            look(client, view == View::Instances).await
+            look(client, view == View::Instances, lang).await
         })
     };
     let read = |target: Target| -> Work<'_, Detail> {
-        Box::pin(async move { Detail { title: target.title(), lines: open(client, &target).await, offset: 0 } })
+        Box::pin(
+            async move { Detail { title: target.title(lang), lines: open(client, &target, lang).await, offset: 0 } },
+        )
     };
     let mut typed = keyboard();
     let mut work = next(Duration::ZERO, app.view);
@@ -116,7 +124,7 @@ async fn drive(
                     Wish::Quit => return Ok(()),
                     Wish::Look => work = next(Duration::ZERO, app.view),
                     Wish::Open(target) => {
-                        app.detail = Some(Detail { title: target.title(), lines: vec!["...".to_owned()], offset: 0 });
+                        app.detail = Some(Detail { title: target.title(lang), lines: vec!["...".to_owned()], offset: 0 });
                         opening = Some(read(target));
                     }
                 },

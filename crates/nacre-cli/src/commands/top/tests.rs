@@ -247,3 +247,16 @@ fn wide_characters_and_tiny_terminals_are_borne() {
         text(&mut app, size).unwrap();
     }
 }
+
+#[test]
+fn it_speaks_chinese_at_eighty_columns_too() {
+    let mut app = app();
+    app.lang = crate::explain::Lang::Zh;
+    let lines = shown(&mut app);
+    let text = lines.join("\n");
+    assert!(lines.iter().all(|line| crate::output::width(line) <= 80), "{text}");
+    for word in ["服务 4", "不健康", "最长间隔", "退出", "命名空间"] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    assert!(!text.contains("unhealthy") && !text.contains("worst gap"), "{text}");
+}

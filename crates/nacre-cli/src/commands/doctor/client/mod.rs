@@ -289,6 +289,7 @@ async fn journal(client: &Client, lane: &Lane) -> Option<Step> {
         group: Some(trial::GROUP.to_owned()),
         from: None,
         limit: EVENTS,
+        lang: Lang::En,
     };
     let events = client.why(&question).await.ok()?;
     let bad =
