@@ -591,7 +591,7 @@ fn base(scene: &Scene<'_>, silence: &Silence<'_>, source: Option<&Source>) -> Hi
         .fact("interval", duration(silence.interval()))
         .fact("timeout", duration(silence.timeout()))
         .words("state", now.0, now.1)
-        .fact("agent", sdk.map_or_else(|| proxied.as_ref().map_or("?", |by| &by.agent), |agent| agent))
+        .fact("agent", sdk.or(proxied.as_ref().map(|by| &by.agent)).map_or("?", |agent| agent))
         .saw(silence.onset, if silence.beats == 0 {
             line!("the registration", "注册")
         } else {
