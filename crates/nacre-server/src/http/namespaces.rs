@@ -192,7 +192,7 @@ fn v2_get(app: &App, ctx: &Ctx) -> Answer {
 }
 
 async fn v2_create(app: Arc<App>, ctx: Ctx) -> Answer {
-    let id = id_or_random(api_text(&ctx.params, "namespaceId").unwrap_or(""));
+    let id = id_or_random(named(&ctx, "namespaceId")?);
     let name = named(&ctx, "namespaceName")?;
     namespace::check_id(&id)?;
     namespace::check_name(name)?;

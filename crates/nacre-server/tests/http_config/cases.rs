@@ -359,3 +359,32 @@ async fn a_new_config_became_what_it_is_from_nothing() {
     assert_eq!(texts, [&json!("I"), &json!(""), &json!(""), &json!(""), &json!("one")]);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_namespace_of_v2_needs_its_id_be_it_empty() {
+    let server = Server::start(&[]).await;
+    let missing = |name: &str| (400, json!(format!("required parameter '{name}' is missing")));
+    for (form, expected) in [
+        (vec![], missing("namespaceId")),
+        (vec![("namespaceName", "n")], missing("namespaceId")),
+        (vec![("namespaceId", "")], missing("namespaceName")),
+        (vec![("namespaceId", ""), ("namespaceName", "n")], (200, json!(true))),
+    ] {
+        let seen = server.post("/v2/console/namespace").form(&form).send().await;
+        assert_eq!((seen.status, seen.json()["data"].clone()), expected, "{form:?}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn members_are_found_by_how_their_address_begins() {
+    let server = Server::start(&[]).await;
+    let all = server.get("/v1/core/cluster/nodes").send().await.json();
+    let address = all["data"][0]["address"].as_str().unwrap().to_owned();
+    let padded = format!(" {address}");
+    for (keyword, found) in [("", 1), (" ", 1), (&*address, 1), (&*padded, 0), ("zz", 0)] {
+        let seen = server.get("/v1/core/cluster/nodes").query(&[("keyword", keyword)]).send().await.json();
+        assert_eq!(seen["data"].as_array().unwrap().len(), found, "{keyword:?}");
+    }
+    server.stop().await;
+}
