@@ -50,20 +50,21 @@ impl Operation for ConfigWatch {
 
     async fn run(&self, call: &Call<'_>) -> Result<Reply, NacosError> {
         let request = &self.0;
+        let cancel = match request.watch_type.as_deref() {
+            Some(WATCH) => false,
+            Some(CANCEL_WATCH) => true,
+            // Any other word, or none, succeeds and does nothing, whatever else is said.
+            _ => return Ok(Reply::ok(&Nothing {})),
+        };
         let Some(pattern) = request.pattern.as_deref() else {
             return Err(NacosError::server("groupKeyPattern is null"));
         };
         let connection = call.connection;
         let key: Arc<str> = pattern.into();
-        match request.watch_type.as_deref() {
-            Some(WATCH) => {}
-            Some(CANCEL_WATCH) => {
-                call.app.config_fuzzy.cancel(connection.id(), pattern);
-                connection.outbox.unwatched(Domain::Config, &key);
-                return Ok(Reply::ok(&Nothing {}));
-            }
-            // Any other word, or none, succeeds and does nothing.
-            _ => return Ok(Reply::ok(&Nothing {})),
+        if cancel {
+            call.app.config_fuzzy.cancel(connection.id(), pattern);
+            connection.outbox.unwatched(Domain::Config, &key);
+            return Ok(Reply::ok(&Nothing {}));
         }
         let configs = &call.app.configs;
         let received = received(request);
