@@ -27,7 +27,11 @@ pub async fn run(session: &Session, explain: &Explain) -> Outcome {
     let text = explain.question.join(" ");
     let question = Question::read(&text);
     if question.is_empty() {
-        return Err(unknown(&text, &question, lang));
+        return match beats(&text, lang) {
+            Some(told) if session.screen.json => session.screen.value(&serde_json::json!({ "text": told })),
+            Some(told) => session.screen.line(told),
+            None => Err(unknown(&text, &question, lang)),
+        };
     }
     let mut live = Live::default();
     if !explain.offline && !question.selectors.is_empty() {
@@ -127,6 +131,28 @@ fn findings(question: &Question, lang: Lang) -> Vec<(String, Option<String>)> {
     };
     let page = |code: &String| (code.clone(), nacre_doctor::page(code).map(|page| page.text(lang)));
     question.findings.iter().map(page).collect()
+}
+
+/// A sentence about a client that no longer beats: no metric tells that, the doctor does.
+fn beats(text: &str, lang: Lang) -> Option<&'static str> {
+    const WORDS: [&str; 3] = ["beat", "心跳", "keepalive"];
+    let folded = text.to_lowercase();
+    // A name with a slip of the pen is no sentence.
+    let sentence = !text.contains(['{', '_', '"']) && (text.contains(' ') || !text.is_ascii());
+    (sentence && WORDS.iter().any(|word| folded.contains(word))).then(|| {
+        lang.pick(
+            "A client that stops sending heartbeats: the network, its configuration, its process or the server? Ask the server:\n\
+             \x20 nacre doctor                     # which instances are silent, and why: cause, evidence, remedy\n\
+             \x20 nacre doctor instance IP:PORT    # the one that you mean: what is known of it, and what happened to it\n\
+             \x20 nacre instance why IP:PORT       # its story, event by event\n\
+             \x20 nacre doctor client              # on the client's machine: DNS, ports, gRPC, clock, beats of a trial instance",
+            "客户端不再发送心跳：是网络、配置、进程还是服务端？问服务端：\n\
+             \x20 nacre doctor                     # 哪些实例静默、为什么：原因、证据、处置\n\
+             \x20 nacre doctor instance IP:PORT    # 你所指的那个：已知情况与经过\n\
+             \x20 nacre instance why IP:PORT       # 它的经过，逐条事件\n\
+             \x20 nacre doctor client              # 在客户端机器上：DNS、端口、gRPC、时钟、试验实例的心跳",
+        )
+    })
 }
 
 fn unknown(text: &str, question: &Question, lang: Lang) -> CliError {
@@ -484,6 +510,22 @@ fn words(text: &str) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sentence_about_beats_is_led_to_the_doctor_and_a_misspelt_metric_is_not() {
+        for text in [
+            "Has anybody seen a Nacos client that stops sending heartbeats?",
+            "my client sends no beats",
+            "客户端不发心跳",
+        ] {
+            for lang in [Lang::En, Lang::Zh] {
+                assert!(beats(text, lang).is_some_and(|told| told.contains("nacre doctor instance")), "{text}");
+            }
+        }
+        for text in ["leaderSendBeatFaild", "nacos_exception_total{name=\"Beat\"} 2", "what is this"] {
+            assert!(beats(text, Lang::En).is_none(), "{text}");
+        }
+    }
 
     #[test]
     fn lines_are_broken_where_both_languages_allow_it() {
