@@ -37,6 +37,14 @@ struct Pair {
     /// End of the name, start of the value.
     middle: u32,
     end: u32,
+    /// [`mark`] of the name.
+    mark: u32,
+}
+
+/// Tells most names apart without looking at them: how long a name is, and its bytes at both ends.
+fn mark(name: &[u8]) -> u32 {
+    let (first, last) = (name.first().copied().unwrap_or(0), name.last().copied().unwrap_or(0));
+    (name.len() as u32) << 16 | u32::from(first) << 8 | u32::from(last)
 }
 
 impl Params {
@@ -76,7 +84,14 @@ impl Params {
         name(&mut self.text);
         let middle = self.text.len() as u32;
         value(&mut self.text);
-        self.pairs.push(Pair { start, middle, end: self.text.len() as u32 });
+        let pair = self.pair(start, middle);
+        self.pairs.push(pair);
+    }
+
+    /// The pair whose value ends the text.
+    fn pair(&self, start: u32, middle: u32) -> Pair {
+        let name = self.text.as_bytes().get(start as usize..middle as usize).unwrap_or(&[]);
+        Pair { start, middle, end: self.text.len() as u32, mark: mark(name) }
     }
 
     fn name(&self, pair: &Pair) -> &str {
@@ -126,7 +141,8 @@ impl Params {
         self.text.push_str(name);
         let middle = self.text.len() as u32;
         self.text.push_str(&values);
-        self.joined.push(Pair { start, middle, end: self.text.len() as u32 });
+        let pair = self.pair(start, middle);
+        self.joined.push(pair);
     }
 
     /// Names sent several times, in order of appearance.
@@ -134,6 +150,10 @@ impl Params {
         /// Few names are compared one by one, without any allocation.
         const FEW: usize = 24;
         if self.pairs.len() <= FEW {
+            let alike = |(at, pair): (usize, &Pair)| self.pairs[..at].iter().any(|before| before.mark == pair.mark);
+            if !self.pairs.iter().enumerate().any(alike) {
+                return Vec::new();
+            }
             let is_second =
                 |pair: &&Pair| self.named(self.name(pair)).take_while(|other| other.start < pair.start).count() == 1;
             return self.pairs.iter().filter(is_second).map(|pair| self.name(pair).to_owned()).collect();
@@ -174,12 +194,11 @@ impl Params {
         self.join_repeated();
     }
 
-    /// Asked some twenty times for a registration: lengths first, then bytes.
+    /// Asked some twenty times for a registration: marks first, then bytes.
     fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Pair> {
-        let text = self.text.as_bytes();
+        let (text, wanted) = (self.text.as_bytes(), mark(name.as_bytes()));
         self.pairs.iter().filter(move |pair| {
-            (pair.middle - pair.start) as usize == name.len()
-                && text.get(pair.start as usize..pair.middle as usize) == Some(name.as_bytes())
+            pair.mark == wanted && text.get(pair.start as usize..pair.middle as usize) == Some(name.as_bytes())
         })
     }
 
@@ -260,15 +279,14 @@ fn decode_into(text: &[u8], to: &mut String) {
         }
     };
     // Byte by byte: clients encode a heartbeat's JSON so that every third byte or so is an escape.
-    let (mut from, mut length) = (0, 0);
-    while let Some(&byte) = text.get(from) {
-        let (decoded, taken) = match byte {
-            b'+' => (b' ', 1),
-            b'%' => escaped(text, from).map_or((byte, 1), |decoded| (decoded, 3)),
-            _ => (byte, 1),
+    let (mut rest, mut length) = (text, 0);
+    for place in out.iter_mut() {
+        let [byte, after @ ..] = rest else { break };
+        (*place, rest) = match *byte {
+            b'%' => escaped(after).unwrap_or((b'%', after)),
+            b'+' => (b' ', after),
+            plain => (plain, after),
         };
-        out[length] = decoded;
-        from += taken;
         length += 1;
     }
     let out = &out[..length];
@@ -278,11 +296,12 @@ fn decode_into(text: &[u8], to: &mut String) {
     }
 }
 
-/// What `%xy` at this place stands for.
-fn escaped(text: &[u8], at: usize) -> Option<u8> {
-    let &[high, low] = text.get(at + 1..at + 3)? else { return None };
-    let (high, low) = (HEX[usize::from(high)], HEX[usize::from(low)]);
-    (high | low < 16).then_some(high << 4 | low)
+/// What the two digits behind a `%` stand for, and what follows them.
+#[inline]
+fn escaped(text: &[u8]) -> Option<(u8, &[u8])> {
+    let [high, low, rest @ ..] = text else { return None };
+    let (high, low) = (HEX[usize::from(*high)], HEX[usize::from(*low)]);
+    (high | low < 16).then_some((high << 4 | low, rest))
 }
 
 /// Values of hexadecimal digits; larger ones are of what is none.
