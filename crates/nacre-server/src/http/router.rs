@@ -9,6 +9,7 @@ use super::{
     refuse::under,
     table::{Row, rows},
 };
+use crate::metrics::Quick;
 
 /// What a path and method lead to.
 pub enum Found {
@@ -22,7 +23,7 @@ pub enum Found {
 /// Every endpoint by path: a map for the plain ones (nearly all), a tree for those with variables.
 pub struct Router {
     context: String,
-    plain: HashMap<&'static str, &'static [&'static Row]>,
+    plain: HashMap<&'static str, &'static [&'static Row], Quick>,
     variable: matchit::Router<&'static [&'static Row]>,
 }
 

@@ -144,12 +144,19 @@ impl Exceptions {
     }
 }
 
-type Quick = BuildHasherDefault<QuickHasher>;
+pub type Quick = BuildHasherDefault<QuickHasher>;
 
-/// Hashes names that the program itself chose, on every request, at a fraction of what the usual hash takes: nobody outside
-/// can make them collide.
+/// For tables of names that the program itself chose, asked on every request, at a fraction of what the usual hash takes:
+/// nobody outside can make what they hold collide.
 #[derive(Default)]
-struct QuickHasher(u64);
+pub struct QuickHasher(u64);
+
+impl QuickHasher {
+    fn mix(&mut self, word: u64) {
+        // Fibonacci hashing; the rotation brings the high bits, where the differences gather, to the low ones.
+        self.0 = (self.0 ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_right(29);
+    }
+}
 
 impl Hasher for QuickHasher {
     fn finish(&self) -> u64 {
@@ -157,11 +164,12 @@ impl Hasher for QuickHasher {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            // Fibonacci hashing; the rotation brings the high bits, where the differences gather, to the low ones.
-            self.0 = (self.0 ^ u64::from_le_bytes(word)).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_right(29);
+        let (words, rest) = bytes.as_chunks();
+        for word in words {
+            self.mix(u64::from_le_bytes(*word));
+        }
+        if !rest.is_empty() {
+            self.mix(rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)));
         }
     }
 }
