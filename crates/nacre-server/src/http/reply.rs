@@ -14,6 +14,11 @@ pub const TEXT: &str = "text/plain;charset=UTF-8";
 pub const JSON: &str = "application/json";
 pub const JSON_UTF8: &str = "application/json;charset=UTF-8";
 
+// Made when the program is built: each of them would be read byte by byte for every answer.
+const TEXT_TYPE: HeaderValue = HeaderValue::from_static(TEXT);
+const JSON_TYPE: HeaderValue = HeaderValue::from_static(JSON);
+const PROTECTION: HeaderValue = HeaderValue::from_static("script-src 'self'");
+
 /// How an answer follows the request's `Accept`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Negotiable {
@@ -44,9 +49,13 @@ pub struct Reply {
 impl Reply {
     /// 200 with a body of any type.
     pub fn new(content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        Self::of_type(HeaderValue::from_static(content_type), body)
+    }
+
+    fn of_type(content_type: HeaderValue, body: impl Into<Bytes>) -> Self {
         Self {
             status: 200,
-            content_type: Some(HeaderValue::from_static(content_type)),
+            content_type: Some(content_type),
             headers: Vec::new(),
             body: body.into(),
             negotiable: Negotiable::Fixed,
@@ -81,7 +90,7 @@ impl Reply {
 
     /// 200 text: plain, unless the request accepts only another type.
     pub fn text(body: impl Into<Bytes>) -> Self {
-        Self { negotiable: Negotiable::Text, ..Self::new(TEXT, body) }
+        Self { negotiable: Negotiable::Text, ..Self::of_type(TEXT_TYPE, body) }
     }
 
     /// Gives a text the type that `accept` likes best, and JSON the spelling of JSON. `preset`: a filter of the reference
@@ -117,7 +126,7 @@ impl Reply {
 
     /// 200 with JSON that is written already.
     pub fn json_text(body: impl Into<Bytes>) -> Self {
-        Self { negotiable: Negotiable::Json, ..Self::new(JSON, body) }
+        Self { negotiable: Negotiable::Json, ..Self::of_type(JSON_TYPE, body) }
     }
 
     /// 200 with the v2/v3 envelope around `data`.
@@ -154,22 +163,23 @@ impl Reply {
     /// Adds a header; a value that HTTP does not allow is left out.
     pub fn header(self, name: &'static str, value: &str) -> Self {
         match HeaderValue::from_str(value) {
-            Ok(value) => self.with(name, value),
+            Ok(value) => self.with(HeaderName::from_static(name), value),
             Err(_) => self,
         }
     }
 
     /// Adds a header whose value is always the same: nothing is copied.
     pub fn fixed(self, name: &'static str, value: &'static str) -> Self {
-        self.with(name, HeaderValue::from_static(value))
+        self.with(HeaderName::from_static(name), HeaderValue::from_static(value))
     }
 
-    fn with(mut self, name: &'static str, value: HeaderValue) -> Self {
+    /// Adds a header that is made already.
+    pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
         if self.headers.capacity() == 0 {
             // A config has six to nine.
             self.headers.reserve(9);
         }
-        self.headers.push((HeaderName::from_static(name), value));
+        self.headers.push((name, value));
         self
     }
 
@@ -188,7 +198,7 @@ impl Reply {
             headers.insert(CONTENT_TYPE, content_type);
         }
         if self.protected {
-            headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("script-src 'self'"));
+            headers.insert(CONTENT_SECURITY_POLICY, PROTECTION);
         }
         for (name, value) in self.headers {
             headers.append(name, value);

@@ -1,5 +1,9 @@
 //! How a found config is shown: headers of v1 and v2 reads.
 
+use http::{
+    HeaderName, HeaderValue,
+    header::{CACHE_CONTROL, EXPIRES, LAST_MODIFIED, PRAGMA},
+};
 use nacre_config::Answer;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -11,12 +15,22 @@ pub(super) const NOT_FOUND: &str = "config data not exist";
 /// What Java's `URLEncoder` leaves alone, beside letters and digits.
 const KEEP: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'-').remove(b'*').remove(b'_');
 
+// What every read sends is made when the program is built.
+const CONFIG_TYPE: HeaderName = HeaderName::from_static("config-type");
+const CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
+const TEXT: HeaderValue = HeaderValue::from_static("text");
+const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
+const NEVER: HeaderValue = HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-cache,no-store");
+
 /// Adds the headers that clients read next to the content.
 pub(super) fn headed(mut reply: Reply, answer: &Answer) -> Reply {
-    reply = reply
-        .header("config-type", answer.config_type().unwrap_or("text"))
-        .header("content-md5", answer.md5())
-        .header("last-modified", &http_date(answer.last_modified()));
+    reply = match answer.config_type() {
+        None | Some("text") => reply.with(CONFIG_TYPE, TEXT),
+        Some(other) => valued(reply, CONFIG_TYPE, HeaderValue::from_str(other)),
+    };
+    reply = valued(reply, CONTENT_MD5, HeaderValue::from_str(answer.md5()));
+    reply = valued(reply, LAST_MODIFIED, HeaderValue::try_from(http_date(answer.last_modified())));
     if let Some(key) = answer.encrypted_data_key() {
         reply = reply.header("encrypted-data-key", key);
     }
@@ -31,8 +45,13 @@ pub(super) fn headed(mut reply: Reply, answer: &Answer) -> Reply {
 
 /// Nobody between us and the client may keep this answer.
 pub(super) fn uncached(reply: Reply) -> Reply {
-    reply
-        .fixed("pragma", "no-cache")
-        .fixed("expires", "Thu, 01 Jan 1970 00:00:00 GMT")
-        .fixed("cache-control", "no-cache,no-store")
+    reply.with(PRAGMA, NO_CACHE).with(EXPIRES, NEVER).with(CACHE_CONTROL, NO_STORE)
+}
+
+/// A value that HTTP does not allow is left out.
+fn valued(reply: Reply, name: HeaderName, value: Result<HeaderValue, impl std::error::Error>) -> Reply {
+    match value {
+        Ok(value) => reply.with(name, value),
+        Err(_) => reply,
+    }
 }
