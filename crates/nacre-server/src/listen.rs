@@ -157,10 +157,10 @@ where
     let stream = LongLine::new(Patient::new(stream, Arc::clone(&patience)), max_head);
     let service = service_fn(|request| {
         patience.owes();
-        let answer = answer(request);
-        let patience = &patience;
+        let (answer, patience) = (&answer, &patience);
         async move {
-            let response = answer.await;
+            // Made here, where it stays: to move it costs as much as its size.
+            let response = answer(request).await;
             patience.waits();
             Ok::<_, std::convert::Infallible>(response)
         }

@@ -26,7 +26,7 @@ pub fn http(app: &App, row: &Row, ctx: &Ctx) {
     if !app.doctor.is_on() {
         return;
     }
-    let (now, address, agent) = (app.clock.now(), ctx.client_address(), ctx.agent());
+    let (now, address, agent) = (ctx.now, ctx.client_address(), ctx.agent());
     let act = http_act(row, ctx);
     app.doctor.sightings.with(address, now, |source| {
         source.saw(act, now);

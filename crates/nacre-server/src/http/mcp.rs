@@ -224,7 +224,9 @@ async fn ask(app: &Arc<App>, path: &'static str, params: Params, headers: http::
     let ctx = Ctx {
         method: Method::GET,
         uri: http::Uri::from_static(path),
+        forwarded: super::Heard::of(&headers).forwarded,
         headers,
+        now: app.clock.now(),
         peer: std::net::SocketAddr::from(([127, 0, 0, 1], 0)),
         params,
         path: Vec::new(),
@@ -237,7 +239,9 @@ async fn ask(app: &Arc<App>, path: &'static str, params: Params, headers: http::
             Ok(step) => step.finish(app).await,
             Err(refusal) => Err(refusal),
         },
-        super::table::Handler::Later(handler) => handler(app.clone(), ctx).await,
+        super::table::Handler::Soon(_, handler) | super::table::Handler::Later(handler) => {
+            handler(app.clone(), ctx).await
+        }
     };
     match answer {
         Ok(reply) => (reply.status, reply.body),

@@ -36,9 +36,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use nacre_model::{Cause, Event, Subject};
+use nacre_model::{Cause, Event, Now, Subject};
 
 use self::{
     params::Params,
@@ -76,6 +76,38 @@ pub(crate) const AREAS: &[&[Row]] = &[
     naming::v3_console::ROWS,
 ];
 
+/// What proxies say of whom they ask for.
+static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+
+/// What a head says to every call, found in one look at its few headers instead of one by one.
+#[derive(Default)]
+struct Heard {
+    origin: Option<HeaderValue>,
+    accept: Option<HeaderValue>,
+    forwarded: bool,
+    /// The query of a long line is among the headers.
+    long_query: bool,
+}
+
+impl Heard {
+    fn of(headers: &HeaderMap) -> Self {
+        let mut heard = Self::default();
+        for (name, value) in headers {
+            if *name == header::ACCEPT {
+                heard.accept.get_or_insert_with(|| value.clone());
+            } else if *name == header::ORIGIN {
+                heard.origin.get_or_insert_with(|| value.clone());
+            } else if *name == FORWARDED_FOR || *name == REAL_IP {
+                heard.forwarded = true;
+            } else if *name == *LONG_QUERY {
+                heard.long_query = true;
+            }
+        }
+        heard
+    }
+}
+
 /// One request as handlers see it.
 #[derive(Debug)]
 pub struct Ctx {
@@ -85,6 +117,10 @@ pub struct Ctx {
     pub headers: HeaderMap,
     /// The socket's other end.
     pub peer: SocketAddr,
+    /// Somebody between says who asks ([`Ctx::client_ip`]).
+    pub forwarded: bool,
+    /// When the request was there as a whole: for handlers that answer at once.
+    pub now: Now,
     pub params: Params,
     /// Values of `{name}` in the row's path.
     pub path: Vec<(String, String)>,
@@ -96,29 +132,31 @@ pub struct Ctx {
 
 impl Ctx {
     /// A header's text; not UTF-8 is absent.
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: impl header::AsHeaderName) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
     /// Who asks: the first of `X-Forwarded-For`, else `X-Real-IP`, else the socket (spec/http-api.md 2).
     pub fn client_ip(&self) -> String {
-        let forwarded = self.header("x-forwarded-for").and_then(|list| list.split(',').next()).map(str::trim);
+        if !self.forwarded {
+            return address_text(canonical(self.peer.ip()));
+        }
+        let forwarded = self.header(&FORWARDED_FOR).and_then(|list| list.split(',').next()).map(str::trim);
         forwarded
             .filter(|ip| !ip.is_empty())
-            .or_else(|| self.header("x-real-ip").map(str::trim).filter(|ip| !ip.is_empty()))
+            .or_else(|| self.header(&REAL_IP).map(str::trim).filter(|ip| !ip.is_empty()))
             .map_or_else(|| address_text(canonical(self.peer.ip())), str::to_owned)
     }
 
     /// [`Ctx::client_ip`] as an address; the socket's when that is none.
     pub fn client_address(&self) -> IpAddr {
-        let forwarded = self.headers.contains_key("x-forwarded-for") || self.headers.contains_key("x-real-ip");
-        let named = forwarded.then(|| self.client_ip().parse().ok()).flatten();
+        let named = self.forwarded.then(|| self.client_ip().parse().ok()).flatten();
         canonical(named.unwrap_or(self.peer.ip()))
     }
 
     /// `User-Agent`, or if blank `Client-Version`.
     pub fn agent(&self) -> &str {
-        self.header("user-agent")
+        self.header(header::USER_AGENT)
             .filter(|agent| !agent.trim().is_empty())
             .or_else(|| self.header("client-version"))
             .unwrap_or("")
@@ -160,26 +198,25 @@ where
     B: http_body::Body<Data = Bytes> + Send,
     B::Error: std::error::Error + Send + Sync + 'static,
 {
-    let origin = request.headers().get(header::ORIGIN).cloned();
+    let heard = Heard::of(request.headers());
     let head = request.method() == Method::HEAD;
     let method = request.method().clone();
-    let (begun, mut met) = (Instant::now(), Met::default());
-    let accept = request.headers().get(header::ACCEPT).cloned();
+    let mut met = Met { row: None, begun: Instant::now(), read: None };
     let inner = request.uri().path().strip_prefix(&*app.settings.context);
     let preset = inner.is_some_and(|inner| refuse::under(inner, "/v1/cs"));
     let span = app.traces.as_ref().and_then(|traces| traces.http(peer, &request));
     let reply = match &span {
-        None => answer(app, peer, request, accept.as_ref(), &mut met).await,
+        None => answer(app, peer, request, &heard, &mut met).await,
         // Boxed: nobody else's future grows by it.
-        Some(span) => Box::pin(span.within(answer(app, peer, request, accept.as_ref(), &mut met))).await,
+        Some(span) => Box::pin(span.within(answer(app, peer, request, &heard, &mut met))).await,
     };
-    let reply = reply.negotiated(accept.as_ref(), preset);
-    count(app, &met, &method, reply.status, begun);
+    let reply = reply.negotiated(heard.accept.as_ref(), preset);
+    count(app, &met, &method, reply.status);
     if let Some(span) = span {
         span.answered(met.row.map(|row| format!("{}{}", app.settings.context, row.path)), reply.status);
     }
     let mut response = reply.into_response();
-    cors(response.headers_mut(), origin);
+    cors(response.headers_mut(), heard.origin);
     if head {
         let length = http_body::Body::size_hint(response.body()).lower();
         response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
@@ -189,22 +226,22 @@ where
 }
 
 /// What is known of a request once it is answered.
-#[derive(Default)]
 struct Met {
     row: Option<&'static Row>,
+    begun: Instant,
     /// When its body was there: what came before was its sender's time.
     read: Option<Instant>,
 }
 
 /// What a request costs goes to the metrics, under the pattern of its row.
-fn count(app: &App, met: &Met, method: &Method, status: u16, begun: Instant) {
+fn count(app: &App, met: &Met, method: &Method, status: u16) {
     let row = met.row;
     let ended = Instant::now();
-    let nanos = u64::try_from(ended.saturating_duration_since(begun).as_nanos()).unwrap_or(u64::MAX);
+    let nanos = u64::try_from(ended.saturating_duration_since(met.begun).as_nanos()).unwrap_or(u64::MAX);
     let mono = app.clock.mono_at(ended);
     app.metrics.http(row, method, status, nanos, mono);
     if nanos >= metrics::LONG_NANOS {
-        long(app, met, method, begun, ended);
+        long(app, met, method, ended);
     }
     match row {
         Some(row) if row.module == "config" && row.auth == Auth::Write => {
@@ -221,7 +258,7 @@ fn count(app: &App, met: &Met, method: &Method, status: u16, begun: Instant) {
 /// An answer that took long is for the doctor if a client waited for it: not of polls, whose time is their hold, and not
 /// what an administrator asked for.
 #[cold]
-fn long(app: &App, met: &Met, method: &Method, begun: Instant, ended: Instant) {
+fn long(app: &App, met: &Met, method: &Method, ended: Instant) {
     let of_clients = |row: &&Row| {
         matches!(row.module, "naming" | "config")
             && !matches!(row.generation, Generation::V3Admin | Generation::V3Console)
@@ -229,26 +266,20 @@ fn long(app: &App, met: &Met, method: &Method, begun: Instant, ended: Instant) {
             && !row.path.ends_with("/listener")
     };
     let Some(row) = met.row.filter(of_clients) else { return };
-    let took = ended.saturating_duration_since(met.read.unwrap_or(begun));
+    let took = ended.saturating_duration_since(met.read.unwrap_or(met.begun));
     let durable = row.auth == Auth::Write && !row.path.ends_with("/beat");
     let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
     app.metrics.slow.note(metrics::method_name(method), row.path, durable, nanos);
 }
 
 /// `met` becomes the row that was found, whatever it answers.
-async fn answer<B>(
-    app: &Arc<App>,
-    peer: SocketAddr,
-    request: Request<B>,
-    accept: Option<&HeaderValue>,
-    met: &mut Met,
-) -> Reply
+async fn answer<B>(app: &Arc<App>, peer: SocketAddr, request: Request<B>, heard: &Heard, met: &mut Met) -> Reply
 where
     B: http_body::Body<Data = Bytes> + Send,
     B::Error: std::error::Error + Send + Sync + 'static,
 {
-    let (parts, body) = request.into_parts();
-    let accept = accept.and_then(|value| value.to_str().ok());
+    let (mut parts, body) = request.into_parts();
+    let accept = heard.accept.as_ref().and_then(|value| value.to_str().ok());
     let uri = parts.uri.clone();
     let mut site = Site { uri: &uri, accept, clock: &app.clock, charset_preset: false };
     let Some(inner) = app.router.below_context(uri.path()) else {
@@ -298,12 +329,20 @@ where
     if !body.is_empty() {
         met.read = Some(Instant::now());
     }
+    let mut params = Params::default();
+    if heard.long_query
+        && let Some(query) = parts.headers.remove(&*LONG_QUERY)
+    {
+        params.add_urlencoded(query.as_bytes());
+    }
     let ctx = Ctx {
         method: parts.method,
         uri: parts.uri,
+        forwarded: heard.forwarded,
         headers: parts.headers,
         peer,
-        params: Params::default(),
+        now: app.clock.now_at(met.read.unwrap_or(met.begun)),
+        params,
         path,
         body,
         parsed: checks::Parsed::default(),
@@ -331,7 +370,7 @@ where
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
-    Ok(Limited::new(body, max).collect().await?.to_bytes())
+    Ok(Box::pin(Limited::new(body, max).collect()).await?.to_bytes())
 }
 
 async fn dispatch(app: &Arc<App>, row: &'static Row, mut ctx: Ctx) -> table::Answer {
@@ -350,7 +389,8 @@ async fn dispatch(app: &Arc<App>, row: &'static Row, mut ctx: Ctx) -> table::Ans
             Ok(step) => step.finish(app).await,
             Err(refusal) => Err(refusal),
         },
-        Handler::Later(handler) => {
+        Handler::Soon(handler, _) if let Some(answer) = handler(app, &ctx) => answer,
+        Handler::Soon(_, handler) | Handler::Later(handler) => {
             let about = watched.then(|| naming::refused::measured(&ctx));
             let answer = handler(Arc::clone(app), ctx).await;
             if let Some(about) = about {
@@ -389,9 +429,6 @@ async fn read_params(ctx: &mut Ctx) -> Result<(), Refusal> {
     if let Some(query) = ctx.uri.query() {
         ctx.params.add_urlencoded(query.as_bytes());
     }
-    if let Some(query) = ctx.headers.remove(&*LONG_QUERY) {
-        ctx.params.add_urlencoded(query.as_bytes());
-    }
     // A GET has no form, whatever its body says.
     if ctx.body.is_empty() || matches!(ctx.method, Method::GET | Method::HEAD) {
         return Ok(());
@@ -401,7 +438,8 @@ async fn read_params(ctx: &mut Ctx) -> Result<(), Refusal> {
     if essence == "application/x-www-form-urlencoded" {
         ctx.params.add_urlencoded(&ctx.body);
     } else if essence == "multipart/form-data" {
-        multipart::read(&mut ctx.params, &content_type, ctx.body.clone()).await?;
+        // Boxed, as all that few requests wait for: the future of a request is moved about, and all of it.
+        Box::pin(multipart::read(&mut ctx.params, &content_type, ctx.body.clone())).await?;
     }
     Ok(())
 }
@@ -434,8 +472,9 @@ fn preflight(method: &Method, headers: &HeaderMap, site: &Site<'_>) -> Option<Re
 }
 
 fn cors(headers: &mut HeaderMap, origin: Option<HeaderValue>) {
-    const VARY: &str = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers";
-    headers.insert(header::VARY, HeaderValue::from_static(VARY));
+    const VARY: HeaderValue =
+        HeaderValue::from_static("Origin, Access-Control-Request-Method, Access-Control-Request-Headers");
+    headers.insert(header::VARY, VARY);
     if let Some(origin) = origin {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));

@@ -75,7 +75,8 @@ impl Step {
         match self {
             Self::Done(reply) => Ok(reply),
             Self::Write(command, reply) => {
-                app.write_naming(*command).await?;
+                // Boxed: no other request's future grows by it.
+                Box::pin(app.write_naming(*command)).await?;
                 Ok(reply)
             }
         }
@@ -83,11 +84,13 @@ impl Step {
 }
 
 /// Handlers that only read memory answer at once; those that write durably or wait are futures. Between them are those
-/// of ephemeral and of persistent instances: what is ephemeral is done at once, and pays for no future.
+/// of ephemeral and of persistent instances: what is ephemeral is done at once, and pays for no future. So do those that
+/// answer nearly all they are asked at once, and the rest by a future that can do it all.
 #[derive(Clone, Copy)]
 pub enum Handler {
     Now(fn(&App, &Ctx) -> Answer),
     Step(fn(&App, &Ctx) -> Result<Step, Refusal>),
+    Soon(fn(&App, &Ctx) -> Option<Answer>, fn(Arc<App>, Ctx) -> Pending),
     Later(fn(Arc<App>, Ctx) -> Pending),
 }
 
@@ -142,6 +145,13 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
 macro_rules! later {
     ($handler:path) => {
         $crate::http::table::Handler::Later(|app, ctx| Box::pin($handler(app, ctx)))
+    };
+}
+/// Wraps a `fn(&App, &Ctx) -> Option<Answer>` and an `async fn(Arc<App>, Ctx) -> Answer` as a [`Handler::Soon`].
+#[macro_export]
+macro_rules! soon {
+    ($handler:path, $later:path) => {
+        $crate::http::table::Handler::Soon($handler, |app, ctx| Box::pin($later(app, ctx)))
     };
 }
 /// Wraps a `fn(&App, &Ctx) -> Answer` as a [`Handler::Now`].

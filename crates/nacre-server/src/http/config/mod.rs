@@ -19,7 +19,7 @@ mod v3;
 mod write;
 pub mod zip;
 
-use http::Method;
+use http::{HeaderName, Method};
 use nacre_config::Asker;
 
 use super::{
@@ -27,7 +27,7 @@ use super::{
     reply::{JSON_UTF8, Reply, Style},
     table::{Auth, Check, GET, Generation, POST, PUT, Row},
 };
-use crate::{later, now};
+use crate::{later, now, soon};
 
 const V1: (Generation, &str, Style) = (Generation::V1, "config", Style::V1Config);
 const V2: (Generation, &str, Style) = (Generation::V2, "config", Style::Api);
@@ -40,7 +40,7 @@ const DELETE: &[Method] = &[Method::DELETE];
 
 /// The order of the rows of a path is the order of its `Allow` header.
 pub const ROWS: &[Row] = &[
-    Row::new(GET, "/v1/cs/configs", V1, Auth::Read, later!(v1::get)).checked(Check::Config),
+    Row::new(GET, "/v1/cs/configs", V1, Auth::Read, soon!(v1::get_at_once, v1::get)).checked(Check::Config),
     Row::new(DELETE, "/v1/cs/configs", V1, Auth::Write, later!(v1::delete)),
     Row::new(POST, "/v1/cs/configs", V1, Auth::Write, later!(v1::post)),
     Row::new(GET, "/v1/cs/configs/listener", V1, Auth::Read, now!(listeners::v1_of_config)),
@@ -116,11 +116,11 @@ pub const ROWS: &[Row] = &[
 ];
 
 /// Name of the header that selects a tag version.
-const TAG_HEADER: &str = "vipserver-tag";
+static TAG_HEADER: HeaderName = HeaderName::from_static("vipserver-tag");
 
 /// The asker of a read: the address decides over beta versions, the tag over tag versions.
 fn asker<'a>(ctx: &'a Ctx, ip: &'a str, tag: Option<&'a str>) -> Asker<'a> {
-    Asker { ip, tag, auto_tag: ctx.header(TAG_HEADER), labels: None }
+    Asker { ip, tag, auto_tag: ctx.header(&TAG_HEADER), labels: None }
 }
 
 /// JSON below `/v1/cs`, where the reference presets the charset.

@@ -53,7 +53,7 @@ pub(super) async fn poll(app: Arc<App>, ctx: Ctx) -> Answer {
     };
     app.metrics.config.read.add(app.clock.now().wall);
     let ip = ctx.client_ip();
-    let tag = ctx.header(TAG_HEADER).filter(|tag| !tag.trim().is_empty());
+    let tag = ctx.header(&TAG_HEADER).filter(|tag| !tag.trim().is_empty());
     let asker = AskerBuf { ip: ip.as_str().into(), auto_tag: tag.map(Arc::from), labels: None };
     let Some(timeout) = ctx.header("long-pulling-timeout") else {
         return Ok(short_poll(&app, &ctx, &asker, &keys));

@@ -14,10 +14,17 @@ use crate::{
     http::{
         Ctx,
         bind::v1_text,
-        reply::{JSON_UTF8, Reply, TEXT},
+        reply::{JSON_UTF8, Reply},
         table::Answer,
     },
 };
+
+/// What nearly all ask: the content of a config. Nothing of it waits.
+pub(super) fn get_at_once(app: &App, ctx: &Ctx) -> Option<Answer> {
+    const ANOTHER: [&str; 5] = ["beta", "show", "search", "export", "exportV2"];
+    let another = ctx.params.iter().any(|(name, _)| ANOTHER.contains(&name));
+    (!another).then(|| content(app, ctx))
+}
 
 pub(super) async fn get(app: Arc<App>, ctx: Ctx) -> Answer {
     let is = |name: &str, value: &str| ctx.params.first(name) == Some(value);
@@ -89,12 +96,12 @@ fn content(app: &App, ctx: &Ctx) -> Answer {
     check::tenant(ctx.params.get("tenant"))?;
     check::key(Some(data_id), Some(group))?;
     check::tag(tag)?;
-    app.metrics.config.read.add(app.clock.now().wall);
+    app.metrics.config.read.add(ctx.now.wall);
     let ip = ctx.client_ip();
     match app.configs.query(read_key(ctx, data_id, group), &asker(ctx, &ip, tag)) {
         Lookup::Found(answer) => {
             let body = bytes::Bytes::copy_from_slice(answer.content().as_bytes());
-            Ok(read::headed(Reply::new(TEXT, body), &answer))
+            Ok(read::headed(Reply::text(body).fixed_type(), &answer))
         }
         Lookup::NotFound | Lookup::TagNotFound => {
             sighting::no_config(app, ctx, read_key(ctx, data_id, group));

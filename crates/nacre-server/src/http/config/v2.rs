@@ -36,7 +36,7 @@ pub(super) fn get(app: &App, ctx: &Ctx) -> Answer {
     let (data_id, group) = checked_key(ctx)?;
     let tag = ctx.params.get("tag");
     check::tag(tag)?;
-    app.metrics.config.read.add(app.clock.now().wall);
+    app.metrics.config.read.add(ctx.now.wall);
     let ip = ctx.client_ip();
     let key = KeyRef::new(ctx.params.get("namespaceId").unwrap_or(""), group, data_id);
     match app.configs.query(key, &asker(ctx, &ip, tag)) {

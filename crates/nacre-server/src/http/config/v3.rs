@@ -46,7 +46,7 @@ pub(super) fn client_read(app: &App, ctx: &Ctx) -> Answer {
     let (data_id, group) = form_key(ctx)?;
     check::namespace_id(ctx.params.get("namespaceId"))?;
     check::key(Some(data_id), Some(group))?;
-    app.metrics.config.read.add(app.clock.now().wall);
+    app.metrics.config.read.add(ctx.now.wall);
     let key = KeyRef::new(ctx.params.get("namespaceId").unwrap_or(""), group, data_id);
     let Lookup::Found(answer) = app.configs.query(key, &Asker::ip(&ctx.client_ip())) else {
         sighting::no_config(app, ctx, key);

@@ -24,9 +24,9 @@ use crate::{
 const V1_FORM: u8 = 16;
 
 /// Registers: at once when ephemeral, over the write road when persistent.
-pub fn register(app: &App, service: ServiceKey, instance: Instance, answer: Reply) -> Result<Step, Refusal> {
+pub fn register(app: &App, ctx: &Ctx, service: ServiceKey, instance: Instance, answer: Reply) -> Result<Step, Refusal> {
     if instance.ephemeral {
-        let effects = app.naming.register_http(&service, instance, app.clock.now())?;
+        let effects = app.naming.register_http(&service, instance, ctx.now)?;
         app.effects.naming(effects);
         return Ok(Step::Done(answer));
     }
@@ -72,7 +72,7 @@ pub fn beat(app: &App, ctx: &Ctx, params: &BeatParams<'_>) -> Result<Reply, Refu
     let info = info.map(|info| completed(info, params));
     let BeatParams { service, ip, port, cluster } = *params;
     let beat = Beat { service, ip, port, cluster, info: info.as_deref(), sender: &ctx.client_ip() };
-    let (answer, effects) = app.naming.beat(&beat, app.clock.now())?;
+    let (answer, effects) = app.naming.beat(&beat, ctx.now)?;
     app.effects.naming(effects);
     Ok(beat_reply(&answer))
 }
@@ -127,7 +127,7 @@ pub fn list(
     healthy_only: bool,
     poller: &Poller<'_>,
 ) -> ServiceView {
-    let now = app.clock.now();
+    let now = ctx.now;
     if let Some(port) = u16::try_from(poller.udp_port).ok().filter(|port| *port > 0)
         && udp::accepts(ctx.agent(), &app.naming.switches())
     {

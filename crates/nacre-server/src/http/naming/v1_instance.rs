@@ -48,8 +48,8 @@ pub(super) fn register(app: &App, ctx: &Ctx) -> Result<Step, Refusal> {
     let service = read.service()?;
     let mut instance = read.instance(&app.naming)?;
     check_instance(&instance)?;
-    instance.instance_id = app.naming.own_id(&instance, &service, app.clock.now())?;
-    call::register(app, service, instance, ok())
+    instance.instance_id = app.naming.own_id(&instance, &service, ctx.now)?;
+    call::register(app, ctx, service, instance, ok())
 }
 
 pub(super) fn deregister(app: &App, ctx: &Ctx) -> Result<Step, Refusal> {

@@ -53,7 +53,7 @@ fn form(app: &App, ctx: &Ctx) -> Result<InstanceForm, Refusal> {
 fn register(app: &App, ctx: &Ctx) -> Result<Step, Refusal> {
     let form = form(app, ctx)?;
     form.check()?;
-    call::register(app, form.service, form.instance, Reply::result("ok"))
+    call::register(app, ctx, form.service, form.instance, Reply::result("ok"))
 }
 
 fn deregister(app: &App, ctx: &Ctx) -> Result<Step, Refusal> {

@@ -85,7 +85,7 @@ fn instance_form(app: &App, ctx: &Ctx) -> Result<InstanceForm, Refusal> {
 fn register(app: &App, ctx: &Ctx) -> Result<Step, Refusal> {
     let form = instance_form(app, ctx)?;
     form.check()?;
-    call::register(app, form.service, form.instance, ok())
+    call::register(app, ctx, form.service, form.instance, ok())
 }
 
 fn deregister(app: &App, ctx: &Ctx) -> Result<Step, Refusal> {

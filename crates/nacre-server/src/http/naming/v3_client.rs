@@ -37,7 +37,7 @@ fn register(app: &App, ctx: &Ctx) -> Result<Step, Refusal> {
     let form = InstanceForm::read(ctx, Generation::V3Client, default)?;
     form.check()?;
     if !heart_beat {
-        return call::register(app, form.service, form.instance, Reply::result("ok"));
+        return call::register(app, ctx, form.service, form.instance, Reply::result("ok"));
     }
     let instance = &form.instance;
     let beat = Beat {
@@ -48,7 +48,7 @@ fn register(app: &App, ctx: &Ctx) -> Result<Step, Refusal> {
         info: None,
         sender: &ctx.client_ip(),
     };
-    let (answer, effects) = app.naming.beat(&beat, app.clock.now())?;
+    let (answer, effects) = app.naming.beat(&beat, ctx.now)?;
     app.effects.naming(effects);
     if answer.found() {
         return Ok(Step::Done(Reply::result("ok")));
@@ -70,7 +70,7 @@ fn list(app: &App, ctx: &Ctx) -> Answer {
     let service = form_service(&form)?;
     let clusters = form.text("clusterName", DEFAULT_CLUSTER);
     let query = Query { clusters, healthy_only: false, consumer_ip: "" };
-    let view = app.naming.list(&service, &query, app.clock.now());
+    let view = app.naming.list(&service, &query, ctx.now);
     if view.hosts.is_empty() {
         sighting::no_instances(app, ctx, &service, clusters);
     }
