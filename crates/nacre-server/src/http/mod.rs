@@ -407,7 +407,7 @@ async fn dispatch(app: &Arc<App>, row: &'static Row, mut ctx: Ctx) -> table::Ans
 
 /// Reads the parameters and checks them; an answer here is given instead of the handler's.
 async fn prepare(app: &App, row: &'static Row, ctx: &mut Ctx) -> Result<Option<Reply>, Refusal> {
-    if multipart::is_without_boundary(ctx.header("content-type").unwrap_or("")) {
+    if multipart::is_without_boundary(ctx.header(header::CONTENT_TYPE).unwrap_or("")) {
         return refuse::no_boundary(row.generation).map(Some);
     }
     read_params(ctx).await?;
