@@ -215,8 +215,11 @@ fn run(rig: &mut Rig, model: &mut Model, step: &Step) -> Result<(), TestCaseErro
                 .chain([9_999])
                 .collect();
             apply(rig, ConfigCommand::RemoveIds(RemoveIds { ids, source: Source::default() }));
+            // Only what has a formal version has an id.
             for at in 0..KEYS.len() {
-                model.remove(at, None);
+                if model.items.get(&at).is_some_and(|item| item.formal.is_some()) {
+                    model.remove(at, None);
+                }
             }
         }
         Step::Restart | Step::Snapshot => {}
