@@ -207,10 +207,6 @@ impl Model {
         if self.services.get(service).is_some_and(|(kind, _)| *kind != ephemeral) {
             return false;
         }
-        if instances.is_empty() {
-            self.withdraw(client, service);
-            return true;
-        }
         self.services.entry(service.clone()).or_insert((ephemeral, self.now));
         instances.iter_mut().for_each(|instance| instance.ephemeral = ephemeral);
         self.versions += 1;
