@@ -53,6 +53,9 @@ fn scratch(name: &str) -> PathBuf {
     dir
 }
 
+/// Files do not grow beyond twice this by damage, bytes: they have some tens of kilobytes.
+const LARGEST: usize = 1024 * 1024;
+
 /// Changes bytes as disks and people do.
 fn damage(bytes: &mut Vec<u8>, input: &mut Input<'_>) {
     let at = input.wide(bytes.len() + 1);
@@ -69,7 +72,8 @@ fn damage(bytes: &mut Vec<u8>, input: &mut Input<'_>) {
             let end = (at + part.len()).min(bytes.len());
             bytes[at..end].copy_from_slice(&part[..end - at]);
         }
-        5 => {
+        // Again and again it would double the file each time.
+        5 if bytes.len() < LARGEST => {
             let again = bytes[at..].to_vec();
             bytes.extend_from_slice(&again);
         }
