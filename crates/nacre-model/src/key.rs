@@ -23,7 +23,8 @@ pub fn namespace(given: &str) -> &str {
 }
 
 /// Names that people take for one another have the same likeness: letter case, blanks around, `-`, `_` or `.` between
-/// words, and a `group@@` in front do not count. A hash, so that an index of it costs little; whoever finds something by it compares the names.
+/// words, and a `group@@` in front do not count. A hash, so that an index of it costs little; whoever finds something by it
+/// compares the names.
 pub fn likeness(name: &str) -> u64 {
     let bare = name.rsplit(GROUP_SEPARATOR).find(|part| !part.trim().is_empty()).unwrap_or(name).trim();
     let lower = bare.chars().flat_map(char::to_lowercase).map(|c| if matches!(c, '_' | '.') { '-' } else { c });

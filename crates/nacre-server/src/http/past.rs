@@ -55,7 +55,8 @@ pub async fn looked_up(app: Arc<App>, ask: impl FnOnce(&App, &mut Work) -> Answe
 }
 
 /// Of a service (`serviceName`, bare or grouped) or a configuration (`config`, a dataId or a whole group key): the state
-/// at `from`, what happened until `to`, the state at `to`; or with `at` the state at that moment. `instance` narrows, `lang=zh` tells it in Chinese.
+/// at `from`, what happened until `to`, the state at `to`; or with `at` the state at that moment. `instance` narrows,
+/// `lang=zh` tells it in Chinese.
 async fn timeline(app: Arc<App>, ctx: Ctx) -> Answer {
     let now = app.clock.now().wall;
     let params = &ctx.params;

@@ -207,7 +207,7 @@ pub(super) async fn v2_detail(app: Arc<App>, ctx: Ctx) -> Answer {
         data_id: &row.key.data_id,
         group: &row.key.group,
         tenant: names::shown_2x(&row.key.namespace),
-        op_type: row.op.padded().trim_end(),
+        op_type: row.op.letter(),
         publish_type: row.publish_type(),
         gray_name: &row.gray_name,
         app_name: &row.app_name,
