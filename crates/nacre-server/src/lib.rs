@@ -26,6 +26,7 @@ mod neighbour;
 pub mod notices;
 mod patience;
 pub mod properties;
+mod quick;
 pub mod retention;
 pub mod room;
 pub mod run;

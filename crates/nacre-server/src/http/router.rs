@@ -9,7 +9,7 @@ use super::{
     refuse::under,
     table::{Row, rows},
 };
-use crate::metrics::Quick;
+use crate::quick::Quick;
 
 /// What a path and method lead to.
 pub enum Found {

@@ -11,7 +11,7 @@ mod text;
 mod timer;
 
 use std::{
-    hash::{BuildHasher, BuildHasherDefault, Hash, Hasher},
+    hash::{BuildHasher, Hash},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicI64, AtomicU64, Ordering},
@@ -28,7 +28,7 @@ pub use slow::{LONG_NANOS, Slow};
 pub use text::{CONTENT_TYPE, exposition};
 pub use timer::Timer;
 
-use crate::http::table::Row;
+use crate::{http::table::Row, quick::Quick};
 
 /// Everything counted. Shared behind the application; every call is a few atomic additions.
 #[derive(Default)]
@@ -141,36 +141,6 @@ impl Exceptions {
             &self.nacos
         };
         counter.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-pub type Quick = BuildHasherDefault<QuickHasher>;
-
-/// For tables of names that the program itself chose, asked on every request, at a fraction of what the usual hash takes:
-/// nobody outside can make what they hold collide.
-#[derive(Default)]
-pub struct QuickHasher(u64);
-
-impl QuickHasher {
-    fn mix(&mut self, word: u64) {
-        // Fibonacci hashing; the rotation brings the high bits, where the differences gather, to the low ones.
-        self.0 = (self.0 ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_right(29);
-    }
-}
-
-impl Hasher for QuickHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        let (words, rest) = bytes.as_chunks();
-        for word in words {
-            self.mix(u64::from_le_bytes(*word));
-        }
-        if !rest.is_empty() {
-            self.mix(rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)));
-        }
     }
 }
 
