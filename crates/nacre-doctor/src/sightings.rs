@@ -165,16 +165,18 @@ impl Source {
     }
 
     /// What everybody does all the time is only timed, and that once a millisecond: a counter that all processors write
-    /// costs each of them more than the rest of this together.
-    pub fn saw(&self, act: Act, now: Now) {
+    /// costs each of them more than the rest of this together. Whether it was the first time in this millisecond.
+    pub fn saw(&self, act: Act, now: Now) -> bool {
         let seen = &self.acts[act as usize];
         let mono = now.mono.max(1);
-        if seen.last.load(Relaxed) != mono {
+        let first = seen.last.load(Relaxed) != mono;
+        if first {
             seen.last.store(mono, Relaxed);
         }
         if act.is_counted() {
             seen.count.fetch_add(1, Relaxed);
         }
+        first
     }
 
     /// An agent as it is kept here, shared if it was seen lately.
@@ -347,15 +349,16 @@ impl Sightings {
         self.map.is_empty()
     }
 
-    /// Lets go of the addresses that were silent longest when there are nearly too many. To be called now and then.
+    /// Lets go of the addresses that were silent longest when there are nearly too many, and of none that a connection
+    /// holds. To be called now and then.
     pub fn trim(&self) {
         let limit = limits::SIGHTINGS as usize;
         if self.count.load(Relaxed) < limit - limit / 8 {
             return;
         }
         let pinned = self.map.pin();
-        let mut all: Vec<(u64, IpAddr)> =
-            pinned.values().filter(|s| s.open() == 0).map(|s| (s.last_mono(), s.address)).collect();
+        let idle = |source: &&Arc<Source>| Arc::strong_count(source) == 1;
+        let mut all: Vec<(u64, IpAddr)> = pinned.values().filter(idle).map(|s| (s.last_mono(), s.address)).collect();
         let drop = all.len().min(limit / 4);
         if drop == 0 {
             return;
@@ -420,12 +423,12 @@ mod tests {
             let source = sightings.of(std::net::Ipv4Addr::from(0x0a00_0000 + n).into(), at(5));
             source.saw(Act::Beat, at(u64::from(n) + 1));
         }
-        sightings.get("10.0.0.0").expect("seen").opened();
+        let connected = sightings.get("10.0.0.0").expect("seen");
         let rest = sightings.of([11, 0, 0, 1].into(), at(5));
         assert_eq!(rest.address.to_string(), "0.0.0.0", "no place");
         sightings.trim();
         assert_eq!(sightings.len(), (limit - limit / 4) as usize);
-        assert!(sightings.get("10.0.0.0").is_some(), "connected");
+        assert!(sightings.get("10.0.0.0").is_some_and(|kept| Arc::ptr_eq(&kept, &connected)), "connected");
         assert!(sightings.get("10.0.0.1").is_none());
         assert_eq!(sightings.of([11, 0, 0, 1].into(), at(5)).address.to_string(), "11.0.0.1");
     }

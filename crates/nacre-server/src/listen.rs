@@ -130,10 +130,10 @@ async fn peek_enough(stream: &TcpStream, first: &mut [u8; PREFACE.len()]) -> io:
 }
 
 async fn serve_http1(app: Arc<App>, stream: TcpStream, peer: SocketAddr, door: Door) {
-    let app = &app;
+    let (app, from) = (&app, &http::Peer::from(peer));
     let answer = |request| async move {
         match door {
-            Door::Main => http::serve(app, peer, request).await,
+            Door::Main => http::serve(app, from, request).await,
             Door::Grpc => wrong_door(app).into_response(),
         }
     };

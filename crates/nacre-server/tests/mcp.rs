@@ -4,6 +4,8 @@
 
 mod common;
 
+use std::net::SocketAddr;
+
 use bytes::Bytes;
 use common::Server;
 use http::Request;
@@ -19,7 +21,7 @@ async fn say(server: &Server, host: &str, message: &Value) -> (u16, Value) {
         .header("mcp-protocol-version", "2025-06-18")
         .body(Full::new(Bytes::from(message.to_string())))
         .unwrap();
-    let response = serve(&server.app, "127.0.0.1:40000".parse().unwrap(), request).await;
+    let response = serve(&server.app, &SocketAddr::from(([127, 0, 0, 1], 40000)).into(), request).await;
     let status = response.status().as_u16();
     let body = response.into_body().collect().await.unwrap().to_bytes();
     (status, serde_json::from_slice(&body).unwrap_or_else(|_| json!(String::from_utf8_lossy(&body))))

@@ -142,7 +142,7 @@ async fn ask(server: &Server, method: &str, target: &str, headers: &[(&str, &str
         request = request.header(*name, *value);
     }
     let request = request.body(Full::new(Bytes::new())).unwrap();
-    serve(&server.app, "127.0.0.7:40000".parse().unwrap(), request).await.status().as_u16()
+    serve(&server.app, &SocketAddr::from(([127, 0, 0, 7], 40000)).into(), request).await.status().as_u16()
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -429,7 +429,7 @@ async fn a_collector_that_is_down_is_told_once_drops_are_counted_and_it_may_come
     // One batch at most is out of the queue, and under way.
     assert!((1_000..=2_000).contains(&dropped), "{dropped}");
     let metrics = Request::get("/nacos/actuator/prometheus").body(Full::new(Bytes::new())).unwrap();
-    let metrics = serve(&server.app, "127.0.0.7:40000".parse().unwrap(), metrics).await;
+    let metrics = serve(&server.app, &SocketAddr::from(([127, 0, 0, 7], 40000)).into(), metrics).await;
     let metrics = String::from_utf8(metrics.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap();
     // The scrape itself is answered before its own span is dropped.
     let line = format!("nacre_trace_spans_total{{outcome=\"dropped\",}} {dropped}.0");

@@ -16,34 +16,54 @@ use crate::{
     app::App,
     grpc::connections::Connection,
     http::{
-        Ctx,
+        Ctx, Peer,
         table::{Auth, Generation, Row},
     },
 };
 
 /// An HTTP request with its parameters read.
-pub fn http(app: &App, row: &Row, ctx: &Ctx) {
+pub fn http(app: &App, row: &Row, from: &Peer, ctx: &Ctx) {
     if !app.doctor.is_on() {
         return;
     }
-    let (now, address, agent) = (ctx.now, ctx.client_address(), ctx.agent());
-    let act = http_act(row, ctx);
-    app.doctor.sightings.with(address, now, |source| {
-        source.saw(act, now);
-        source.agent(agent);
-        if let Some(act) = publishing(act, row, ctx)
-            && let (Some(ip), Some(port)) = (ctx.params.non_blank("ip"), ctx.params.non_blank("port"))
-            && ip.len() + port.len() < 300
-        {
-            let ip = ip.trim_start_matches('[').trim_end_matches(']');
-            let call = Call { act, address, agent, at: now.wall };
-            app.doctor.sightings.callers.note(ip, port, call, || source.shared_agent(agent));
-        }
-    });
+    let (sightings, now) = (&app.doctor.sightings, ctx.now);
+    match from.source.get() {
+        Some(source) if !ctx.forwarded => seen(app, row, ctx, source),
+        _ => sightings.with(ctx.client_address(), now, |source| {
+            seen(app, row, ctx, source);
+            // Not of the address that stands for all those beyond the limit.
+            if source.address == from.address.ip().to_canonical() {
+                let _ = from.source.set(Arc::clone(source));
+            }
+        }),
+    }
     if row.module == "naming" {
         hand(app, row, ctx, now);
     }
-    blank_namespace(app, row, ctx, now);
+    if !ctx.parsed.namespace {
+        blank_namespace(app, row, ctx, now);
+    }
+}
+
+fn seen(app: &App, row: &Row, ctx: &Ctx, source: &Source) {
+    let (act, now) = (http_act(row, ctx), ctx.now);
+    let first = source.saw(act, now);
+    let Some(act) = publishing(act, row, ctx) else {
+        // Who asks many times a millisecond has said who it is.
+        if first {
+            source.agent(ctx.agent());
+        }
+        return;
+    };
+    let agent = ctx.agent();
+    source.agent(agent);
+    if let (Some(ip), Some(port)) = (ctx.params.non_blank("ip"), ctx.params.non_blank("port"))
+        && ip.len() + port.len() < 300
+    {
+        let ip = ip.trim_start_matches('[').trim_end_matches(']');
+        let call = Call { act, address: ctx.client_address(), agent, at: now.wall };
+        app.doctor.sightings.callers.note(ip, port, call, || source.shared_agent(agent));
+    }
 }
 
 /// Whether an instance comes or goes by this call; operators register, too.
@@ -77,7 +97,7 @@ fn blank_namespace(app: &App, row: &Row, ctx: &Ctx, now: Now) {
 /// Who edits an instance's operator record.
 fn hand(app: &App, row: &Row, ctx: &Ctx, now: Now) {
     let edits = matches!(ctx.method, Method::PUT | Method::PATCH);
-    if !edits || !row.path.contains("/instance") || row.path.ends_with("/beat") {
+    if !edits || row.path.ends_with("/beat") || !row.path.contains("/instance") {
         return;
     }
     let about = crate::http::naming::refused::about(ctx);

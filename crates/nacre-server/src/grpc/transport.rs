@@ -270,7 +270,7 @@ async fn route(transport: Arc<Transport>, request: Request<Incoming>) -> Respons
 
 /// Answers an HTTP request. Answers of HTTP are dated.
 async fn over_http(transport: &Transport, request: Request<Incoming>) -> Response<Full<Bytes>> {
-    let mut answered = http_face::serve(&transport.app, transport.peer.remote, request).await;
+    let mut answered = http_face::serve(&transport.app, &transport.peer.remote.into(), request).await;
     let date = http_face::dates::http_date(transport.app.clock.now().wall);
     if let Ok(date) = HeaderValue::from_str(&date) {
         answered.headers_mut().entry(header::DATE).or_insert(date);

@@ -21,6 +21,8 @@ use super::{
 pub struct Parsed {
     pub metadata: Option<Arc<Metadata>>,
     pub beat: Option<BeatInfo>,
+    /// The namespace was judged and is one that there can be.
+    pub namespace: bool,
 }
 
 /// Checks the request of `row`; `Ok(Some)` is the refusal of the check itself. Parameters that are no JSON where the
@@ -30,7 +32,12 @@ pub fn check_params(ctx: &mut Ctx, row: &Row, metadata_length: usize) -> Result<
         (_, Check::Off) => return Ok(None),
         ("naming", how) => naming(ctx, row.generation, how, metadata_length)?,
         (_, Check::Console) => console(ctx, metadata_length),
-        (_, how) => check::check(&config(ctx, row.generation, how), metadata_length),
+        (_, how) => {
+            let search = ctx.params.first("search");
+            let outcome = check::check(&config(ctx, row.generation, how, search), metadata_length);
+            ctx.parsed.namespace = search.is_none() && outcome.is_ok();
+            outcome
+        }
     };
     let reply = outcome.err().map(|text| refuse::param_check(&text));
     // Below `/v1/cs` a filter of the reference presets the type.
@@ -60,7 +67,7 @@ fn naming(ctx: &mut Ctx, generation: Generation, how: Check, limit: usize) -> Re
             outcome = check_target(target.ip.as_deref(), target.port, target.cluster_name.as_deref(), limit);
         }
     }
-    ctx.parsed = Parsed { metadata: metadata.map(Arc::new), beat };
+    ctx.parsed = Parsed { metadata: metadata.map(Arc::new), beat, namespace: outcome.is_ok() };
     Ok(outcome)
 }
 
@@ -99,11 +106,10 @@ fn check_target(ip: Option<&str>, port: i32, cluster: Option<&str>, limit: usize
 }
 
 /// Config: every name that its extractors accept.
-fn config(ctx: &Ctx, generation: Generation, how: Check) -> check::ParamInfo<'_> {
+fn config<'a>(ctx: &'a Ctx, generation: Generation, how: Check, search: Option<&str>) -> check::ParamInfo<'a> {
     let params = &ctx.params;
     let first = |names: &[&str]| names.iter().find_map(|name| params.first_non_blank(name));
     let (data_id, group) = (first(&["dataId"]), first(&["group"]));
-    let search = params.first("search");
     match how {
         Check::Config | Check::Search if search == Some("blur") => check::ParamInfo::default(),
         // Searches of v3 say `namespaceId` and `groupName`: what those hold is not looked at.

@@ -31,13 +31,14 @@ pub mod table;
 
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Instant,
 };
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use nacre_doctor::sightings::Source;
 use nacre_model::{Cause, Event, Now, Subject};
 
 use self::{
@@ -105,6 +106,20 @@ impl Heard {
             }
         }
         heard
+    }
+}
+
+/// The other end of a connection, kept as long as it is open.
+#[derive(Debug)]
+pub struct Peer {
+    pub address: SocketAddr,
+    /// What the doctor has seen of the address, once it was looked up.
+    pub source: OnceLock<Arc<Source>>,
+}
+
+impl From<SocketAddr> for Peer {
+    fn from(address: SocketAddr) -> Self {
+        Self { address, source: OnceLock::new() }
     }
 }
 
@@ -193,7 +208,7 @@ fn address_text(address: IpAddr) -> String {
 }
 
 /// Answers one request. Never fails: whatever goes wrong has an answer.
-pub async fn serve<B>(app: &Arc<App>, peer: SocketAddr, request: Request<B>) -> Response<Full<Bytes>>
+pub async fn serve<B>(app: &Arc<App>, peer: &Peer, request: Request<B>) -> Response<Full<Bytes>>
 where
     B: http_body::Body<Data = Bytes> + Send,
     B::Error: std::error::Error + Send + Sync + 'static,
@@ -204,7 +219,7 @@ where
     let mut met = Met { row: None, begun: Instant::now(), read: None };
     let inner = request.uri().path().strip_prefix(&*app.settings.context);
     let preset = inner.is_some_and(|inner| refuse::under(inner, "/v1/cs"));
-    let span = app.traces.as_ref().and_then(|traces| traces.http(peer, &request));
+    let span = app.traces.as_ref().and_then(|traces| traces.http(peer.address, &request));
     let reply = match &span {
         None => answer(app, peer, request, &heard, &mut met).await,
         // Boxed: nobody else's future grows by it.
@@ -273,12 +288,13 @@ fn long(app: &App, met: &Met, method: &Method, ended: Instant) {
 }
 
 /// `met` becomes the row that was found, whatever it answers.
-async fn answer<B>(app: &Arc<App>, peer: SocketAddr, request: Request<B>, heard: &Heard, met: &mut Met) -> Reply
+async fn answer<B>(app: &Arc<App>, from: &Peer, request: Request<B>, heard: &Heard, met: &mut Met) -> Reply
 where
     B: http_body::Body<Data = Bytes> + Send,
     B::Error: std::error::Error + Send + Sync + 'static,
 {
     let (mut parts, body) = request.into_parts();
+    let peer = from.address;
     let accept = heard.accept.as_ref().and_then(|value| value.to_str().ok());
     let uri = parts.uri.clone();
     let mut site = Site { uri: &uri, accept, clock: &app.clock, charset_preset: false };
@@ -347,7 +363,7 @@ where
         body,
         parsed: checks::Parsed::default(),
     };
-    let reply = match dispatch(app, row, ctx).await {
+    let reply = match dispatch(app, row, from, ctx).await {
         Ok(reply) => reply,
         Err(refusal) => {
             if let (Refusal::Nacos(error), "config") = (&refusal, row.module) {
@@ -373,10 +389,10 @@ where
     Ok(Box::pin(Limited::new(body, max).collect()).await?.to_bytes())
 }
 
-async fn dispatch(app: &Arc<App>, row: &'static Row, mut ctx: Ctx) -> table::Answer {
+async fn dispatch(app: &Arc<App>, row: &'static Row, from: &Peer, mut ctx: Ctx) -> table::Answer {
     let watched = naming::refused::is_watched(row);
     let before = prepare(app, row, &mut ctx).await;
-    doctor::sighting::http(app, row, &ctx);
+    doctor::sighting::http(app, row, from, &ctx);
     if let Some(answer) = before.transpose() {
         if watched {
             naming::refused::note(app, row, naming::refused::measured(&ctx), &answer);

@@ -89,7 +89,8 @@ impl Ask {
     pub async fn send(self) -> Seen {
         let uri = if self.query.is_empty() { self.path } else { format!("{}?{}", self.path, self.query.join("&")) };
         let request = self.request.uri(uri).body(Full::new(self.body)).unwrap();
-        let response = tokio::time::timeout(LONG, serve(&self.app, self.peer, request)).await.expect("an answer");
+        let response =
+            tokio::time::timeout(LONG, serve(&self.app, &self.peer.into(), request)).await.expect("an answer");
         let (parts, body) = response.into_parts();
         let headers = parts.headers.iter().map(|(n, v)| (n.to_string(), v.to_str().unwrap_or("").to_owned())).collect();
         Seen { status: parts.status.as_u16(), headers, body: body.collect().await.unwrap().to_bytes() }

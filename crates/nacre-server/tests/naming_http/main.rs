@@ -31,7 +31,7 @@ impl Answer {
 
 async fn send(server: &Server, request: Request<Full<Bytes>>) -> Answer {
     let peer: SocketAddr = PEER.parse().unwrap();
-    let response = serve(&server.app, peer, request).await;
+    let response = serve(&server.app, &peer.into(), request).await;
     let status = response.status().as_u16();
     let body = response.into_body().collect().await.unwrap().to_bytes();
     Answer { status, text: String::from_utf8(body.to_vec()).unwrap() }
