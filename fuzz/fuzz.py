@@ -30,6 +30,8 @@ WORK = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve
 ALONE = {"http_request", "grpc_call", "socket"}
 # A unit that takes this many seconds is a finding.
 SLOW = 25
+# Seconds for the figures at its end.
+LAST_WORDS = 60
 MEMORY_MB = 2048
 LONGEST = {"import_zip": 16384, "snapshot_file": 256, "log_files": 256, "naming_history": 1024, "config_history": 1024}
 
@@ -92,19 +94,23 @@ def call(name, binary, arguments, log, seconds=None):
     environment = {**os.environ, "TMPDIR": str(scratch)}
     if name in ALONE:
         environment["NACRE_FUZZ_ALONE"] = "1"
-    taken, stopped = 0, False
+    taken, stopped = 0, None
     with open(log, "wb") as out:
         # nice, unshare and sh all end in exec: the process is the target's.
         child = subprocess.Popen(["nice", "-n", "19", *command], stdout=out, stderr=out, cwd=WORK, env=environment)
         while child.poll() is None:
             taken = processor_time(child.pid) or taken
-            if seconds is not None and taken >= seconds and not stopped:
+            if stopped is not None:
+                # Its signal handlers allocate, and one that met an allocation waits for itself.
+                if time.monotonic() - stopped > LAST_WORDS:
+                    child.kill()
+            elif seconds is not None and taken >= seconds:
                 # libFuzzer says its figures and ends.
                 child.send_signal(signal.SIGINT)
-                stopped = True
+                stopped = time.monotonic()
             time.sleep(0.2)
     shutil.rmtree(scratch, ignore_errors=True)
-    return 0 if stopped else child.returncode, log.read_text(errors="replace"), taken
+    return 0 if stopped is not None else child.returncode, log.read_text(errors="replace"), taken
 
 
 def unpack(name):
