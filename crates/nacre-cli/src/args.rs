@@ -185,12 +185,14 @@ Examples:
   nacre timeline orders
   nacre timeline orders --from 2h --instance 10.0.0.7:8080
   nacre timeline orders --at 2025-11-25T17:48:00Z
-  nacre timeline --config app.yaml --from 7d";
+  nacre timeline --config app.yaml --from 7d
+  nacre timeline --kind clientConnected,clientDisconnected --from 10m
+  nacre timeline --address 10.0.0.7 --from 30m";
 
 #[derive(Debug, Args)]
 pub struct Timeline {
-    /// Name of the service; `group@@name` is understood.
-    #[arg(value_name = "SERVICE", value_parser = service_name, required_unless_present = "config")]
+    /// Name of the service; `group@@name` is understood. Without one: whatever happened on the server.
+    #[arg(value_name = "SERVICE", value_parser = service_name)]
     pub service: Option<String>,
     /// Group [default: DEFAULT_GROUP].
     #[arg(long, short = 'g', value_name = "NAME", env = "NACRE_GROUP")]
@@ -198,17 +200,23 @@ pub struct Timeline {
     /// Of this configuration instead: a dataId.
     #[arg(long, value_name = "DATAID", conflicts_with_all = ["service", "instance", "at"])]
     pub config: Option<String>,
+    /// Without a service: only events of these kinds, such as clientConnected or limitHit,refused.
+    #[arg(long, value_name = "KINDS", value_delimiter = ',', conflicts_with_all = ["service", "config", "at"])]
+    pub kind: Vec<String>,
+    /// Without a service: only what has this address in it, an instance's or a client's.
+    #[arg(long, value_name = "IP", conflicts_with_all = ["service", "config", "at"])]
+    pub address: Option<String>,
     /// Only this instance: `ip:port`, or `ip`.
     #[arg(long, short = 'i', value_name = "IP:PORT")]
     pub instance: Option<String>,
-    /// Where it begins [default: 10m].
+    /// Where it begins [default: 10m; with --kind or --address the journal's beginning].
     #[arg(long, value_name = "MOMENT")]
     pub from: Option<String>,
     /// Where it ends [default: now].
     #[arg(long, value_name = "MOMENT")]
     pub to: Option<String>,
     /// The list at this moment, in place of what happened.
-    #[arg(long, value_name = "MOMENT", conflicts_with_all = ["from", "to"])]
+    #[arg(long, value_name = "MOMENT", conflicts_with_all = ["from", "to"], requires = "service")]
     pub at: Option<String>,
     /// At most this many events.
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u16).range(1..=10_000))]
@@ -220,17 +228,19 @@ pub struct Timeline {
 
 const EXPLAIN_HELP: &str = "\
 The question is anything that names a metric: a selector, a panel's or an alert's expression, a line of a scrape, a \
-sentence. With a server in reach its values are shown, looked at twice, and judged; Java Nacos or nacre.
+sentence. With a server in reach its values are shown, looked at twice, and judged; Java Nacos or nacre. Or it is a line \
+of a server's or client's log, an exception, a question; then nacre's open findings that fit are shown with it.
 
 Examples:
   nacre explain \"nacos_exception_total{name='leaderSendBeatFailed'}\"
   nacre explain \"leaderSendBeatFailed is 2 while leaderStatus is 1\"
   nacre -s http://nacos.example.org:8848 explain 'sum(nacos_monitor{name=\"failedPush\"}) > 1' --lang zh
+  nacre explain 'NacosException: Client not connected, current status:STARTING'
   nacre explain 20404";
 
 #[derive(Debug, Args)]
 pub struct Explain {
-    /// A metric expression, a sentence with metrics in it, or a code such as 20404, 301 or BEAT-GAP-NETWORK.
+    /// A metric expression, a line of a log, an exception, a question, or a code such as 20404, 301 or BEAT-GAP-HOST.
     #[arg(value_name = "QUESTION", required = true)]
     pub question: Vec<String>,
     /// Language of the answer [default: by LC_ALL, LC_MESSAGES or LANG].

@@ -141,6 +141,12 @@ fn moments_that_are_none_are_refused_with_what_can_be_written() {
     let (code, _, err) = run(&["-s", &server, "timeline", "orders", "--at", "someday"]);
     assert_ne!(code, 0);
     assert!(err.contains("ISO 8601"), "{err}");
-    let (code, _, _) = run(&["-s", &server, "timeline"]);
-    assert_eq!(code, 2);
+    let (code, _, _) = run(&["-s", &server, "timeline", "--at", "10m"]);
+    assert_eq!(code, 2, "a list is one of a service");
+    let (code, _, err) = run(&["-s", &server, "timeline", "--from", "someday"]);
+    assert!(code != 0 && err.contains("ISO 8601"), "{err}");
+    let (code, text, err) = run(&["-s", &server, "timeline", "--kind", "serverStarted,refused", "--lang", "zh"]);
+    assert!(code == 0 && text.lines().count() == 2 && !text.is_ascii(), "{text} {err}");
+    let (code, text, _) = run(&["-s", &server, "timeline", "--address", "192.0.2.77", "--lang", "en"]);
+    assert!(code == 0 && text.contains("nothing happened"), "{text}");
 }

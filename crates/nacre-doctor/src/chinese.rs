@@ -1,7 +1,7 @@
 //! Events in Chinese, as evidence of findings. What an event holds as text (a reason, an answer, a name) is quoted as it was
 //! said.
 
-use nacre_journal::{describe, duration};
+use nacre_journal::{Doubt, describe, duration};
 use nacre_model::{
     Cause, Event, Subject,
     event::{Disconnect, Removal},
@@ -18,6 +18,18 @@ pub fn event(event: &Event) -> Line {
         text.push_str("；一个连接在一个服务中只有一个地址，多个地址须批量注册");
     }
     Line { en: describe(event), zh: if subject.is_empty() { text } else { format!("{subject}：{text}") } }
+}
+
+/// Why a list of the past may be wrong.
+pub fn doubt(doubt: &Doubt) -> String {
+    match doubt {
+        Doubt::NotSaved { count, last } => format!("有 {count} 条事件（至编号 {last}）没有保存"),
+        Doubt::Damaged(bytes) => format!("日志文件有 {bytes} 字节损坏"),
+        Doubt::WorkUsedUp => "本次查询的工作量已用尽；请缩短时间范围".to_owned(),
+        Doubt::LaterVersion(count) => format!("略过了 {count} 条更高版本写入的事件"),
+        Doubt::MemoryOnly => "日志只在内存中（nacre.journal.disk.enabled），列表由其中现有的事件得出".to_owned(),
+        Doubt::BeforeFirstList => "该时刻早于所保存的第一份列表，列表由之后的事件推出".to_owned(),
+    }
 }
 
 fn subject(subject: &Subject) -> String {

@@ -35,3 +35,8 @@ pub use sightings::Sightings;
 pub fn page(code: &str) -> Option<&'static Page> {
     rules::all().find(|rule| rule.code.eq_ignore_ascii_case(code.trim())).map(|rule| rule.page())
 }
+
+/// The pages of all findings.
+pub fn pages() -> impl Iterator<Item = &'static Page> {
+    rules::all().map(Rule::page)
+}

@@ -29,5 +29,5 @@ pub use lists::ListRound;
 pub use search::Found;
 pub use subjects::{Known, Subjects};
 pub use tail::{Elapsed, Received, Tail};
-pub use timeline::{Change, ConfigTimeline, Span, Timeline};
+pub use timeline::{Change, ConfigTimeline, Doubt, Span, Timeline};
 pub use why::Line;

@@ -42,6 +42,40 @@ pub struct Change {
     pub total: usize,
 }
 
+/// Why a list of the past may differ from what consumers saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// So many events, the last with this number, did not reach the files.
+    NotSaved {
+        count: u64,
+        last: u64,
+    },
+    /// Bytes of the files.
+    Damaged(u64),
+    WorkUsedUp,
+    /// Events of a later version.
+    LaterVersion(u64),
+    MemoryOnly,
+    BeforeFirstList,
+}
+
+impl std::fmt::Display for Doubt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotSaved { count, last } => write!(f, "{count} events up to number {last} were not saved"),
+            Self::Damaged(bytes) => write!(f, "{bytes} bytes of the journal's files are damaged"),
+            Self::WorkUsedUp => f.write_str("the work for this question was used up; ask for a shorter span"),
+            Self::LaterVersion(count) => write!(f, "{count} events of a later version were passed over"),
+            Self::MemoryOnly => f.write_str(
+                "the journal is in memory only (nacre.journal.disk.enabled), so the list is made of what that holds",
+            ),
+            Self::BeforeFirstList => f.write_str(
+                "the moment lies before the first list that is kept, so the list is made of what later events tell",
+            ),
+        }
+    }
+}
+
 /// The past of a service.
 #[derive(Clone, Debug, Default)]
 pub struct Timeline {
@@ -52,7 +86,7 @@ pub struct Timeline {
     /// More happened than was asked for: `from` of what follows.
     pub next: Option<i64>,
     /// Why the lists may differ from what consumers saw; empty: they do not.
-    pub doubts: Vec<String>,
+    pub doubts: Vec<Doubt>,
     /// From this moment on lists are exact, when they are not for the moment asked for.
     pub known_since: Option<i64>,
 }
@@ -208,31 +242,29 @@ impl Journal {
         let gaps = self.disk().map(Disk::gaps).unwrap_or_default();
         for gap in gaps.iter().filter(|gap| gap.last > sound && gap.at <= span.to).take(DOUBTS) {
             let count = gap.last - gap.first + 1;
-            timeline.doubts.push(format!("{count} events up to number {} were not saved", gap.last));
+            timeline.doubts.push(Doubt::NotSaved { count, last: gap.last });
         }
         if work.damaged > 0 {
-            timeline.doubts.push(format!("{} bytes of the journal's files are damaged", work.damaged));
+            timeline.doubts.push(Doubt::Damaged(work.damaged));
         }
         if work.exhausted {
-            timeline.doubts.push("the work for this question was used up; ask for a shorter span".to_owned());
+            timeline.doubts.push(Doubt::WorkUsedUp);
         }
         if work.unknown > 0 {
-            timeline.doubts.push(format!("{} events of a later version were passed over", work.unknown));
+            timeline.doubts.push(Doubt::LaterVersion(work.unknown));
         }
         timeline
     }
 
     fn tell_beginning(&self, timeline: &mut Timeline) {
         let doubt = match self.disk() {
-            None => {
-                "the journal is in memory only (nacre.journal.disk.enabled), so the list is made of what that holds"
-            }
+            None => Doubt::MemoryOnly,
             Some(disk) => {
                 timeline.known_since = disk.rounds().first().map(|round| round.at);
-                "the moment lies before the first list that is kept, so the list is made of what later events tell"
+                Doubt::BeforeFirstList
             }
         };
-        timeline.doubts.push(doubt.to_owned());
+        timeline.doubts.push(doubt);
     }
 
     /// The list at the journal's beginning: what later events say of it, and what is there now without any event.

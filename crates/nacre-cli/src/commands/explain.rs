@@ -8,38 +8,49 @@ use super::Session;
 use crate::{
     api::cluster::{Member, Scrape},
     args::Explain,
+    commands::doctor::{finding::Finding, own, show},
     error::{CliError, Outcome},
     explain::{
         Entry, Lang, TABLE,
         answer::{Looks, Part, Question, compared},
         judge::{Level, Server, number},
+        said,
     },
+    http::Params,
     output::{Screen, Tone, printable, remark, shortened, width},
+    time,
 };
 
 /// Columns of text that a person reads.
 const COLUMNS: usize = 92;
 /// More entries than this are listed, not explained.
 const EXPLAINED: usize = 4;
+/// Open findings that are shown.
+const FINDINGS: usize = 5;
 
 pub async fn run(session: &Session, explain: &Explain) -> Outcome {
     let lang = explain.lang.unwrap_or_else(Lang::of_environment);
     let text = explain.question.join(" ");
     let question = Question::read(&text);
     if question.is_empty() {
-        return match beats(&text, lang) {
-            Some(told) if session.screen.json => session.screen.value(&serde_json::json!({ "text": told })),
-            Some(told) => session.screen.line(told),
-            None => Err(unknown(&text, &question, lang)),
-        };
+        return Err(unknown(&text, &question, lang));
     }
     let mut live = Live::default();
     if !explain.offline && !question.selectors.is_empty() {
         live = look(session, &question, explain.wait, lang).await?;
     }
+    if !explain.offline && !question.said.is_empty() {
+        live.open = fitting(session, &question, lang).await;
+    }
     let parts = question.parts(live.looks.as_ref(), lang);
     let findings = findings(&question, lang);
-    let page = Page { screen: &session.screen, lang, server: session.client.address.to_string(), live: &live };
+    let page = Page {
+        screen: &session.screen,
+        lang,
+        server: session.client.address.to_string(),
+        live: &live,
+        names: &question.names,
+    };
     if session.screen.json {
         return session.screen.value(&page.json(&text, &question, &parts, &findings));
     }
@@ -51,6 +62,8 @@ pub async fn run(session: &Session, explain: &Explain) -> Outcome {
 struct Live {
     looks: Option<Looks>,
     members: Vec<Member>,
+    /// Open findings that fit what was pasted; `None` from a server that has none to tell, or was not asked.
+    open: Option<Vec<Finding>>,
     /// Why nothing live is known.
     blind: Option<String>,
 }
@@ -123,6 +136,20 @@ async fn look(session: &Session, question: &Question, wait: i64, lang: Lang) -> 
     Ok(live)
 }
 
+/// Open findings of the server about the address in the text, or with a code that the entries name.
+async fn fitting(session: &Session, question: &Question, lang: Lang) -> Option<Vec<Finding>> {
+    let told = own::ask(&session.client, Params::default(), lang).await.ok().flatten()?;
+    let codes: Vec<&str> = question.said.iter().flat_map(|entry| entry.see.iter().copied()).collect();
+    let about = |finding: &Finding| {
+        question.names.address.as_ref().is_some_and(|address| finding.json().to_string().contains(address.as_str()))
+    };
+    // What is about the very address answers best; the same cause elsewhere comes behind.
+    let (mut first, rest): (Vec<_>, Vec<_>) = told.open.into_iter().partition(about);
+    first.extend(rest.into_iter().filter(|finding| codes.contains(&&*finding.code)));
+    first.truncate(FINDINGS);
+    Some(first)
+}
+
 /// The pages of findings, where their codes are known.
 fn findings(question: &Question, lang: Lang) -> Vec<(String, Option<String>)> {
     let lang = match lang {
@@ -131,28 +158,6 @@ fn findings(question: &Question, lang: Lang) -> Vec<(String, Option<String>)> {
     };
     let page = |code: &String| (code.clone(), nacre_doctor::page(code).map(|page| page.text(lang)));
     question.findings.iter().map(page).collect()
-}
-
-/// A sentence about a client that no longer beats: no metric tells that, the doctor does.
-fn beats(text: &str, lang: Lang) -> Option<&'static str> {
-    const WORDS: [&str; 3] = ["beat", "心跳", "keepalive"];
-    let folded = text.to_lowercase();
-    // A name with a slip of the pen is no sentence.
-    let sentence = !text.contains(['{', '_', '"']) && (text.contains(' ') || !text.is_ascii());
-    (sentence && WORDS.iter().any(|word| folded.contains(word))).then(|| {
-        lang.pick(
-            "A client that stops sending heartbeats: the network, its configuration, its process or the server? Ask the server:\n\
-             \x20 nacre doctor                     # which instances are silent, and why: cause, evidence, remedy\n\
-             \x20 nacre doctor instance IP:PORT    # the one that you mean: what is known of it, and what happened to it\n\
-             \x20 nacre instance why IP:PORT       # its story, event by event\n\
-             \x20 nacre doctor client              # on the client's machine: DNS, ports, gRPC, clock, beats of a trial instance",
-            "客户端不再发送心跳：是网络、配置、进程还是服务端？问服务端：\n\
-             \x20 nacre doctor                     # 哪些实例静默、为什么：原因、证据、处置\n\
-             \x20 nacre doctor instance IP:PORT    # 你所指的那个：已知情况与经过\n\
-             \x20 nacre instance why IP:PORT       # 它的经过，逐条事件\n\
-             \x20 nacre doctor client              # 在客户端机器上：DNS、端口、gRPC、时钟、试验实例的心跳",
-        )
-    })
 }
 
 fn unknown(text: &str, question: &Question, lang: Lang) -> CliError {
@@ -176,6 +181,7 @@ struct Page<'a> {
     lang: Lang,
     server: String,
     live: &'a Live,
+    names: &'a said::Names,
 }
 
 const fn tone(level: Level) -> Tone {
@@ -205,6 +211,26 @@ impl Page<'_> {
             self.line(&self.screen.paint(Tone::Head, lang.pick("Both together", "合起来看")))?;
             self.text(Tone::Plain, "  ", pair.text(lang, "what"))?;
             self.steps(pair)?;
+            self.line("")?;
+        }
+        for entry in &question.said {
+            let title = entry.title.split([';', '&', '/']).next().unwrap_or_default().trim();
+            if entry.kind != "question" {
+                self.line(&format!(
+                    "{}  {}",
+                    self.screen.paint(Tone::Head, title),
+                    self.screen.paint(Tone::Dim, entry.kind)
+                ))?;
+            }
+            self.text(Tone::Plain, "  ", entry.text(lang, "what"))?;
+            self.steps(entry)?;
+            self.line("")?;
+        }
+        if let Some(open) = &self.live.open {
+            self.line(&self.screen.paint(Tone::Head, said::head(!open.is_empty(), lang)))?;
+            for finding in open {
+                self.line(&show::finding(self.screen, finding, time::now_ms(), lang))?;
+            }
             self.line("")?;
         }
         let brief = parts.len() > EXPLAINED;
@@ -358,6 +384,9 @@ impl Page<'_> {
 
     /// Steps are not wrapped: commands in them are copied.
     fn steps(&self, entry: &Entry) -> Outcome {
+        if entry.kind == "question" {
+            self.line(&format!("  {}", self.screen.paint(Tone::Accent, self.lang.pick("What to do", "处理办法"))))?;
+        }
         for (n, step) in self.steps_of(entry).iter().enumerate() {
             self.line(&format!("    {}. {step}", n + 1))?;
         }
@@ -366,7 +395,7 @@ impl Page<'_> {
 
     /// Steps with the address of the server that was asked.
     fn steps_of(&self, entry: &Entry) -> Vec<String> {
-        let known = self.live.looks.is_some();
+        let known = self.live.looks.is_some() || self.live.open.is_some();
         let base = self.server.strip_suffix("/nacos").unwrap_or(&self.server);
         let fill = |step: &str| {
             if known {
@@ -375,6 +404,7 @@ impl Page<'_> {
                 step.to_owned()
             }
         };
+        let fill = |step: &str| self.names.fill(&fill(step));
         entry.steps(self.lang).into_iter().map(fill).collect()
     }
 
@@ -454,6 +484,10 @@ impl Page<'_> {
             .collect();
         json!({
             "question": text, "lang": lang.word(), "server": server, "blind": self.live.blind, "together": together,
+            "said": question.said.iter().map(|entry| json!({
+                "where": entry.kind, "what": about(entry, "what"), "do": self.steps_of(entry), "see": entry.see,
+            })).collect::<Vec<_>>(),
+            "open": self.live.open.as_ref().map(|open| open.iter().map(Finding::json).collect::<Vec<_>>()),
             "metrics": metrics, "codes": question.codes.iter().map(coded).collect::<Vec<_>>(), "members": members,
             "findings": findings.iter().map(|(code, page)| json!({"code": code, "page": page})).collect::<Vec<_>>(),
             "unknown": question.strangers,
@@ -510,22 +544,6 @@ fn words(text: &str) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_sentence_about_beats_is_led_to_the_doctor_and_a_misspelt_metric_is_not() {
-        for text in [
-            "Has anybody seen a Nacos client that stops sending heartbeats?",
-            "my client sends no beats",
-            "客户端不发心跳",
-        ] {
-            for lang in [Lang::En, Lang::Zh] {
-                assert!(beats(text, lang).is_some_and(|told| told.contains("nacre doctor instance")), "{text}");
-            }
-        }
-        for text in ["leaderSendBeatFaild", "nacos_exception_total{name=\"Beat\"} 2", "what is this"] {
-            assert!(beats(text, Lang::En).is_none(), "{text}");
-        }
-    }
 
     #[test]
     fn lines_are_broken_where_both_languages_allow_it() {

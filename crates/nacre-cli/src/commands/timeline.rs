@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Session;
 use crate::{
-    api::timeline::Question,
+    api::{journal::Everything, timeline::Question},
     args::Timeline,
     error::Outcome,
     explain::Lang,
@@ -20,6 +20,9 @@ const COLUMNS: usize = 80;
 const BAR: usize = 8;
 
 pub async fn run(session: &Session, args: Timeline) -> Outcome {
+    if args.service.is_none() && args.config.is_none() {
+        return everything(session, args).await;
+    }
     let question = Question {
         service: args.service,
         config: args.config,
@@ -41,6 +44,51 @@ pub async fn run(session: &Session, args: Timeline) -> Outcome {
         (false, true) => view.moment(),
         (false, false) => view.span(),
     }
+}
+
+/// What happened on the whole server, newest last.
+async fn everything(session: &Session, args: Timeline) -> Outcome {
+    let lang = args.lang.unwrap_or_else(Lang::of_environment);
+    let narrowed = !args.kind.is_empty() || args.address.is_some() || args.instance.is_some();
+    let question = Everything {
+        kinds: args.kind,
+        address: args.address,
+        instance: args.instance,
+        group: args.group,
+        from: args.from.or_else(|| (!narrowed).then(|| "10m".to_owned())),
+        to: args.to,
+        limit: usize::from(args.limit),
+        lang,
+    };
+    let (mut events, more) = session.client.happened(&question).await?;
+    events.reverse();
+    let screen = &session.screen;
+    if screen.json {
+        let events: Vec<&Value> = events.iter().map(|event| &event.raw).collect();
+        return screen.value(&serde_json::json!({ "events": events, "more": more }));
+    }
+    let (Some(first), Some(last)) = (events.first(), events.last()) else {
+        return screen.line(lang.pick("nothing happened that fits", "没有符合条件的事件"));
+    };
+    let days = days(first.at, last.at);
+    if !days {
+        screen.line(&screen.paint(Tone::Dim, &time::stamp(first.at)[..10]))?;
+    }
+    if more {
+        remark(lang.pick(
+            "nacre: more happened before; raise --limit or shorten the span",
+            "nacre：之前还有更多；请调大 --limit 或缩短时间范围",
+        ));
+    }
+    for event in &events {
+        let stamp = if days { time::stamp(event.at) } else { clock(event.at) };
+        let margin = stamp.len() + 2;
+        for (n, line) in wrapped(&printable(&event.text), COLUMNS.saturating_sub(margin)).iter().enumerate() {
+            let left = if n == 0 { format!("{}  ", screen.paint(Tone::Dim, &stamp)) } else { " ".repeat(margin) };
+            screen.line(&format!("{left}{line}"))?;
+        }
+    }
+    Ok(())
 }
 
 struct View<'a> {

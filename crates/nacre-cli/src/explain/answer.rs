@@ -2,8 +2,9 @@
 
 use super::{
     Entry, Lang, TABLE, Table,
-    ask::{self, Claim, Selector},
+    ask::{self, Claim, Knowledge, Selector},
     judge::{self, Judge, Level, Seen, Server, Verdict, number},
+    said::Names,
     scrape::Sample,
 };
 
@@ -49,6 +50,9 @@ pub struct Question {
     pub findings: Vec<String>,
     /// Names that look like metrics and are not known.
     pub strangers: Vec<String>,
+    /// Lines of logs, exceptions and sentences.
+    pub said: Vec<&'static Entry>,
+    pub names: Names,
 }
 
 /// Series of one entry that are shown.
@@ -59,7 +63,12 @@ impl Question {
         let table: &'static Table = &TABLE;
         let text = text.trim();
         let single = !text.contains(|c: char| c.is_whitespace() || c == '{');
-        let selectors = ask::selectors(text, |word| table.known(word, single && word == text));
+        let known = |word: &str| table.known(word, single && word == text);
+        let named = |pattern: &ask::Matcher| table.named(pattern);
+        let mut selectors = ask::selectors(text, &Knowledge { known, named });
+        for selector in &mut selectors {
+            table.respell(selector);
+        }
         let mut question = Self { selectors, ..Self::default() };
         let mut codes = ask::codes(text);
         if !question.selectors.is_empty() {
@@ -78,11 +87,21 @@ impl Question {
             }
         }
         question.strangers = strangers(text, table);
+        // A name with a slip of the pen is no sentence.
+        let sentence = text.contains(' ') || !text.is_ascii();
+        if question.selectors.is_empty() {
+            question.said = table.said(text, question.is_empty() && question.strangers.is_empty() && sentence);
+        }
+        if !question.said.is_empty() {
+            question.names = Names::read(text);
+            // Words in brackets at the head of a line look like codes of findings.
+            question.findings.retain(|code| nacre_doctor::page(code).is_some());
+        }
         question
     }
 
     pub fn is_empty(&self) -> bool {
-        self.selectors.is_empty() && self.codes.is_empty() && self.findings.is_empty()
+        self.selectors.is_empty() && self.codes.is_empty() && self.findings.is_empty() && self.said.is_empty()
     }
 
     /// Whether another look some seconds later tells more than the first.

@@ -61,17 +61,44 @@ impl Selector {
 /// Most of a question that is read; nobody types more, and work stays bounded.
 const LONGEST: usize = 64 * 1024;
 
-/// Words that stand for a code: `20404`, `-401`, `BEAT-GAP-NETWORK`.
+/// Words that stand for a code: `20404`, `-401`, `BEAT-GAP-NETWORK`. Of figures only those that stand by themselves: parts of
+/// addresses, of times and of names are none, and short ones only where the text says that they are codes.
 pub fn codes(question: &str) -> Vec<String> {
     let mut codes: Vec<String> = Vec::new();
-    for word in question.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_')) {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let whole = question.trim().trim_end_matches(['?', '？']);
+    let mut at = 0;
+    while let Some(start) = question[at..].find(is_part).map(|start| at + start) {
+        let end = question[start..].find(|c: char| !is_part(c)).map_or(question.len(), |length| start + length);
+        let word = &question[start..end];
+        at = end;
         let number = word.strip_prefix('-').unwrap_or(word);
         let is_number = !number.is_empty() && number.len() <= 6 && number.bytes().all(|b| b.is_ascii_digit());
-        if (is_number || is_finding(word)) && !codes.iter().any(|code| code == word) {
+        let (before, after) = (&question[..start], &question[end..]);
+        let joined = |c: char| matches!(c, '.' | ':' | '/' | '@' | '#');
+        let within = (before.ends_with(joined) && before[..before.len() - 1].ends_with(|c: char| c.is_ascii_digit()))
+            || (after.starts_with(joined) && after[1..].starts_with(|c: char| c.is_ascii_alphanumeric()));
+        let meant = whole == word || called_code(before) || (number.len() >= 3 && !within && !measured(after));
+        if (is_number && meant || is_finding(word)) && !codes.iter().any(|code| code == word) {
             codes.push(word.to_owned());
         }
     }
     codes
+}
+
+/// Whether the text before a figure says that a code follows: `errCode: `, `status=`, `HTTP `, `错误码`.
+fn called_code(before: &str) -> bool {
+    const WORDS: &[&str] = &["code", "status", "http", "错误码", "返回码", "状态码"];
+    let said = before.trim_end_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
+    before.len() - said.len().min(before.len()) <= 4 && WORDS.iter().any(|word| said.ends_with(word))
+}
+
+/// Whether a unit stands behind a figure: `500 ms` is no code.
+fn measured(after: &str) -> bool {
+    const UNITS: &[&str] =
+        &["ms", "milli", "s ", "sec", "min", "%", "毫秒", "秒", "分钟", "个", "instances", "clients", "times"];
+    let after = after.trim_start();
+    UNITS.iter().any(|unit| after.starts_with(unit)) || after == "s"
 }
 
 /// Whether a word looks like a finding's code.
@@ -83,40 +110,135 @@ pub fn is_finding(word: &str) -> bool {
         && word.starts_with(|c: char| c.is_ascii_uppercase())
 }
 
-/// Every selector whose name `known` knows, in order. `known` turns a word into the names of metrics it may stand for with
-/// the matchers that go with it: `leaderStatus` is `nacos_monitor{name="leaderStatus"}`.
-pub fn selectors(question: &str, known: impl Fn(&str) -> Option<(String, Vec<Matcher>)>) -> Vec<Selector> {
-    let text: Vec<char> = question.chars().take(LONGEST).map(plain).collect();
+/// What a word, or a pattern for names, stands for.
+pub struct Knowledge<K, N> {
+    /// The name of the metric that a word means, with the matchers that go with it: `leaderStatus` is
+    /// `nacos_monitor{name="leaderStatus"}`.
+    pub known: K,
+    /// The names that a matcher of `__name__` accepts.
+    pub named: N,
+}
+
+/// Every selector whose name is known, in order.
+pub fn selectors<K, N>(question: &str, of: &Knowledge<K, N>) -> Vec<Selector>
+where
+    K: Fn(&str) -> Option<(String, Vec<Matcher>)>,
+    N: Fn(&Matcher) -> Vec<String>,
+{
+    let text: Vec<char> = unescaped(question).chars().take(LONGEST).map(plain).collect();
     let mut found: Vec<Selector> = Vec::new();
+    // Open parentheses, and braces of a selector without a name before it.
+    let mut depth = 0usize;
     let mut at = 0;
     while at < text.len() {
-        if is_quote(text[at]) {
-            // A quoted word of a sentence may be a name; quoted label values are read with their selector.
-            at += 1;
-            continue;
+        match text[at] {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            '{' => {
+                let (matchers, next) = read_matchers(&text, at + 1);
+                let names = nameless(&matchers, of);
+                if !names.is_empty() {
+                    let claim = claim(&text, next, depth > 0);
+                    let rest: Vec<Matcher> = matchers.into_iter().filter(|m| m.label != NAME).collect();
+                    for (name, mut own) in names {
+                        own.extend(rest.iter().cloned());
+                        add(&mut found, Selector { name, matchers: own, claim });
+                    }
+                    at = next;
+                    continue;
+                }
+            }
+            _ => {}
         }
+        // A quoted word of a sentence may be a name; quoted label values are read with their selector.
         if !starts_name(text[at]) {
             at += 1;
             continue;
         }
-        let end = end_of(&text, at, is_name);
+        let end = end_of_name(&text, at);
         let word: String = text[at..end].iter().collect();
-        let word = word.trim_end_matches(':');
+        let word = word.trim_end_matches([':', '.']);
         let after = skip_blanks(&text, end);
         let braces = text.get(after) == Some(&'{');
         let (matchers, next) = if braces { read_matchers(&text, after + 1) } else { (Vec::new(), end) };
+        // Words of code, `MetricsMonitor.getIpCountMonitor()`, are looked at one by one where the whole is nothing.
+        let meant = (of.known)(word).or_else(|| word.split('.').rev().find_map(|part| (of.known)(part)));
         at = next.max(end);
-        let Some((name, mut implied)) = known(word) else { continue };
+        let Some((name, mut implied)) = meant else { continue };
         implied.retain(|own| matchers.iter().all(|said| said.label != own.label));
         implied.extend(matchers);
-        let claim = claim(&text, at);
-        let selector = Selector { name, matchers: implied, claim };
-        match found.iter_mut().find(|seen| seen.name == selector.name && seen.matchers == selector.matchers) {
-            Some(seen) => seen.claim = seen.claim.or(selector.claim),
-            None => found.push(selector),
+        let claim = claim(&text, at, depth > 0);
+        add(&mut found, Selector { name, matchers: implied, claim });
+    }
+    // `nacos.exception leaderSendBeatFailed`: the family is said and then what is meant of it.
+    let narrowed: Vec<String> =
+        found.iter().filter(|one| !one.matchers.is_empty()).map(|one| one.name.clone()).collect();
+    found.retain(|one| !one.matchers.is_empty() || !narrowed.contains(&one.name));
+    found
+}
+
+fn add(found: &mut Vec<Selector>, selector: Selector) {
+    match found.iter_mut().find(|seen| seen.name == selector.name && seen.matchers == selector.matchers) {
+        Some(seen) => seen.claim = seen.claim.or(selector.claim),
+        None => found.push(selector),
+    }
+}
+
+const NAME: &str = "__name__";
+
+/// What braces without a name before them mean: `{__name__="..."}`, `{"nacos.monitor", name="ipCount"}`, an element of an
+/// answer of Prometheus.
+fn nameless<K, N>(matchers: &[Matcher], of: &Knowledge<K, N>) -> Vec<(String, Vec<Matcher>)>
+where
+    K: Fn(&str) -> Option<(String, Vec<Matcher>)>,
+    N: Fn(&Matcher) -> Vec<String>,
+{
+    match matchers.iter().find(|m| m.label == NAME) {
+        Some(name) if name.op == Op::Is => (of.known)(&name.value).into_iter().collect(),
+        Some(name) => (of.named)(name).into_iter().map(|name| (name, Vec::new())).collect(),
+        None => Vec::new(),
+    }
+}
+
+/// A question as it was before a browser, a shell or a board wrote it into something else.
+fn unescaped(question: &str) -> String {
+    let mut text = question.to_owned();
+    if text.contains("%7B") || text.contains("%7b") {
+        let mut bytes = Vec::with_capacity(text.len());
+        let mut rest = text.as_bytes();
+        while let [first, tail @ ..] = rest {
+            let hex = |b: Option<&u8>| b.and_then(|b| char::from(*b).to_digit(16));
+            match (first, hex(tail.first()), hex(tail.get(1))) {
+                (b'%', Some(high), Some(low)) => {
+                    bytes.push(u8::try_from(high * 16 + low).unwrap_or(b' '));
+                    rest = &tail[2..];
+                }
+                (b'+', ..) => {
+                    bytes.push(b' ');
+                    rest = tail;
+                }
+                _ => {
+                    bytes.push(*first);
+                    rest = tail;
+                }
+            }
+        }
+        text = String::from_utf8_lossy(&bytes).into_owned();
+    }
+    for (written, meant) in [
+        ("&quot;", "\""),
+        ("&#34;", "\""),
+        ("&#39;", "'"),
+        ("&apos;", "'"),
+        ("&gt;", ">"),
+        ("&lt;", "<"),
+        ("&amp;", "&"),
+    ] {
+        if text.contains(written) {
+            text = text.replace(written, meant);
         }
     }
-    found
+    text
 }
 
 /// Typographic and full-width signs as the plain ones.
@@ -151,6 +273,15 @@ fn is_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == ':'
 }
 
+/// The end of a name; dots are part of it where something follows them.
+fn end_of_name(text: &[char], from: usize) -> usize {
+    let mut end = end_of(text, from, is_name);
+    while text.get(end) == Some(&'.') && text.get(end + 1).copied().is_some_and(starts_name) {
+        end = end_of(text, end + 1, is_name);
+    }
+    end
+}
+
 fn end_of(text: &[char], from: usize, part: impl Fn(char) -> bool) -> usize {
     text[from..].iter().position(|c| !part(*c)).map_or(text.len(), |length| from + length)
 }
@@ -169,9 +300,21 @@ fn read_matchers(text: &[char], mut at: usize) -> (Vec<Matcher>, usize) {
             Some('}') => return (matchers, at + 1),
             Some(_) => {}
         }
-        let end = end_of(text, at, |c| is_name(c) && c != ':');
-        let label: String = text[at..end].iter().collect();
+        // Labels may be quoted: in JSON always, in PromQL since names may be anything.
+        let quoted = text.get(at).copied().is_some_and(is_quote);
+        let (label, end) = if quoted {
+            read_value(text, at)
+        } else {
+            let end = end_of(text, at, |c| is_name(c) && c != ':');
+            (text[at..end].iter().collect(), end)
+        };
         let sign = skip_blanks(text, end);
+        if quoted && matches!(text.get(sign), Some(',' | '}')) && matchers.is_empty() {
+            // The metric's name.
+            matchers.push(Matcher { label: NAME.to_owned(), op: Op::Is, value: label });
+            at = sign;
+            continue;
+        }
         let (op, length) = match (text.get(sign), text.get(sign + 1)) {
             (Some('='), Some('~')) => (Op::Like, 2),
             (Some('!'), Some('~')) => (Op::Unlike, 2),
@@ -269,18 +412,31 @@ const SAYING_ZH: &[&str] = &[
 /// Characters that may stand between.
 const BETWEEN: usize = 48;
 
-/// The value said right behind a selector.
-fn claim(text: &[char], mut at: usize) -> Option<Claim> {
+/// The value said right behind a selector; what is compared within parentheses is a condition.
+fn claim(text: &[char], mut at: usize, within: bool) -> Option<Claim> {
     let stop = text.len().min(at + BETWEEN);
     let mut condition = false;
+    let mut inside = within;
     while at < stop {
         let c = text[at];
-        if c.is_whitespace() || matches!(c, ')' | ':' | ',' | '\'' | '"' | '`') {
+        if c == ',' && inside {
+            // The next argument of a function.
+            return None;
+        }
+        if c.is_whitespace() || matches!(c, ')' | ':' | ',' | '\'' | '"' | '`' | '}') {
+            inside &= c != ')';
             at += 1;
         } else if c == '[' {
+            // A sample of an answer of Prometheus: `[1700000000.1,"2"]`.
+            let sample: String = text[at + 1..].iter().take_while(|c| **c != ']').collect();
+            if let Some((_, value)) = sample.split_once(",\"")
+                && let Ok(value) = value.trim_matches('"').parse()
+            {
+                return Some(Claim { seen: true, value });
+            }
             at = end_of(text, at, |c| c != ']') + 1;
         } else if matches!(c, '>' | '<' | '!' | '=') {
-            condition |= c != '=';
+            condition |= c != '=' || inside;
             at += 1;
         } else if c.is_ascii_digit() || (c == '-' && text.get(at + 1).is_some_and(char::is_ascii_digit)) {
             let end = end_of(text, at + 1, |c| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E'));
@@ -333,7 +489,8 @@ mod tests {
                 .map_or(String::new(), |claim| format!(" {}{}", if claim.seen { "" } else { "?" }, claim.value));
             format!("{}[{}]{claim}", selector.name, matchers.join(" "))
         };
-        selectors(question, known).iter().map(show).collect()
+        let named = |_: &Matcher| vec!["nacos_exception_total".to_owned()];
+        selectors(question, &Knowledge { known, named }).iter().map(show).collect()
     }
 
     #[test]
@@ -349,6 +506,12 @@ mod tests {
             "sum(rate(nacos_exception_total{name='leaderSendBeatFailed'}[1m]))*60",
             "sum by (name) (increase(nacos_exception_total{name='leaderSendBeatFailed'}[5m] offset 1h))",
             "what does nacos_exception_total{name='leaderSendBeatFailed'} mean?",
+            "{__name__=\"nacos_exception_total\",name=\"leaderSendBeatFailed\"}",
+            "{__name__=~'nacos_exception.*',name='leaderSendBeatFailed'}",
+            "sum({\"nacos_exception_total\", name=\"leaderSendBeatFailed\"})",
+            "{\"metric\":{\"__name__\":\"nacos_exception_total\",\"name\":\"leaderSendBeatFailed\"}}",
+            "query=nacos_exception_total%7Bname%3D%22leaderSendBeatFailed%22%7D",
+            "nacos_exception_total{name=&quot;leaderSendBeatFailed&quot;}",
         ] {
             assert_eq!(seen(question), ["nacos_exception_total[nameIsleaderSendBeatFailed]"], "{question}");
         }
@@ -367,6 +530,9 @@ mod tests {
             ("nacos_monitor{a='b'} 的值是2", " 2"),
             ("nacos_monitor{a='b'} stays at 2.", " 2"),
             ("nacos_monitor{a='b'} differs from 2", ""),
+            ("count(nacos_monitor{a='b'} == 1)", " ?1"),
+            ("predict_linear(nacos_monitor{a='b'}[1h], 4*3600) < 0", ""),
+            ("{\"metric\":{\"__name__\":\"nacos_monitor\",\"a\":\"b\"},\"value\":[1700000000.1,\"2\"]}", " 2"),
             ("nacos_monitor{a='b'}", ""),
         ] {
             assert_eq!(seen(question), [format!("nacos_monitor[aIsb]{claim}")], "{question}");
@@ -406,12 +572,27 @@ mod tests {
         assert_eq!(codes("what is 20404?"), ["20404"]);
         assert_eq!(codes("errorCode=301, then -401"), ["301", "-401"]);
         assert_eq!(codes("BEAT-GAP-NETWORK or a-b or X"), ["BEAT-GAP-NETWORK"]);
+        assert_eq!(codes("错误码：500"), ["500"]);
+        assert_eq!(codes("0"), ["0"]);
+        for none in [
+            "10.0.0.5:500",
+            "200.404.1.2",
+            "127.0.0.1",
+            "fixed-0",
+            "after 500 ms",
+            "500毫秒",
+            "2 of 3",
+            "fixed-10.0.0.1_500",
+        ] {
+            assert_eq!(codes(none), Vec::<String>::new(), "{none}");
+        }
     }
 
     proptest! {
         #[test]
         fn any_text_is_read_without_a_panic(text in "(\\PC|nacos_monitor|[{}='\",\\\\\\[\\]()~!>0-9 ]){0,60}") {
-            let _ = selectors(&text, known);
+            let named = |_: &Matcher| Vec::new();
+            let _ = selectors(&text, &Knowledge { known, named });
             let _ = codes(&text);
         }
     }

@@ -12,11 +12,12 @@
 //! en.do: one step; a command stands behind `$ `
 //! ```
 //!
-//! `@` is a metric, `&` what two metrics say together, `%` a code of an answer.
+//! `@` is a metric, `&` what two metrics say together, `%` a code of an answer, `!` a line of a log or a sentence ([`said`]).
 
 pub mod answer;
 pub mod ask;
 pub mod judge;
+pub mod said;
 pub mod scrape;
 
 use std::sync::LazyLock;
@@ -34,6 +35,8 @@ const SOURCES: &[(&str, &str)] = &[
     ("own", include_str!("table/own.txt")),
     ("elsewhere", include_str!("table/elsewhere.txt")),
     ("codes", include_str!("table/codes.txt")),
+    ("messages", include_str!("table/messages.txt")),
+    ("questions", include_str!("table/questions.txt")),
 ];
 
 /// The language of an answer.
@@ -100,6 +103,8 @@ impl Head {
 #[derive(Clone, Debug, Default)]
 pub struct Entry {
     pub heads: Vec<Head>,
+    /// Of a line of a log or a sentence.
+    pub phrases: Vec<said::Phrase>,
     /// The head as it is written: of codes, and of pairs.
     pub title: String,
     pub kind: &'static str,
@@ -129,6 +134,7 @@ pub struct Table {
     pub metrics: Vec<Entry>,
     pub pairs: Vec<Entry>,
     pub codes: Vec<Entry>,
+    pub messages: Vec<Entry>,
     /// Lines that could not be read: none, a test says.
     pub wrong: Vec<String>,
 }
@@ -150,7 +156,7 @@ impl Table {
             if line.trim().is_empty() || line.starts_with("//") {
                 continue;
             }
-            if let Some(kind) = line.chars().next().filter(|c| matches!(c, '@' | '&' | '%')) {
+            if let Some(kind) = line.chars().next().filter(|c| matches!(c, '@' | '&' | '%' | '!')) {
                 self.close(open.take());
                 match head(kind, line[1..].trim()) {
                     Some(entry) => open = Some((kind, entry)),
@@ -187,6 +193,7 @@ impl Table {
         match entry {
             Some(('@', entry)) => self.metrics.push(entry),
             Some(('&', entry)) => self.pairs.push(entry),
+            Some(('!', entry)) => self.messages.push(entry),
             Some((_, entry)) => self.codes.push(entry),
             None => {}
         }
@@ -203,18 +210,60 @@ impl Table {
         if forms(word).any(is_name) {
             return Some((word.to_owned(), Vec::new()));
         }
-        let total = format!("{word}_total");
-        let seconds = format!("{word}_seconds");
-        if let Some(name) = [total, seconds].into_iter().find(|name| is_name(name)) {
+        // Micrometer's own spelling of a meter, `jvm.memory.used`, before an exposition adds units and kinds.
+        let plain = word.replace('.', "_");
+        let endings = ["", "_total", "_seconds", "_bytes", "_seconds_total"];
+        if let Some(name) = endings.iter().map(|ending| format!("{plain}{ending}")).find(|name| is_name(name)) {
             return Some((name, Vec::new()));
         }
-        let camel = word.starts_with(|c: char| c.is_ascii_lowercase()) && word.chars().any(|c| c.is_ascii_uppercase());
-        if !camel && !alone {
+        // A rule's name: `job:nacos_exception_total:rate5m`.
+        if let Some(name) = word.split(':').filter(|_| word.contains(':')).find(|part| is_name(part)) {
+            return Some((name.to_owned(), Vec::new()));
+        }
+        let camel = word.chars().any(|c| c.is_ascii_uppercase()) && word.chars().any(|c| c.is_ascii_lowercase());
+        let snake = word.contains('_');
+        if !camel && !snake && !alone {
             return None;
         }
-        let head = heads().find(|head| head.label("name").is_some_and(|name| name.eq_ignore_ascii_case(word)))?;
-        let value = head.label("name").unwrap_or_default().to_owned();
-        Some((head.name.clone(), vec![Matcher { label: "name".to_owned(), op: Op::Is, value }]))
+        let names = || heads().filter_map(|head| Some((head, head.label("name")?)));
+        let (head, value) = spellings(word).find_map(|word| names().find(|(_, name)| same(name, &word)))?;
+        // Short names are words of sentences as well: `Disk`, `Nacos`.
+        if !alone && value.chars().all(|c| c.is_ascii_lowercase()) {
+            return None;
+        }
+        Some((head.name.clone(), vec![Matcher { label: "name".to_owned(), op: Op::Is, value: value.to_owned() }]))
+    }
+
+    /// The metric's names that a pattern means: `{__name__=~"nacos_.*"}`.
+    pub fn named(&self, pattern: &Matcher) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for head in self.metrics.iter().flat_map(|entry| &entry.heads) {
+            if pattern.accepts(&head.name) && !head.name.ends_with('*') && !names.contains(&head.name) {
+                names.push(head.name.clone());
+            }
+        }
+        names
+    }
+
+    /// Values of labels as the table spells them: `LeaderSendBeatFailed`, `leader_send_beat_failed`.
+    pub fn respell(&self, selector: &mut Selector) {
+        if !self.find(selector).is_empty() {
+            return;
+        }
+        for n in 0..selector.matchers.len() {
+            if let Some(value) = self.respelt(&selector.name, &selector.matchers[n]) {
+                selector.matchers[n].value = value;
+            }
+        }
+    }
+
+    /// The value of a label as the table spells it, where only the spelling differs.
+    fn respelt(&self, name: &str, matcher: &Matcher) -> Option<String> {
+        let heads = self.metrics.iter().flat_map(|entry| &entry.heads);
+        let values = heads.filter(|head| forms(name).any(|name| head.is_named(name)));
+        let mut values = values.filter_map(|head| head.label(&matcher.label));
+        let value = values.find(|value| spellings(&matcher.value).any(|word| same(value, &word)))?;
+        (value != matcher.value).then(|| value.to_owned())
     }
 
     /// Entries that a selector may mean.
@@ -266,6 +315,21 @@ impl Table {
     }
 }
 
+/// Whether two names differ in capitals and underscores only.
+fn same(a: &str, b: &str) -> bool {
+    let plain = |text: &str| text.replace(['_', '-', '.'], "").to_ascii_lowercase();
+    plain(a) == plain(b)
+}
+
+/// A word, and what is left of it without what Java code puts around a metric: `getLeaderSendBeatFailedException`,
+/// `getIpCountMonitor`.
+fn spellings(word: &str) -> impl Iterator<Item = String> {
+    let bare = word.strip_prefix("get").unwrap_or(word);
+    let ends = ["", "Exception", "Monitor", "Count", "Gauge", "Counter"];
+    let short: Vec<String> = ends.iter().filter_map(|end| bare.strip_suffix(end).map(str::to_owned)).collect();
+    std::iter::once(word.to_owned()).chain(short)
+}
+
 /// A name, and what is left of it without the endings of summaries and histograms.
 pub fn forms(name: &str) -> impl Iterator<Item = &str> {
     let short = ["_count", "_sum", "_max", "_bucket"].iter().find_map(|ending| name.strip_suffix(ending));
@@ -278,7 +342,9 @@ fn head(kind: char, line: &'static str) -> Option<Entry> {
     let mut entry = Entry { title: title.to_owned(), ..Entry::default() };
     entry.kind = parts.next().unwrap_or_default();
     entry.unit = parts.next().unwrap_or_default();
-    if kind != '%' {
+    if kind == '!' {
+        entry.phrases = title.split(" ; ").map(said::Phrase::read).collect();
+    } else if kind != '%' {
         for text in title.split(if kind == '&' { " + " } else { " ; " }) {
             let (name, labels) = text.trim().split_once('{').map_or((text.trim(), ""), |(name, rest)| (name, rest));
             let mut head = Head { name: name.to_owned(), labels: Vec::new() };

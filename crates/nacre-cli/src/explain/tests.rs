@@ -26,7 +26,7 @@ fn every_entry_says_everything_in_both_languages() {
             assert_eq!(entry.steps(Lang::En).len(), entry.steps(Lang::Zh).len(), "{}", entry.title);
         };
         TABLE.metrics.iter().for_each(|entry| whole(entry, &["nacos", "nacre", "normal", "problem"]));
-        TABLE.pairs.iter().chain(&TABLE.codes).for_each(|entry| whole(entry, &["what"]));
+        TABLE.pairs.iter().chain(&TABLE.codes).chain(&TABLE.messages).for_each(|entry| whole(entry, &["what"]));
     }
 }
 
@@ -103,6 +103,7 @@ fn what_is_not_known_is_said_with_what_is_near() {
     let question = Question::read("nacos_monitr{name='leaderStatus'}");
     assert!(question.selectors.is_empty());
     assert_eq!(question.strangers, ["nacos_monitr"]);
+
     assert!(TABLE.near("nacos_monitor_leaderStatus").iter().any(|series| series.contains("leaderStatus")));
     let question = Question::read("nacos_monitor{name='noSuchName'}");
     assert_eq!(question.unknown_labels().len(), 1);
@@ -133,4 +134,118 @@ fn kinds_of_events_in_commands_exist() {
         }
     }
     assert!(seen > 10);
+}
+
+#[test]
+fn names_are_known_in_the_spellings_of_java_micrometer_and_rules() {
+    for (question, series) in [
+        ("nacos.exception{name='leaderSendBeatFailed'}", "leaderSendBeatFailed"),
+        ("nacos.exception leaderSendBeatFailed 2", "leaderSendBeatFailed"),
+        ("nacos_exception_total{name='LeaderSendBeatFailed'}", "leaderSendBeatFailed"),
+        ("nacos_exception_total{name=\"leader_send_beat_failed\"}", "leaderSendBeatFailed"),
+        ("MetricsMonitor.getLeaderSendBeatFailedException().increment()", "leaderSendBeatFailed"),
+        ("MetricsMonitor.getIpCountMonitor()", "ipCount"),
+        ("leader_send_beat_failed", "leaderSendBeatFailed"),
+        ("job:nacos_raft_term:max", "nacos_raft_term"),
+        ("http.server.requests", "http_server_requests_seconds"),
+        ("jvm.memory.used is at its maximum", "jvm_memory_used_bytes"),
+        ("process.cpu.usage", "process_cpu_usage"),
+        ("avg({__name__=~'nacre_beat_gap.*'})", "nacre_beat_gap_seconds"),
+    ] {
+        let read = Question::read(question);
+        let parts = read.parts(None, Lang::En);
+        assert_eq!(parts.len(), 1, "{question}: {read:?}");
+        assert!(parts[0].title.contains(series), "{question}: {}", parts[0].title);
+    }
+    for sentence in ["Disk is full", "the Nacos server is slow", "our Max is 5"] {
+        assert!(Question::read(sentence).selectors.is_empty(), "{sentence}");
+    }
+}
+
+#[test]
+fn findings_that_messages_point_to_have_pages() {
+    for entry in &TABLE.messages {
+        for code in &entry.see {
+            assert!(nacre_doctor::page(code).is_some(), "{}: {code}", entry.title);
+        }
+    }
+}
+
+/// What stands for a value in a command of a page or the table.
+fn filled(command: &str) -> String {
+    let mut text = String::new();
+    let mut rest = command;
+    while let Some((before, tail)) = rest.split_once('{') {
+        let Some((name, after)) = tail.split_once('}') else { break };
+        text.push_str(before);
+        text.push_str(match name {
+            "address" | "sender" | "peer" | "host" => "10.0.0.1",
+            "instance" => "10.0.0.1:80",
+            _ => "7",
+        });
+        rest = after;
+    }
+    text.push_str(rest);
+    text.replace("CLIENT-IP", "10.0.0.1")
+        .replace("HOST:PORT", "h:80")
+        .replace("IP:PORT", "10.0.0.1:80")
+        .replace(":PORT", ":80")
+}
+
+#[test]
+fn every_command_of_nacre_in_a_remedy_is_one() {
+    use clap::Parser;
+
+    let pages = nacre_doctor::pages().flat_map(|page| {
+        let texts = [page.text(nacre_doctor::Lang::En), page.text(nacre_doctor::Lang::Zh)];
+        texts.into_iter().flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
+    });
+    let entries = [&TABLE.metrics, &TABLE.pairs, &TABLE.codes, &TABLE.messages].into_iter().flatten();
+    let steps =
+        entries.flat_map(|entry| entry.steps(Lang::En).into_iter().chain(entry.steps(Lang::Zh))).map(str::to_owned);
+    let (mut seen, mut wrong) = (0, Vec::new());
+    for line in pages.chain(steps.collect::<Vec<_>>()) {
+        for (at, _) in line.match_indices("nacre ") {
+            let rest = &line[at..];
+            let word = rest["nacre ".len()..].split([' ', '`']).next().unwrap_or_default();
+            let commands = [
+                "doctor",
+                "timeline",
+                "explain",
+                "instance",
+                "service",
+                "config",
+                "status",
+                "top",
+                "bench",
+                "--server",
+                "--namespace",
+                "-s",
+                "-n",
+            ];
+            // A command stands at the beginning, behind `$ `, `: ` or in backquotes; the name of the program stands anywhere.
+            let opens = line[..at].ends_with(['`', '$'])
+                || line[..at].trim_end().ends_with(['$', ':', '：', ';', '|', '.', '>'])
+                || line[..at].trim().is_empty();
+            if !opens || !commands.contains(&word) {
+                continue;
+            }
+            let end = rest.find([';', '`', '#', '；', '（', '|', '\n', '。']).unwrap_or(rest.len());
+            let end = rest[..end].find("  ").unwrap_or(end).min(rest.find(" (").unwrap_or(end));
+            let command = filled(rest[..end].trim().trim_end_matches(['.', ',']));
+            let words = command.split_whitespace().map(|word| word.trim_matches(['"', '\'']).to_owned());
+            // Quoted arguments may have blanks; only the first word of one matters.
+            if command.contains(['"', '\'']) {
+                continue;
+            }
+            seen += 1;
+            if let Err(error) = crate::args::Cli::try_parse_from(words)
+                && error.use_stderr()
+            {
+                wrong.push(format!("{command}   <- {line}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(seen > 60, "{seen}");
 }

@@ -11,8 +11,8 @@ use nacre_model::{Cause, Event, Instance, ServiceKey, event::Removal, instance::
 use nacre_naming::{Beater, ClientId};
 
 use super::{
-    credit::parts,
     gaps::{self, seconds},
+    refusals::parts,
     zh,
 };
 use crate::{

@@ -2,15 +2,15 @@
 //! else is heard: other services of the same client, other clients of its address, its subnet, everybody.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     sync::Arc,
 };
 
 use nacre_journal::duration;
-use nacre_model::{Cause, Event, Instance, ServiceKey, event::Removal};
-use nacre_naming::{Beater, Census, ClientId};
+use nacre_model::ServiceKey;
+use nacre_naming::Census;
 
-use super::{credit, misnamed, zh};
+use super::{credit, misnamed, refusals, zh};
 use crate::{
     About, Confidence, Hit, Hits, Rule, Scene, line,
     memory::HORIZON_MS,
@@ -18,6 +18,11 @@ use crate::{
     scene::Judged,
     sightings::{Act, Source},
 };
+
+mod silence;
+
+pub(super) use silence::seconds;
+use silence::{MANY, Silence, State, Wave, silences, subnet_of, waves};
 
 pub static RULES: [Rule; 9] = [
     rule!("BEAT-GAP-CLIENT-PAUSED", paused),
@@ -51,77 +56,6 @@ verdicts! {
     stopped_by_register = "REREGISTER-STOPS-BEATS";
 }
 
-/// Where a silent instance stands now.
-enum State<'a> {
-    Unhealthy,
-    /// Taken out of the service because of its silence.
-    Removed(&'a Event),
-    /// Beats, or is registered, again.
-    Back(&'a Event),
-}
-
-/// One instance and its silence.
-struct Silence<'a> {
-    /// `instanceUnhealthy`.
-    event: &'a Event,
-    service: &'a ServiceKey,
-    identity: &'a str,
-    ip: Arc<str>,
-    port: i32,
-    state: State<'a>,
-    /// The last beat (or the registration), wall clock.
-    onset: i64,
-    gap_ms: u64,
-    beats: u32,
-    gaps: &'a [u32],
-    instance: Option<Arc<Instance>>,
-    beater: Option<Beater>,
-}
-
-impl Silence<'_> {
-    fn is_back(&self) -> bool {
-        matches!(self.state, State::Back(_))
-    }
-
-    fn interval(&self) -> u64 {
-        let of_instance = self.instance.as_ref().map(|instance| instance.beat_interval_ms());
-        self.beater.as_ref().map(|beater| beater.interval_ms).or(of_instance).unwrap_or(5_000)
-    }
-
-    fn timeout(&self) -> u64 {
-        let of_instance = self.instance.as_ref().map(|instance| instance.beat_timeout_ms());
-        self.beater.as_ref().map(|beater| beater.timeout_ms).or(of_instance).unwrap_or(15_000)
-    }
-
-    /// Every gap since the registration was longer than the timeout: that is how often it beats.
-    fn is_paced(&self) -> bool {
-        let beats = self.beats as usize;
-        // The first one is that after the registration.
-        let own = &self.gaps[self.gaps.len().saturating_sub(beats)..];
-        let own = if beats <= self.gaps.len() { own.get(1..).unwrap_or_default() } else { own };
-        let near = self.timeout() - self.timeout() / 20;
-        let (least, most) = (own.iter().min().copied().unwrap_or(0), own.iter().max().copied().unwrap_or(0));
-        u64::from(least) >= near.max(1) && most <= least + least / 2
-    }
-
-    /// `5 s, 5 s, 5 s, then 60 s`.
-    fn gap_list(&self) -> String {
-        self.gaps_in_words("then ", " so far")
-    }
-
-    fn gaps_in_words(&self, then: &str, so_far: &str) -> String {
-        let known: Vec<String> = self.gaps.iter().map(|gap| seconds(u64::from(*gap))).collect();
-        let (last, so_far) = (seconds(self.gap_ms), if self.is_back() { "" } else { so_far });
-        if known.is_empty() { format!("{last}{so_far}") } else { format!("{}, {then}{last}{so_far}", known.join(", ")) }
-    }
-}
-
-/// Gaps are compared, so all are told in seconds: `5 s`, `0.5 s`, `60 s`.
-pub(super) fn seconds(ms: u64) -> String {
-    let tenths = (ms + 50) / 100;
-    if tenths.is_multiple_of(10) { format!("{} s", tenths / 10) } else { format!("{}.{} s", tenths / 10, tenths % 10) }
-}
-
 /// What every silence was judged to be; worked out once a round.
 fn judged(scene: &Scene<'_>) -> Arc<Judged> {
     let key = (scene.now, scene.memory.last());
@@ -145,116 +79,6 @@ pub(super) fn judged_as(scene: &Scene<'_>, code: &str) -> Vec<Hit> {
 pub(super) fn is_told(scene: &Scene<'_>, ip: &str, port: i32) -> bool {
     let client = format!("{ip}:{port}#true");
     judged(scene).iter().any(|(_, hit)| hit.about.client.as_deref() == Some(&*client))
-}
-
-fn silences<'a>(scene: &'a Scene<'_>) -> Vec<Silence<'a>> {
-    let mut seen: HashSet<(&ServiceKey, &str)> = HashSet::new();
-    let mut found = Vec::new();
-    for event in scene.memory.kind("instanceUnhealthy", scene.now.wall, HORIZON_MS) {
-        let Cause::InstanceUnhealthy { cause, silent_ms, beats, gaps } = &*event.cause else { continue };
-        let (Some(service), Some(identity), Some(client)) =
-            (&event.subject.service, &event.subject.instance, &event.subject.client)
-        else {
-            continue;
-        };
-        let Some(ClientId::IpPort { ip, port, ephemeral: true }) = ClientId::parse(client) else { continue };
-        if cause != "client_beat" || !seen.insert((service, identity)) {
-            continue;
-        }
-        let beater = scene.naming.beater(service, &ip, port, scene.now);
-        let Some(state) = state(scene, event, service, identity, beater.as_ref()) else { continue };
-        let onset = event.at - *silent_ms as i64;
-        let end = if let State::Back(back) = state { back.at } else { scene.now.wall };
-        found.push(Silence {
-            event,
-            service,
-            identity,
-            ip,
-            port,
-            state,
-            onset,
-            gap_ms: u64::try_from(end - onset).unwrap_or(0),
-            beats: *beats,
-            gaps,
-            instance: event.shown.clone(),
-            beater,
-        });
-    }
-    found
-}
-
-/// Where it stands now; `None` when it is over, was meant, or was told long enough.
-fn state<'a>(
-    scene: &'a Scene<'_>,
-    unhealthy: &Event,
-    service: &ServiceKey,
-    identity: &str,
-    beater: Option<&Beater>,
-) -> Option<State<'a>> {
-    let since = scene.now.wall - unhealthy.at;
-    let later = scene.memory.instance(service, identity, scene.now.wall, since);
-    let later: Vec<&Event> = later.take_while(|later| !std::ptr::eq(*later, unhealthy)).collect();
-    let is_new = |event: &&&Event| scene.now.wall - event.at <= scene.told_ms;
-    if beater.is_some_and(|beater| !beater.instance.healthy) {
-        return Some(State::Unhealthy);
-    }
-    if beater.is_some() {
-        // The first sign of life after it turned unhealthy.
-        let back = later.iter().rev().find(|event| {
-            matches!(
-                *event.cause,
-                Cause::BeatResumed { .. } | Cause::InstanceHealthy { .. } | Cause::InstanceRegistered { .. }
-            )
-        });
-        return back.filter(is_new).map(|event| State::Back(event));
-    }
-    let removed = later.iter().find(|event| matches!(*event.cause, Cause::InstanceRemoved { .. }))?;
-    let by_silence = matches!(
-        *removed.cause,
-        Cause::InstanceRemoved { removal: Removal::BeatExpired { .. } | Removal::ClientExpired { .. } }
-    );
-    Some(*removed).filter(|_| by_silence).filter(|event| is_new(&event)).map(State::Removed)
-}
-
-/// Silences that began together, and what they have in common.
-#[derive(Default)]
-struct Wave {
-    members: usize,
-    hosts: HashMap<Arc<str>, HashSet<i32>>,
-    subnets: BTreeMap<String, HashSet<Arc<str>>>,
-}
-
-/// Silences whose beginnings are no further apart than this began together, milliseconds.
-const TOGETHER_MS: i64 = 3_000;
-/// So many addresses at once are no accident of one of them.
-const MANY: usize = 3;
-
-/// The wave of each silence: they are sorted by their beginning.
-fn waves(silences: &[Silence<'_>]) -> Vec<Arc<Wave>> {
-    let mut waves: Vec<Arc<Wave>> = Vec::with_capacity(silences.len());
-    let mut start = 0;
-    for end in 1..=silences.len() {
-        let apart = |a: &Silence<'_>, b: &Silence<'_>| b.onset - a.onset > TOGETHER_MS.max(a.interval() as i64 + 500);
-        if end < silences.len() && !apart(&silences[end - 1], &silences[end]) {
-            continue;
-        }
-        let mut wave = Wave { members: end - start, ..Wave::default() };
-        for silence in &silences[start..end] {
-            wave.hosts.entry(Arc::clone(&silence.ip)).or_default().insert(silence.port);
-            if let Some(subnet) = subnet_of(&silence.ip) {
-                wave.subnets.entry(subnet.to_owned()).or_default().insert(Arc::clone(&silence.ip));
-            }
-        }
-        let wave = Arc::new(wave);
-        waves.resize(end, wave);
-        start = end;
-    }
-    waves
-}
-
-fn subnet_of(ip: &str) -> Option<&str> {
-    let _: std::net::Ipv4Addr = ip.parse().ok()?;
-    ip.rsplit_once('.').map(|(subnet, _)| subnet)
 }
 
 fn judge(scene: &Scene<'_>) -> Judged {
@@ -315,7 +139,7 @@ fn is_explained(scene: &Scene<'_>, silence: &Silence<'_>) -> bool {
         || (!silence.is_back() && {
             let within = i64::try_from(3 * interval).unwrap_or(0) + 5_000;
             let since = scene.now.wall - silence.onset;
-            credit::is_refused(scene, silence.service, &silence.ip, silence.port, within.min(since))
+            refusals::is_refused(scene, silence.service, &silence.ip, silence.port, within.min(since))
         })
 }
 

@@ -6,7 +6,7 @@ use nacre_journal::duration;
 use nacre_model::{Cause, Event, ServiceKey, event::Removal};
 use nacre_naming::ClientId;
 
-use super::credit::{self, parts};
+use super::{credit, refusals::parts};
 use crate::{About, Confidence, Hit, Hits, Rule, Scene, line, memory::HORIZON_MS, rule, sightings::Act};
 
 pub static RULES: [Rule; 1] = [rule!("BEAT-KEY-WRONG", key_wrong)];

@@ -15,6 +15,7 @@ mod misnamed;
 mod namespaces;
 mod operator;
 mod redo;
+mod refusals;
 mod server;
 mod settings;
 mod strays;
@@ -25,7 +26,7 @@ use crate::Rule;
 
 /// Every rule.
 pub fn all() -> impl Iterator<Item = &'static Rule> {
-    let families: [&'static [Rule]; 17] = [
+    let families: [&'static [Rule]; 18] = [
         &answers::RULES,
         &beats::RULES,
         &configs::RULES,
@@ -39,6 +40,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         &misnamed::RULES,
         &namespaces::RULES,
         &operator::RULES,
+        &refusals::RULES,
         &server::RULES,
         &settings::RULES,
         &strays::RULES,

@@ -133,7 +133,7 @@ fn page(page: &Page, lang: Lang, whole: bool) -> Value {
 /// `why=true` with an `instance` tells its story: its own events and the coming and going of the clients
 /// that published it. `lang=zh` tells it in Chinese.
 async fn events(app: Arc<App>, ctx: Ctx) -> Answer {
-    let filter = filter(&ctx.params)?;
+    let filter = filter(&ctx.params, app.clock.now().wall)?;
     let why = v3_bool(&ctx.params, "why", false)?;
     let lang = lang(&ctx);
     past::looked_up(app, move |app, work| match (filter.instance.as_deref(), why) {
@@ -171,14 +171,14 @@ fn workers(app: &App, _: &Ctx) -> Answer {
     Ok(Reply::result(json!({ "workers": app.workers.list() })))
 }
 
-fn filter(params: &Params) -> Result<Filter, Refusal> {
+fn filter(params: &Params, now: i64) -> Result<Filter, Refusal> {
     let text = |name: &str| params.non_blank(name).map(|value| value.trim().to_owned());
     let number = |name: &str| v3_number(params, name, Java::Long);
     let seq = |name: &str| -> Result<Option<u64>, Refusal> { Ok(number(name)?.and_then(|n| u64::try_from(n).ok())) };
     let limit = number("limit")?.unwrap_or(USUAL).clamp(1, MOST);
     let mut filter = Filter {
-        from: number("from")?,
-        to: number("to")?,
+        from: past::moment(params, "from", now)?,
+        to: past::moment(params, "to", now)?,
         without_findings: !v3_bool(params, "findings", false)?,
         kinds: params.or("kind", "").split(',').map(str::trim).filter(|k| !k.is_empty()).map(str::to_owned).collect(),
         namespace: text("namespaceId"),
@@ -209,7 +209,7 @@ mod tests {
     fn of(query: &str) -> Filter {
         let mut params = Params::default();
         params.add_urlencoded(query.as_bytes());
-        filter(&params).expect("filter")
+        filter(&params, 1_764_092_882_123).expect("filter")
     }
 
     #[test]
@@ -220,6 +220,13 @@ mod tests {
         assert_eq!(filter.service.as_deref(), Some("G@@s"));
         assert_eq!(of("limit=0").limit, 1);
         assert_eq!(of("").limit, 100);
+    }
+
+    #[test]
+    fn moments_are_written_as_people_do() {
+        assert_eq!(of("from=10m").from, Some(1_764_092_282_123));
+        assert_eq!(of("from=1764092882000&to=now").to, Some(1_764_092_882_123));
+        assert_eq!(of("").from, None);
     }
 
     #[test]

@@ -79,7 +79,7 @@ const OFFERS: &[Offer] = &[
         path: "/v3/admin/diagnosis/events",
         what: "The journal: every transition of instances, clients, pushes and configs with its cause, newest first.",
         params: &[
-            ("from", "Since then: epoch milliseconds"),
+            ("from", "Since then: 10m, ISO 8601 or epoch milliseconds"),
             ("to", "Until then: epoch milliseconds"),
             ("kind", "Kinds with commas between, e.g. instanceRemoved,beatLate"),
             ("namespaceId", "A namespace's id"),

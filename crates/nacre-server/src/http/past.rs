@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use nacre_config::names;
-use nacre_doctor::page::Lang;
+use nacre_doctor::{chinese, page::Lang};
 use nacre_journal::{Change, ConfigTimeline, Known, Record, Span, Timeline, Work};
 use nacre_model::{Cause, ConfigKey, DEFAULT_GROUP, Instance, NacosError, ServiceKey, key};
 use serde_json::{Value, json};
@@ -113,7 +113,8 @@ fn limit(params: &Params, usual: i64, most: i64) -> Result<usize, Refusal> {
     Ok(usize::try_from(limit).unwrap_or(1))
 }
 
-fn moment(params: &Params, name: &str, now: i64) -> Result<Option<i64>, Refusal> {
+/// A parameter that is a moment, as people write them.
+pub fn moment(params: &Params, name: &str, now: i64) -> Result<Option<i64>, Refusal> {
     let Some(text) = params.non_blank(name) else { return Ok(None) };
     let wrong = || {
         let text = format!(
@@ -175,7 +176,11 @@ fn form(span: &Span, past: &Timeline, only_at: bool, lang: Lang) -> Value {
     }
     form["exact"] = past.exact().into();
     if !past.exact() {
-        form["doubts"] = past.doubts.clone().into();
+        let doubts = past.doubts.iter().map(|doubt| match lang {
+            Lang::En => doubt.to_string(),
+            Lang::Zh => chinese::doubt(doubt),
+        });
+        form["doubts"] = doubts.collect::<Vec<_>>().into();
     }
     if let Some(since) = past.known_since {
         form["knownSince"] = since.into();

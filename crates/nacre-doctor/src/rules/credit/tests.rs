@@ -1,7 +1,7 @@
 use nacre_model::{Instance, Subject};
 use nacre_naming::{Beat, BeatInfo};
 
-use super::*;
+use super::{super::refusals::refusal, *};
 use crate::testing::Stage;
 
 fn key(namespace: &str) -> ServiceKey {

@@ -1,4 +1,4 @@
-use nacre_model::Metadata;
+use nacre_model::{Cause, Instance, Metadata};
 use nacre_naming::Beat;
 
 use super::*;

@@ -1,0 +1,239 @@
+//! What people paste besides metrics: lines of logs, texts of exceptions, sentences. Their phrases are in `table/messages.txt`
+//! and `table/questions.txt`.
+
+use super::{Entry, Lang, Table};
+
+/// Entries that are shown of one question.
+const SHOWN: usize = 2;
+/// Characters of a question that are looked at.
+const LONGEST: usize = 16 * 1024;
+
+/// Small letters and figures, with one blank for everything between.
+pub fn fold(text: &str) -> String {
+    let mut folded = String::with_capacity(text.len());
+    for c in text.chars().take(LONGEST).flat_map(char::to_lowercase) {
+        if c.is_alphanumeric() {
+            folded.push(c);
+        } else if !folded.is_empty() && !folded.ends_with(' ') {
+            folded.push(' ');
+        }
+    }
+    folded.truncate(folded.trim_end().len());
+    folded
+}
+
+/// One phrase: every part has to be there, each in one of its spellings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Phrase(Vec<Vec<String>>);
+
+impl Phrase {
+    pub fn read(text: &str) -> Self {
+        Self(text.split(" & ").map(|part| part.split('/').map(fold).collect()).collect())
+    }
+
+    /// How much of a folded text it accounts for; `None` where it does not fit.
+    fn weight(&self, folded: &str) -> Option<usize> {
+        self.0
+            .iter()
+            .map(|part| part.iter().filter(|word| has(folded, word)).map(|word| word.chars().count()).max())
+            .sum()
+    }
+}
+
+/// Whether the words are there; letters of the alphabet begin at the beginning of a word, or `port` is found in `support`.
+fn has(folded: &str, words: &str) -> bool {
+    let inside = |at: usize| folded[..at].ends_with(|c: char| c.is_ascii_alphanumeric());
+    let latin = words.starts_with(|c: char| c.is_ascii_alphanumeric());
+    !words.is_empty() && folded.match_indices(words).any(|(at, _)| !latin || !inside(at) || words == "beat")
+}
+
+impl Table {
+    /// Lines of logs and exceptions that the text has, the ones that account for most of it first; without any of them, and
+    /// where `sentence` allows, what people ask.
+    pub fn said(&self, text: &str, sentence: bool) -> Vec<&Entry> {
+        let folded = fold(text);
+        let fitting = |questions: bool| {
+            let mut fitting: Vec<(usize, &Entry)> = self
+                .messages
+                .iter()
+                .filter(|entry| (entry.kind == "question") == questions)
+                .filter_map(|entry| {
+                    let weight = entry.phrases.iter().filter_map(|phrase| phrase.weight(&folded)).max()?;
+                    Some((weight, entry))
+                })
+                .collect();
+            fitting.sort_by_key(|(weight, _)| std::cmp::Reverse(*weight));
+            fitting.into_iter().map(|(_, entry)| entry).take(SHOWN).collect::<Vec<_>>()
+        };
+        let lines = fitting(false);
+        if lines.is_empty() && sentence { fitting(true).into_iter().take(1).collect() } else { lines }
+    }
+}
+
+/// Names in what was pasted, so that commands can be copied as they stand.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    pub address: Option<String>,
+    pub port: Option<String>,
+    pub data_id: Option<String>,
+    pub group: Option<String>,
+}
+
+impl Names {
+    pub fn read(text: &str) -> Self {
+        let first = |pattern: &str| {
+            let found = regex_lite::Regex::new(pattern).ok()?.captures(text)?;
+            let part = |n: usize| found.get(n).map(|part| part.as_str().to_owned());
+            Some((part(1)?, part(2)))
+        };
+        const IP: &str = r"\b((?:\d{1,3}\.){3}\d{1,3})";
+        let mut names = Self::default();
+        // `ip='10.0.0.5', port=8080`, `"port":8080,"ip":"10.0.0.5"`, `10.0.0.5:8080`, `10.0.0.5#8080#DEFAULT`.
+        let field = |name: &str, value: &str| format!(r#"(?i)\b{name}["']?\s*[=:]\s*["']?{value}"#);
+        if let Some((ip, _)) = first(&field("ip", r"((?:\d{1,3}\.){3}\d{1,3})")) {
+            names.address = Some(ip);
+            names.port = first(&field("port", r"(\d{1,5})\b")).map(|(port, _)| port);
+        } else if let Some((ip, port)) = first(&format!(r"{IP}[:#](\d{{1,5}})\b")) {
+            (names.address, names.port) = (Some(ip), port);
+        } else if let Some((ip, _)) = first(&format!(r"{IP}\b")) {
+            names.address = Some(ip);
+        }
+        names.data_id =
+            first(&field("dataId", r#"\[?([\w.:-]+)"#)).or_else(|| first(r"dataId\[([^\]]+)\]")).map(|one| one.0);
+        names.group =
+            first(&field("group", r#"\[?([\w.:-]+)"#)).or_else(|| first(r"group\[([^\]]+)\]")).map(|one| one.0);
+        names
+    }
+
+    /// A step with the names in place of the words that stand for them.
+    pub fn fill(&self, step: &str) -> String {
+        let mut step = step.to_owned();
+        if let (Some(address), Some(port)) = (&self.address, &self.port) {
+            step = step.replace("IP:PORT", &format!("{address}:{port}"));
+        } else if let Some(address) = &self.address {
+            step = step.replace("doctor instance IP:PORT", &format!("doctor address {address}"));
+        }
+        if let Some(address) = &self.address {
+            step = step.replace("CLIENT-IP", address);
+        }
+        for (word, name) in [("DATA_ID", &self.data_id), ("GROUP", &self.group)] {
+            if let Some(name) = name {
+                step = step.replace(word, name);
+            }
+        }
+        step
+    }
+}
+
+/// How the findings that were looked for are introduced.
+pub const fn head(found: bool, lang: Lang) -> &'static str {
+    if found {
+        lang.pick("Open findings of this server that fit", "该服务端上与此相关的未恢复诊断")
+    } else {
+        lang.pick(
+            "No open finding of this server fits: ask it again while the trouble lasts.",
+            "该服务端当前没有与此相关的诊断：请在故障持续时再问。",
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::TABLE, *};
+
+    fn first(text: &str) -> String {
+        let found = TABLE.said(text, true);
+        found.first().map_or(String::new(), |entry| entry.title.clone())
+    }
+
+    #[test]
+    fn lines_of_clients_and_servers_find_their_entry() {
+        for (line, entry) in [
+            (
+                "com.alibaba.nacos.api.exception.NacosException: Client not connected, current status:STARTING",
+                "current status starting",
+            ),
+            ("ErrCode:-401, ErrMsg:Client not connected,current status:UNHEALTHY", "current status unhealthy"),
+            (
+                "Server check fail, please check server 10.0.0.9 ,port 9848 is available , error ={}",
+                "server check fail",
+            ),
+            ("io.grpc.StatusRuntimeException: UNAVAILABLE: io exception", "unavailable io exception"),
+            ("rpc error: code = Unavailable desc = connection error", "unavailable io exception"),
+            ("java.util.concurrent.TimeoutException: Waited 3000 milliseconds", "deadline exceeded"),
+            (
+                "failed to req API:/nacos/v1/ns/instance after all servers([127.0.0.1:8848]) tried: ErrCode:500",
+                "failed to req",
+            ),
+            (
+                "[CLIENT-BEAT] failed to send beat: {\"port\":8080,\"ip\":\"10.0.0.5\"}, code: 500, msg: ",
+                "failed to send beat",
+            ),
+            (
+                "{IP-DISABLED} valid: 10.0.0.5:8080@DEFAULT, region: unknown, msg: client timeout after 15000",
+                "ip disabled",
+            ),
+            ("[AUTO-DELETE-IP] service: demo, ip: {\"ip\":\"10.0.0.5\",\"port\":8080}", "auto delete ip"),
+            ("[PUSH-FAIL] 5002ms, Service{}, reason=timeout, target=10.0.0.9", "push fail"),
+            ("server is DOWNnow, detailed error message: Optional[...]", "server is down now"),
+            ("The Raft Group [naming_persistent_service_v2] did not find the Leader node", "leader node"),
+            ("NACOS-RAFT beat failed: 500, peer: 10.0.0.3:8848", "beat failed"),
+            ("authorization failed!", "authorization failed"),
+            ("failed to request, jmenv.tbsite.net", "jmenv"),
+            (
+                "Current service DEFAULT_GROUP@@demo is ephemeral service, can't register persistent instance.",
+                "is ephemeral service",
+            ),
+            ("Param 'Metadata' is illegal, the param length should not exceed 1024.", "should not exceed"),
+            ("java.io.IOException: No space left on device", "no space left"),
+            (
+                "Ignore the empty nacos configuration and get it based on dataId[a.yaml] & group[G]",
+                "config data not exist",
+            ),
+        ] {
+            assert!(first(line).contains(entry), "{line}: {}", first(line));
+        }
+    }
+
+    #[test]
+    fn sentences_are_led_to_a_command_in_both_languages() {
+        for (text, entry) in [
+            ("Has anybody seen a Nacos client that stops sending heartbeats?", "beat/heartbeat"),
+            ("my client sends no beats", "beat/heartbeat"),
+            ("客户端不发心跳", "beat/heartbeat"),
+            ("my instance disappears from the list after 30 seconds", "instance/service"),
+            ("实例每隔一会儿就掉线", "instance/service"),
+            ("config change is not pushed to the client", "config/configuration & change"),
+            ("修改了配置但是没有生效", "config/configuration & change"),
+            ("gRPC 端口连不上", "grpc/9848"),
+            ("nacos 集群 raft 选不出 leader", "leader node"),
+            ("服务注册不上", "not registered"),
+        ] {
+            assert!(first(text).contains(entry), "{text}: {}", first(text));
+        }
+        assert!(TABLE.said("what is this", true).is_empty());
+        assert!(TABLE.said("my client sends no beats", false).is_empty());
+    }
+
+    #[test]
+    fn commands_get_the_names_of_the_line() {
+        for (text, address) in [
+            ("Instance{instanceId='null', ip='10.0.0.5', port=8080, weight=1.0}", "10.0.0.5:8080"),
+            ("{\"port\":8080,\"ip\":\"10.0.0.5\",\"weight\":1.0}", "10.0.0.5:8080"),
+            ("valid: 10.0.0.5:8080@DEFAULT", "10.0.0.5:8080"),
+            ("10.0.0.5#8080#DEFAULT#DEFAULT_GROUP@@demo", "10.0.0.5:8080"),
+        ] {
+            assert_eq!(
+                Names::read(text).fill("nacre doctor instance IP:PORT"),
+                format!("nacre doctor instance {address}")
+            );
+        }
+        assert_eq!(
+            Names::read("from 10.0.0.5 again").fill("nacre doctor instance IP:PORT"),
+            "nacre doctor address 10.0.0.5"
+        );
+        let names = Names::read("get config dataId=a.yaml, group=G, tenant=dev");
+        assert_eq!(names.fill("dataId=DATA_ID&group=GROUP"), "dataId=a.yaml&group=G");
+        assert_eq!(Names::read("nothing").fill("IP:PORT"), "IP:PORT");
+    }
+}
