@@ -120,7 +120,7 @@ pub fn http_request(data: &[u8]) {
     let Some(served) = guard.as_ref() else { return };
     let peer = SocketAddr::from(([127, 0, 0, 1], 50_000));
     let answer = served.runtime.block_on(async {
-        let answer = timeout(LONG, http_face::serve(&served.app, peer, request)).await.expect("no answer");
+        let answer = timeout(LONG, http_face::serve(&served.app, &peer.into(), request)).await.expect("no answer");
         let status = answer.status();
         let body = timeout(LONG, answer.into_body().collect()).await.expect("no end of the body");
         (status, body.map(|body| body.to_bytes()).unwrap_or_default())
