@@ -53,10 +53,10 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// Keeps the indexes in line with an item that was put, or taken out when it is empty.
+    /// Keeps the indexes in line with an item that was put, or taken out when nobody is served anything of it.
     pub fn index(&mut self, item: &ConfigItem) {
         let like = nacre_model::key::likeness(&item.key.data_id);
-        if item.is_empty() {
+        if !item.is_live() {
             if let Some(alike) = self.alike.get_mut(&like) {
                 alike.retain(|key| *key != item.key);
                 if alike.is_empty() {
@@ -136,7 +136,6 @@ impl Configs {
     pub fn restore(&self, state: ConfigState) -> Vec<ConfigChange> {
         let mut ledger = self.ledger.lock();
         let mut next: HashMap<ConfigKey, ConfigItem> = HashMap::with_capacity(state.configs.len());
-        let empty = |key: &ConfigKey| ConfigItem { key: key.clone(), formal: None, grays: Vec::new() };
         let mut fresh = Ledger { last: state.last_ids, ..Ledger::default() };
         for (mut key, mut formal) in state.configs {
             fresh.texts.share_key(&mut key);
@@ -145,11 +144,11 @@ impl Configs {
             }
             fresh.last.config = fresh.last.config.max(formal.id);
             fresh.count_in(&key);
-            next.entry(key.clone()).or_insert_with(|| empty(&key)).formal = Some(formal);
+            next.entry(key.clone()).or_insert_with(|| ConfigItem::new(key)).formal = Some(formal);
         }
         for (key, gray) in state.grays {
             fresh.last.gray = fresh.last.gray.max(gray.id);
-            let item = next.entry(key.clone()).or_insert_with(|| empty(&key));
+            let item = next.entry(key.clone()).or_insert_with(|| ConfigItem::new(key));
             *item = item.with_gray(gray);
         }
         for row in state.capacity {
@@ -199,7 +198,7 @@ impl Configs {
         self.ledger.lock().last
     }
 
-    /// All versions of a key.
+    /// All versions of a key, also those that nobody is served.
     pub fn get<'k>(&self, key: impl Into<KeyRef<'k>>) -> Option<Arc<ConfigItem>> {
         self.items.pin().get(&key.into()).cloned()
     }
@@ -279,7 +278,8 @@ impl Configs {
 /// What listeners of a key must hear when `old` becomes `new`.
 fn diff(old: Option<&Arc<ConfigItem>>, new: Option<&Arc<ConfigItem>>) -> Vec<ConfigChange> {
     let Some(key) = new.or(old).map(|item| item.key.clone()) else { return Vec::new() };
-    let existence = match (old.is_some(), new.is_some()) {
+    let live = |item: Option<&Arc<ConfigItem>>| item.is_some_and(|item| item.is_live());
+    let existence = match (live(old), live(new)) {
         (false, true) => Existence::Appeared,
         (true, false) => Existence::Vanished,
         _ => Existence::Unchanged,

@@ -67,6 +67,8 @@ pub struct GrayConfig {
     pub modified: i64,
     pub src_user: Option<Arc<str>>,
     pub src_ip: Arc<str>,
+    /// Left behind by the removal of its config.
+    pub asleep: bool,
 }
 
 /// Everything under one key.
@@ -76,29 +78,48 @@ pub struct ConfigItem {
     pub formal: Option<Arc<FormalConfig>>,
     /// In the order of evaluation: priority downwards, then name.
     pub grays: Vec<Arc<GrayConfig>>,
+    /// Gray versions that were there when the config was removed: shown where somebody asks for them by name, served to
+    /// nobody (a removed config stays removed) until they are published again.
+    pub asleep: Vec<Arc<GrayConfig>>,
 }
 
 impl ConfigItem {
+    pub fn new(key: ConfigKey) -> Self {
+        Self { key, formal: None, grays: Vec::new(), asleep: Vec::new() }
+    }
+
+    /// By its name, whether it is served or sleeps.
     pub fn gray(&self, name: &str) -> Option<&Arc<GrayConfig>> {
-        self.grays.iter().find(|gray| &*gray.name == name)
+        self.grays.iter().chain(&self.asleep).find(|gray| &*gray.name == name)
+    }
+
+    /// Somebody may be served something: for readers and listeners the config exists.
+    pub fn is_live(&self) -> bool {
+        self.formal.is_some() || !self.grays.is_empty()
     }
 
     /// Nothing is left of it.
     pub(crate) fn is_empty(&self) -> bool {
-        self.formal.is_none() && self.grays.is_empty()
+        !self.is_live() && self.asleep.is_empty()
     }
 
     /// This item with `gray` added or replaced, in order.
     pub(crate) fn with_gray(&self, gray: Arc<GrayConfig>) -> Self {
         let mut next = self.without_gray(&gray.name);
+        if gray.asleep {
+            next.asleep.push(gray);
+            return next;
+        }
         next.grays.push(gray);
         next.grays.sort_by(|a, b| b.rule.priority().cmp(&a.rule.priority()).then_with(|| a.name.cmp(&b.name)));
         next
     }
 
     pub(crate) fn without_gray(&self, name: &str) -> Self {
-        let grays = self.grays.iter().filter(|gray| &*gray.name != name).cloned().collect();
-        Self { key: self.key.clone(), formal: self.formal.clone(), grays }
+        let mut next = self.clone();
+        next.grays.retain(|gray| &*gray.name != name);
+        next.asleep.retain(|gray| &*gray.name != name);
+        next
     }
 
     /// The version this asker is served.
@@ -109,7 +130,7 @@ impl ConfigItem {
                 config_type: self.formal.as_ref().and_then(|formal| formal.meta.config_type.clone()),
             });
         }
-        if asker.explicit_tag().is_some() {
+        if asker.explicit_tag().is_some() && self.is_live() {
             return Lookup::TagNotFound;
         }
         match &self.formal {

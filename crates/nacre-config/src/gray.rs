@@ -88,6 +88,9 @@ pub struct RuleJson<'a> {
     pub expr: Cow<'a, str>,
     #[serde(deserialize_with = "number_or_text")]
     pub priority: i32,
+    /// The version was left behind by the removal of its config and is served to nobody; only rows say so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub asleep: bool,
 }
 
 fn number_or_text<'de, D: serde::Deserializer<'de>>(from: D) -> Result<i32, D::Error> {
@@ -147,20 +150,31 @@ impl GrayRule {
         }
     }
 
-    /// Reads the stored form. Old rows may hold a priority of either spelling.
+    /// Reads the form that answers show. Old rows may hold a priority of either spelling.
     pub fn parse(text: &str) -> Result<Self, Refusal> {
-        let json: RuleJson<'_> =
-            serde_json::from_str(text).map_err(|error| Refusal::GrayRuleInvalid { detail: error.to_string() })?;
-        Self::new(&json.kind, &json.version, &json.expr, json.priority)
+        Self::parse_row(text).map(|(rule, _)| rule)
     }
 
-    /// The stored form, in the reference's field order.
+    /// Reads the stored form: the rule, and whether its version sleeps.
+    pub fn parse_row(text: &str) -> Result<(Self, bool), Refusal> {
+        let json: RuleJson<'_> =
+            serde_json::from_str(text).map_err(|error| Refusal::GrayRuleInvalid { detail: error.to_string() })?;
+        Ok((Self::new(&json.kind, &json.version, &json.expr, json.priority)?, json.asleep))
+    }
+
+    /// The form that answers show, in the reference's field order.
     pub fn to_json(&self) -> String {
+        self.to_row(false)
+    }
+
+    /// The stored form: as shown, and whether the version sleeps.
+    pub fn to_row(&self, asleep: bool) -> String {
         let json = RuleJson {
             kind: self.kind().into(),
             version: RULE_VERSION.into(),
             expr: (&*self.expr).into(),
             priority: self.priority,
+            asleep,
         };
         // A struct of texts and a number always serialises.
         serde_json::to_string(&json).unwrap_or_default()
@@ -254,6 +268,15 @@ mod tests {
             r#"{"type":"beta","version":"1.0.0","expr":"1.1.1.1,2.2.2.2","priority":2147483647}"#
         );
         assert_eq!(GrayRule::parse(&rule.to_json()).unwrap(), rule);
+    }
+
+    #[test]
+    fn a_row_says_whether_its_version_sleeps() {
+        let rule = GrayRule::tag("t", TAG_PRIORITY);
+        assert_eq!(rule.to_row(false), rule.to_json());
+        for asleep in [false, true] {
+            assert_eq!(GrayRule::parse_row(&rule.to_row(asleep)), Ok((rule.clone(), asleep)));
+        }
     }
 
     #[test]

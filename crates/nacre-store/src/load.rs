@@ -171,7 +171,7 @@ fn load_grays(connection: &Connection, loaded: &mut Loaded) -> Result {
     while let Some(row) = rows.next()? {
         let key = key(row, 1)?;
         let name = text(row, 4)?;
-        let rule = match GrayRule::parse(&text(row, 5)?) {
+        let (rule, asleep) = match GrayRule::parse_row(&text(row, 5)?) {
             Ok(rule) => rule,
             Err(refusal) => {
                 let why = nacre_model::NacosError::from(refusal).message;
@@ -196,6 +196,7 @@ fn load_grays(connection: &Connection, loaded: &mut Loaded) -> Result {
             modified: millis(row, 10)?,
             src_user: optional_text(row, 11)?,
             src_ip: text(row, 12)?,
+            asleep,
         };
         loaded.config.grays.push((key, Arc::new(gray)));
     }

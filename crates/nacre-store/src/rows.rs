@@ -173,7 +173,7 @@ fn put_gray(connection: &Connection, key: &ConfigKey, gray: &GrayConfig) -> Resu
         time::to_text(gray.modified),
         gray.app_name,
         gray.name,
-        gray.rule.to_json(),
+        gray.rule.to_row(gray.asleep),
         gray.encrypted_data_key,
     ])?;
     Ok(())

@@ -54,6 +54,25 @@ struct ModelItem {
     formal: Option<(String, String)>,
     /// Name to content and position in GRAYS.
     grays: BTreeMap<String, (String, usize)>,
+    /// Left behind by the removal of the config.
+    asleep: BTreeMap<String, (String, usize)>,
+}
+
+impl ModelItem {
+    fn kept(&self, name: &str) -> Option<&(String, usize)> {
+        self.grays.get(name).or(self.asleep.get(name))
+    }
+
+    fn is_live(&self) -> bool {
+        self.formal.is_some() || !self.grays.is_empty()
+    }
+}
+
+/// What a removal found.
+struct Removed {
+    existed: bool,
+    /// Somebody was served what is gone.
+    told: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -89,11 +108,12 @@ impl Model {
             },
             Some(gray) => {
                 let name = target(*gray).name();
-                match item.grays.get(&name) {
+                match item.kept(&name) {
                     Some(_) if matches!(cas, Cas::Wrong) => Expected::Conflict,
-                    None if item.grays.len() as u32 >= GRAY_MAX => Expected::Full,
-                    old => {
-                        let changed = old != Some(&(content.clone(), *gray));
+                    None if (item.grays.len() + item.asleep.len()) as u32 >= GRAY_MAX => Expected::Full,
+                    _ => {
+                        let changed = item.grays.get(&name) != Some(&(content.clone(), *gray));
+                        item.asleep.remove(&name);
                         item.grays.insert(name, (content, *gray));
                         Expected::Done { changed }
                     }
@@ -107,17 +127,24 @@ impl Model {
         expected
     }
 
-    fn remove(&mut self, key: usize, gray: Option<usize>) -> bool {
+    fn remove(&mut self, key: usize, gray: Option<usize>) -> Removed {
         let item = self.items.entry(key).or_default();
-        let existed = match gray {
-            // The gray versions go with the formal one.
-            None => item.formal.take().map_or(0, |_| 1) + std::mem::take(&mut item.grays).len(),
-            Some(gray) => usize::from(item.grays.remove(&target(gray).name()).is_some()),
+        let (existed, told, history) = match gray {
+            // The gray versions fall asleep with the formal one.
+            None => {
+                let live = item.is_live();
+                item.asleep.append(&mut item.grays);
+                (live, live, item.formal.take().is_some())
+            }
+            Some(gray) => {
+                let name = target(gray).name();
+                let (served, slept) = (item.grays.remove(&name).is_some(), item.asleep.remove(&name).is_some());
+                (served || slept, served, served || slept)
+            }
         };
-        *self.history.entry(key).or_default() += existed as u64;
-        let existed = existed > 0;
+        *self.history.entry(key).or_default() += u64::from(history);
         self.clean(key);
-        existed
+        Removed { existed, told }
     }
 
     fn clean(&mut self, key: usize) {
@@ -205,9 +232,9 @@ fn run(rig: &mut Rig, model: &mut Model, step: &Step) -> Result<(), TestCaseErro
             };
             let remove = Remove { key: key(*at), target, source: Source::default() };
             let (reply, changed) = apply(rig, ConfigCommand::Remove(remove));
-            let existed = model.remove(*at, *gray);
-            prop_assert_eq!(reply, ConfigReply::Removed { count: u32::from(existed) });
-            prop_assert_eq!(changed, usize::from(existed));
+            let removed = model.remove(*at, *gray);
+            prop_assert_eq!(reply, ConfigReply::Removed { count: u32::from(removed.existed) });
+            prop_assert_eq!(changed, usize::from(removed.told));
         }
         Step::RemoveAll => {
             let ids = (0..KEYS.len())
@@ -231,11 +258,12 @@ fn run(rig: &mut Rig, model: &mut Model, step: &Step) -> Result<(), TestCaseErro
 fn apply(rig: &mut Rig, command: ConfigCommand) -> (ConfigReply, usize) {
     rig.index += 1;
     rig.now = rig.now.plus(1);
-    let before: Vec<bool> = (0..KEYS.len()).map(|at| rig.configs.get(&key(at)).is_some()).collect();
+    let live = |rig: &Rig, key: &ConfigKey| rig.configs.get(key).is_some_and(|item| item.is_live());
+    let before: Vec<bool> = (0..KEYS.len()).map(|at| live(rig, &key(at))).collect();
     let outcome = rig.configs.apply(command, rig.now);
     for change in &outcome.effects.changed {
         let at = (0..KEYS.len()).find(|at| key(*at) == change.key).unwrap();
-        let expected = match (before[at], rig.configs.get(&change.key).is_some()) {
+        let expected = match (before[at], live(rig, &change.key)) {
             (false, true) => Existence::Appeared,
             (true, false) => Existence::Vanished,
             _ => Existence::Unchanged,
@@ -263,7 +291,14 @@ fn agree(configs: &Configs, model: &Model) -> Result<(), TestCaseError> {
                 prop_assert_eq!(lookup.md5(), expected.as_deref().unwrap_or(""));
             }
         }
-        let formal = configs.get(&key(at)).and_then(|item| item.formal.clone());
+        let item = configs.get(&key(at));
+        for gray in 0..GRAYS.len() {
+            let name = target(gray).name();
+            let shown = item.as_ref().and_then(|item| item.gray(&name)).map(|gray| gray.content.to_string());
+            let kept = model.items.get(&at).and_then(|item| item.kept(&name)).map(|(content, _)| content.clone());
+            prop_assert_eq!(shown, kept, "{} of {}", name, key(at));
+        }
+        let formal = item.and_then(|item| item.formal.clone());
         let tags = formal.as_ref().map(|formal| formal.meta.tags.join(","));
         let expected = model.items.get(&at).and_then(|item| item.formal.as_ref()).map(|(_, tags)| tags.clone());
         prop_assert_eq!(tags, expected);

@@ -60,32 +60,26 @@ class Writer:
         value, request = getattr(self, kind)(key[1], cell.value)
         if request is None:
             return None
-        # With a config go its gray versions.
-        beta = self.mine.get(("beta", key[1])) if kind == "config" and value is None else None
-        return self.write(ask, [cell] if beta is None else [cell, beta], value, request)
+        return self.write(ask, cell, value, request)
 
-    def write(self, ask, cells, value, request):
+    def write(self, ask, cell, value, request):
         try:
             answer = ask(*request)
         except OSError:
-            self.unknown(cells, value)
+            cell.unknown(value)
+            self.counts[Outcome.UNKNOWN] += 1
             raise
         outcome = answer.outcome()
         if outcome is Outcome.DONE:
-            for cell in cells:
-                cell.acknowledged(value)
+            cell.acknowledged(value)
             self.counts[Outcome.DONE] += 1
         elif outcome is Outcome.UNKNOWN:
-            self.unknown(cells, value)
+            cell.unknown(value)
+            self.counts[Outcome.UNKNOWN] += 1
         elif answer.status == 503:
             self.counts[outcome] += 1  # it stops or is overloaded, and says that it did not
         else:
             raise AssertionError(f"{request[:2]} answered {answer.status}: {answer.text[:200]}")
-
-    def unknown(self, cells, value):
-        for cell in cells:
-            cell.unknown(value)
-        self.counts[Outcome.UNKNOWN] += 1
 
     def text(self):
         """Never the same twice."""

@@ -69,24 +69,25 @@ impl Apply<'_> {
         self.configs.items.pin().get(key).cloned()
     }
 
-    /// Puts the new state of a key into the index (an empty item takes it out) and tells whether it came or went.
+    /// Puts the new state of a key into the index (an empty item takes it out) and tells whether it came or went for those
+    /// who read and listen.
     fn replace(&mut self, item: ConfigItem) -> Existence {
         let items = self.configs.items.pin();
-        let before = items.get(&item.key).map(|item| item.grays.is_empty());
+        let before = items.get(&item.key).map(|item| (item.is_live(), item.grays.is_empty()));
         // A new version of what is known moves in no index.
-        if item.is_empty() || before != Some(item.grays.is_empty()) {
+        if before != Some((item.is_live(), item.grays.is_empty())) {
             self.ledger.index(&item);
         }
+        let (was_live, is_live) = (before.is_some_and(|(live, _)| live), item.is_live());
         if item.is_empty() {
-            return match items.remove(&item.key) {
-                Some(_) => Existence::Vanished,
-                None => Existence::Unchanged,
-            };
+            items.remove(&item.key);
+        } else {
+            items.insert(item.key.clone(), Arc::new(item));
         }
-        let key = item.key.clone();
-        match items.insert(key, Arc::new(item)) {
-            Some(_) => Existence::Unchanged,
-            None => Existence::Appeared,
+        match (was_live, is_live) {
+            (false, true) => Existence::Appeared,
+            (true, false) => Existence::Vanished,
+            _ => Existence::Unchanged,
         }
     }
 

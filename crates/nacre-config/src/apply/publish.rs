@@ -99,7 +99,7 @@ impl Apply<'_> {
         let item = self.item_or_new(&publish.key);
         let old = item.gray(&name).cloned();
         self.check_cas(publish, old.as_ref().map(|old| &old.md5), true)?;
-        if old.is_none() && item.grays.len() >= publish.rules.gray_max as usize {
+        if old.is_none() && item.grays.len() + item.asleep.len() >= publish.rules.gray_max as usize {
             return Err(Refusal::GrayOverLimit { max: publish.rules.gray_max });
         }
 
@@ -107,7 +107,7 @@ impl Apply<'_> {
         self.out.ops.push(StoreOp::PutGray { key: publish.key.clone(), gray: new.clone() });
         let op = if old.is_some() { HistoryOp::Update } else { HistoryOp::Insert };
         self.gray_history(&publish.key, old.as_deref().unwrap_or(&new), op, &publish.source, new.modified);
-        let changed = old.as_ref().is_none_or(|old| old.md5 != new.md5 || old.rule != new.rule);
+        let changed = old.as_ref().is_none_or(|old| old.asleep || old.md5 != new.md5 || old.rule != new.rule);
         let published = Published { id: new.id, md5: new.md5.clone(), modified: new.modified, created: old.is_none() };
         let name = new.name.clone();
         let existence = self.replace(item.with_gray(new));
@@ -141,6 +141,7 @@ impl Apply<'_> {
             modified,
             src_user: publish.source.user.clone(),
             src_ip: publish.source.ip.clone(),
+            asleep: false,
         }
     }
 
@@ -165,7 +166,7 @@ impl Apply<'_> {
     }
 
     pub(super) fn item_or_new(&self, key: &ConfigKey) -> Arc<ConfigItem> {
-        self.item(key).unwrap_or_else(|| Arc::new(ConfigItem { key: key.clone(), formal: None, grays: Vec::new() }))
+        self.item(key).unwrap_or_else(|| Arc::new(ConfigItem::new(key.clone())))
     }
 
     pub(super) fn next_history(&mut self) -> u64 {

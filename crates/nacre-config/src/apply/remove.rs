@@ -6,7 +6,7 @@ use nacre_model::{Cause, ConfigKey};
 
 use super::Apply;
 use crate::{
-    ConfigChange, ConfigItem, ConfigReply, Existence, HistoryOp, Remove, RemoveIds, RemoveTarget, Source, StoreOp,
+    ConfigChange, ConfigItem, ConfigReply, Existence, GrayConfig, HistoryOp, Remove, RemoveIds, RemoveTarget, Source, StoreOp,
     gray::{BETA, TAG_PREFIX},
 };
 
@@ -41,10 +41,10 @@ impl Apply<'_> {
         ConfigReply::Removed { count }
     }
 
-    /// Its gray versions go with it, as nobody is served them any more once the reference's config is removed; so do those of
-    /// a config that has no formal version.
+    /// Its gray versions fall asleep: as in the reference nobody is served them any more, they are shown as before, and the
+    /// next publish of one goes on where it stopped. So do those of a config that has no formal version.
     fn remove_formal(&mut self, key: &ConfigKey, source: &Source) -> bool {
-        let Some(item) = self.item(key) else { return false };
+        let Some(item) = self.item(key).filter(|item| item.is_live()) else { return false };
         let grays = item.grays.iter().map(|gray| gray.modified);
         let time = self.time_after(item.formal.iter().map(|old| old.modified).chain(grays).max());
         if let Some(old) = &item.formal {
@@ -54,12 +54,14 @@ impl Apply<'_> {
             self.ledger.count_out(key);
             self.removed_event(key, &Arc::default(), source);
         }
+        let mut left = ConfigItem { formal: None, grays: Vec::new(), ..(*item).clone() };
         for gray in &item.grays {
-            self.out.ops.push(StoreOp::DeleteGray { id: gray.id });
-            self.gray_history(key, gray, HistoryOp::Delete, source, time);
+            let gray = Arc::new(GrayConfig { asleep: true, ..(**gray).clone() });
             self.removed_event(key, &gray.name, source);
+            self.out.ops.push(StoreOp::PutGray { key: item.key.clone(), gray: Arc::clone(&gray) });
+            left.asleep.push(gray);
         }
-        let existence = self.replace(ConfigItem { key: item.key.clone(), formal: None, grays: Vec::new() });
+        let existence = self.replace(left);
         self.removed(key, None, existence, time);
         true
     }
@@ -72,7 +74,10 @@ impl Apply<'_> {
         self.gray_history(key, &old, HistoryOp::Delete, source, time);
         let existence = self.replace(item.without_gray(name));
         self.removed_event(key, &old.name, source);
-        self.removed(key, Some(old.name.clone()), existence, time);
+        // Who listens was told when it fell asleep.
+        if !old.asleep {
+            self.removed(key, Some(old.name.clone()), existence, time);
+        }
         true
     }
 

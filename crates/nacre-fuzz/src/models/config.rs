@@ -45,6 +45,8 @@ struct Item {
     formal: Option<usize>,
     /// Name to position in `GRAYS` and in `CONTENTS`.
     grays: BTreeMap<String, (usize, usize)>,
+    /// Left behind by the removal of the config.
+    asleep: BTreeMap<String, (usize, usize)>,
 }
 
 /// What should be, as plainly as can be.
@@ -72,7 +74,7 @@ impl Model {
     }
 
     fn exists(&self, key: usize) -> bool {
-        self.items.get(&key).is_some_and(|item| *item != Item::default())
+        self.items.get(&key).is_some_and(|item| item.formal.is_some() || !item.grays.is_empty())
     }
 }
 
@@ -134,7 +136,7 @@ fn publish(input: &mut Input<'_>, world: &mut World, model: &mut Model, at: usiz
     let name = gray.map(|gray| target(gray).name());
     let stored = match &name {
         None => item.formal,
-        Some(name) => item.grays.get(name).map(|(_, content)| *content),
+        Some(name) => item.grays.get(name).or(item.asleep.get(name)).map(|(_, content)| *content),
     };
     let mut publish = Publish::new(key(at), CONTENTS[content]);
     publish.gray = gray.map(target);
@@ -155,11 +157,12 @@ fn publish(input: &mut Input<'_>, world: &mut World, model: &mut Model, at: usiz
                 item.formal = Some(content);
             }
         },
-        (Some(gray), Some(name)) => match item.grays.get(name) {
+        (Some(gray), Some(name)) => match item.grays.get(name).or(item.asleep.get(name)) {
             Some(_) if cas == 2 => refusal = "cas",
-            None if item.grays.len() as u32 >= GRAY_MAX => refusal = "full",
-            old => {
-                (done, change) = (true, old != Some(&(gray, content)));
+            None if (item.grays.len() + item.asleep.len()) as u32 >= GRAY_MAX => refusal = "full",
+            _ => {
+                (done, change) = (true, item.grays.get(name) != Some(&(gray, content)));
+                item.asleep.remove(name);
                 item.grays.insert(name.clone(), (gray, content));
             }
         },
@@ -179,22 +182,29 @@ fn remove(input: &mut Input<'_>, world: &mut World, model: &mut Model, at: usize
     let gray = input.flag().then(|| input.below(GRAYS.len()));
     let existed = model.exists(at);
     let item = model.items.entry(at).or_default();
+    let mut slept = false;
     let (target, gone) = match gray.map(target) {
-        // The gray versions go with the formal one.
+        // The gray versions fall asleep with the formal one.
         None => {
             let grays = std::mem::take(&mut item.grays);
-            (RemoveTarget::Formal, item.formal.take().is_some() || !grays.is_empty())
+            let gone = item.formal.take().is_some() || !grays.is_empty();
+            item.asleep.extend(grays);
+            (RemoveTarget::Formal, gone)
         }
-        Some(GrayTarget::Beta { .. }) => (RemoveTarget::Beta, item.grays.remove("beta").is_some()),
-        Some(other) => {
-            let name = other.name();
-            (RemoveTarget::Tag { tag: name.replace("tag_", "") }, item.grays.remove(&name).is_some())
+        Some(gray) => {
+            let name = gray.name();
+            let target = match gray {
+                GrayTarget::Beta { .. } => RemoveTarget::Beta,
+                _ => RemoveTarget::Tag { tag: name.replace("tag_", "") },
+            };
+            slept = item.asleep.remove(&name).is_some();
+            (target, item.grays.remove(&name).is_some() || slept)
         }
     };
     let remove = Remove { key: key(at), target, source: Source::default() };
     let (reply, changed) = apply(world, model, at, ConfigCommand::Remove(remove), existed);
     assert_eq!(reply, ConfigReply::Removed { count: u32::from(gone) });
-    assert_eq!(changed, gone);
+    assert_eq!(changed, gone && !slept, "nobody is told of one that sleeps");
 }
 
 fn listen(input: &mut Input<'_>, world: &mut World, model: &mut Model, at: usize) {
@@ -272,7 +282,15 @@ fn compare(world: &World, model: &Model) {
             let served = gray.or(item.and_then(|item| item.formal)).map(sum);
             assert_eq!(lookup.md5(), served.unwrap_or_default());
         }
-        assert_eq!(world.configs.get(&key(at)).is_some(), model.exists(at));
+        let live = world.configs.get(&key(at)).is_some_and(|item| item.is_live());
+        assert_eq!(live, model.exists(at));
+        for gray in 0..GRAYS.len() {
+            let name = target(gray).name();
+            let item = model.items.get(&at);
+            let kept = item.and_then(|item| item.grays.get(&name).or(item.asleep.get(&name))).map(|(_, content)| *content);
+            let shown = world.configs.get(&key(at)).and_then(|item| item.gray(&name).map(|gray| gray.content.to_string()));
+            assert_eq!(shown.as_deref(), kept.map(|content| CONTENTS[content]), "{name} of {}", key(at));
+        }
     }
     assert_eq!(world.configs.len(), model.items.values().filter(|item| item.formal.is_some()).count());
 }
@@ -282,7 +300,7 @@ fn restart(world: &mut World) {
     let mut state = ConfigState::default();
     world.configs.for_each(|item| {
         state.configs.extend(item.formal.iter().map(|formal| (item.key.clone(), formal.clone())));
-        state.grays.extend(item.grays.iter().map(|gray| (item.key.clone(), gray.clone())));
+        state.grays.extend(item.grays.iter().chain(&item.asleep).map(|gray| (item.key.clone(), gray.clone())));
     });
     // Ids go on behind those that were given.
     let ids =
