@@ -106,12 +106,9 @@ impl ConfigItem {
     /// This item with `gray` added or replaced, in order.
     pub(crate) fn with_gray(&self, gray: Arc<GrayConfig>) -> Self {
         let mut next = self.without_gray(&gray.name);
-        if gray.asleep {
-            next.asleep.push(gray);
-            return next;
-        }
-        next.grays.push(gray);
-        next.grays.sort_by(|a, b| b.rule.priority().cmp(&a.rule.priority()).then_with(|| a.name.cmp(&b.name)));
+        let list = if gray.asleep { &mut next.asleep } else { &mut next.grays };
+        list.push(gray);
+        list.sort_by(|a, b| b.rule.priority().cmp(&a.rule.priority()).then_with(|| a.name.cmp(&b.name)));
         next
     }
 

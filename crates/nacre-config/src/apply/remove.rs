@@ -54,12 +54,12 @@ impl Apply<'_> {
             self.ledger.count_out(key);
             self.removed_event(key, &Arc::default(), source);
         }
-        let mut left = ConfigItem { formal: None, grays: Vec::new(), ..(*item).clone() };
+        let mut left = ConfigItem { formal: None, ..(*item).clone() };
         for gray in &item.grays {
             let gray = Arc::new(GrayConfig { asleep: true, ..(**gray).clone() });
             self.removed_event(key, &gray.name, source);
             self.out.ops.push(StoreOp::PutGray { key: item.key.clone(), gray: Arc::clone(&gray) });
-            left.asleep.push(gray);
+            left = left.with_gray(gray);
         }
         let existence = self.replace(left);
         self.removed(key, None, existence, time);
