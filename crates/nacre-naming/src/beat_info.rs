@@ -2,20 +2,23 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use nacre_model::{Metadata, NacosError, digits};
+use nacre_model::{Metadata, NacosError};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::metadata::scalar;
+use crate::metadata::{first_json, scalar, whole};
 
 /// What a full beat says of its instance. Load figures and unknown members are ignored.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Wire<'a> {
-    ip: Option<String>,
+    #[serde(borrow)]
+    ip: Option<&'a RawValue>,
     port: Option<serde_json::Value>,
-    service_name: Option<String>,
-    cluster: Option<String>,
+    #[serde(borrow)]
+    service_name: Option<&'a RawValue>,
+    #[serde(borrow)]
+    cluster: Option<&'a RawValue>,
     weight: Option<serde_json::Value>,
     #[serde(borrow)]
     metadata: Option<BTreeMap<Arc<str>, &'a RawValue>>,
@@ -38,18 +41,18 @@ pub struct BeatInfo {
 }
 
 impl BeatInfo {
-    /// Reads the JSON. Numbers and booleans may come as text. Anything that is no such object fails with the
-    /// reference's deserialisation error (code 101).
+    /// Reads the JSON. Numbers and booleans may come as text and texts as either; what follows the object is not looked
+    /// at. Anything that is no such object fails with the reference's deserialisation error (code 101).
     pub fn parse(text: &str) -> Result<Self, NacosError> {
         let broken = || NacosError::runtime(101, "Nacos deserialize for class [RsInfo] failed. ");
         // A sequence would be taken for the fields in order.
         if !text.trim_start().starts_with('{') {
             return Err(broken());
         }
-        let wire: Wire = serde_json::from_str(text).map_err(|_| broken())?;
+        let wire: Wire = first_json(text).map_err(|_| broken())?;
         let port = match &wire.port {
             None | Some(serde_json::Value::Null) => 0,
-            Some(value) => integer(value).ok_or_else(broken)?,
+            Some(value) => whole(value).ok_or_else(broken)?,
         };
         let weight = match &wire.weight {
             None | Some(serde_json::Value::Null) => 0.0,
@@ -59,15 +62,19 @@ impl BeatInfo {
             None => true,
             Some(value) => boolean(value).ok_or_else(broken)?,
         };
+        let words = |value: Option<&RawValue>| match value {
+            None => Ok(String::new()),
+            Some(value) => scalar(value).map(|text| text.to_string()).ok_or_else(broken),
+        };
         let mut metadata = Metadata::new();
         for (key, value) in wire.metadata.unwrap_or_default() {
             metadata.insert(key, scalar(value).ok_or_else(broken)?);
         }
         Ok(Self {
-            ip: wire.ip.unwrap_or_default(),
+            ip: words(wire.ip)?,
             port,
-            service_name: wire.service_name.unwrap_or_default(),
-            cluster: wire.cluster.unwrap_or_default(),
+            service_name: words(wire.service_name)?,
+            cluster: words(wire.cluster)?,
             weight,
             metadata: Arc::new(metadata),
             ephemeral,
@@ -75,21 +82,13 @@ impl BeatInfo {
     }
 }
 
-fn integer(value: &serde_json::Value) -> Option<i32> {
-    match value {
-        serde_json::Value::Number(number) => number.as_i64().and_then(|n| i32::try_from(n).ok()),
-        serde_json::Value::String(text) => match text.trim() {
-            "" | "null" => Some(0),
-            text => digits::plain(text).parse().ok(),
-        },
-        _ => None,
-    }
-}
-
 fn decimal(value: &serde_json::Value) -> Option<f64> {
     match value {
         serde_json::Value::Number(number) => number.as_f64(),
-        serde_json::Value::String(text) => text.trim().parse::<f64>().ok().filter(|n| n.is_finite()),
+        serde_json::Value::String(text) => match text.trim() {
+            "" | "null" => Some(0.0),
+            text => text.parse::<f64>().ok().filter(|n| n.is_finite()),
+        },
         _ => None,
     }
 }
@@ -99,6 +98,7 @@ fn boolean(value: &serde_json::Value) -> Option<bool> {
     match value {
         serde_json::Value::Bool(flag) => Some(*flag),
         serde_json::Value::Null => Some(false),
+        serde_json::Value::Number(number) => number.as_i64().map(|number| number != 0),
         serde_json::Value::String(text) => match text.trim() {
             "true" | "True" | "TRUE" => Some(true),
             "false" | "False" | "FALSE" | "" => Some(false),

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use nacre_model::{ErrorCode, Metadata, NacosError};
+use nacre_model::{ErrorCode, Metadata, NacosError, digits};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -100,17 +100,29 @@ fn ok_code() -> i32 {
 }
 
 impl HealthChecker {
-    /// Reads a `healthChecker` parameter. Text that is no JSON object answers with Nacos's status 101 (adapters decide
-    /// what HTTP status that becomes).
+    /// Reads a `healthChecker` parameter. Numbers may come as text and texts as numbers, null is the type's nothing (0, no
+    /// text). Text that is no JSON object answers with Nacos's status 101 (adapters decide what HTTP status that becomes).
     pub fn parse(text: &str) -> Result<Self, NacosError> {
         let broken = || NacosError::runtime(101, "Nacos deserialize for class [AbstractHealthChecker] failed. ");
-        let value: serde_json::Value = serde_json::from_str(text).map_err(|_| broken())?;
-        let object = value.as_object().ok_or_else(broken)?;
-        let known = matches!(object.get("type").and_then(|kind| kind.as_str()), Some("TCP" | "HTTP" | "MYSQL"));
-        if !known {
-            return Ok(Self::None);
-        }
-        serde_json::from_value(value).map_err(|_| broken())
+        let object: BTreeMap<String, &RawValue> = first_json(text).map_err(|_| broken())?;
+        let words = |name: &str| match object.get(name) {
+            None => Ok(None),
+            Some(value) if value.get() == "null" => Ok(None),
+            Some(value) => scalar(value).map(|text| Some(text.to_string())).ok_or_else(broken),
+        };
+        Ok(match words("type")?.as_deref() {
+            Some("TCP") => Self::Tcp,
+            Some("HTTP") => Self::Http {
+                path: words("path")?.unwrap_or_default(),
+                headers: words("headers")?.unwrap_or_default(),
+                expected_response_code: match object.get("expectedResponseCode") {
+                    None => ok_code(),
+                    Some(code) => serde_json::from_str(code.get()).ok().as_ref().and_then(whole).ok_or_else(broken)?,
+                },
+            },
+            Some("MYSQL") => Self::Mysql { user: words("user")?, pwd: words("pwd")?, cmd: words("cmd")? },
+            _ => Self::None,
+        })
     }
 
     /// The `type` word.
@@ -136,6 +148,27 @@ pub struct InstanceMetadata {
     pub metadata: Metadata,
 }
 
+/// The JSON at the beginning of a text; as in the reference what follows it is not looked at.
+pub(crate) fn first_json<'a, T: Deserialize<'a>>(text: &'a str) -> serde_json::Result<T> {
+    T::deserialize(&mut serde_json::Deserializer::from_str(text))
+}
+
+/// An `int` of the reference: also from a fraction, which is cut off, and from text; null and blank are 0.
+pub(crate) fn whole(value: &serde_json::Value) -> Option<i32> {
+    match value {
+        serde_json::Value::Null => Some(0),
+        serde_json::Value::Number(number) => match number.as_i64() {
+            Some(number) => i32::try_from(number).ok(),
+            None => number.as_f64().filter(|number| number.abs() < f64::from(i32::MAX)).map(|number| number as i32),
+        },
+        serde_json::Value::String(text) => match text.trim() {
+            "" | "null" => Some(0),
+            text => digits::plain(text).parse().ok(),
+        },
+        _ => None,
+    }
+}
+
 /// A value of a map of texts: numbers and truth values as they are written (`1.50`, `1e3`), null as nothing.
 pub(crate) fn scalar(value: &RawValue) -> Option<Arc<str>> {
     match value.get().as_bytes().first()? {
@@ -155,8 +188,7 @@ pub fn parse_metadata(text: &str) -> Result<Metadata, NacosError> {
     if matches!(text.trim(), "" | "null") {
         return Ok(Metadata::new());
     }
-    let mut json = serde_json::Deserializer::from_str(text);
-    if let Ok(object) = BTreeMap::<Arc<str>, &RawValue>::deserialize(&mut json) {
+    if let Ok(object) = first_json::<BTreeMap<Arc<str>, &RawValue>>(text) {
         let pairs = object.into_iter();
         return pairs.map(|(key, value)| scalar(value).map(|text| (key, text)).ok_or_else(wrong)).collect();
     }

@@ -6,7 +6,8 @@ use nacre_model::{Cause, ConfigKey};
 
 use super::Apply;
 use crate::{
-    ConfigChange, ConfigItem, ConfigReply, Existence, GrayConfig, HistoryOp, Remove, RemoveIds, RemoveTarget, Source, StoreOp,
+    ConfigChange, ConfigItem, ConfigReply, Existence, GrayConfig, HistoryOp, Remove, RemoveIds, RemoveTarget, Source,
+    StoreOp,
     gray::{BETA, TAG_PREFIX},
 };
 

@@ -287,8 +287,10 @@ fn compare(world: &World, model: &Model) {
         for gray in 0..GRAYS.len() {
             let name = target(gray).name();
             let item = model.items.get(&at);
-            let kept = item.and_then(|item| item.grays.get(&name).or(item.asleep.get(&name))).map(|(_, content)| *content);
-            let shown = world.configs.get(&key(at)).and_then(|item| item.gray(&name).map(|gray| gray.content.to_string()));
+            let kept =
+                item.and_then(|item| item.grays.get(&name).or(item.asleep.get(&name))).map(|(_, content)| *content);
+            let shown =
+                world.configs.get(&key(at)).and_then(|item| item.gray(&name).map(|gray| gray.content.to_string()));
             assert_eq!(shown.as_deref(), kept.map(|content| CONTENTS[content]), "{name} of {}", key(at));
         }
     }

@@ -53,7 +53,24 @@ fn beats_are_read_leniently() {
     let beat =
         BeatInfo::parse(r#"{"ip":null,"port":null,"weight":null,"metadata":null,"cluster":null}"#).expect("read");
     assert_eq!((beat.ip.as_str(), beat.port, beat.weight, beat.ephemeral), ("", 0, 0.0, true));
-    for bad in ["", "{", "[]", "x", "1", r#"{"port":"x"}"#, r#"{"port":99999999999}"#, r#"{"metadata":{"a":[1]}}"#] {
+    // Jackson's liberties: fractions are cut, texts may be numbers, what follows is not looked at.
+    let beat = BeatInfo::parse(r#"{"ip":1,"port":80.7,"weight":"","cluster":5,"ephemeral":1}garbage"#).expect("read");
+    assert_eq!((beat.ip.as_str(), beat.port, beat.weight, beat.cluster.as_str()), ("1", 80, 0.0, "5"));
+    assert!(beat.ephemeral);
+    assert_eq!(BeatInfo::parse(r#"{"port":8e1}"#).expect("read").port, 80);
+    for bad in [
+        "",
+        "{",
+        "[]",
+        "x",
+        "1",
+        r#"{"port":"x"}"#,
+        r#"{"port":"80.7"}"#,
+        r#"{"cluster":["a"]}"#,
+        r#"{"port":1e30}"#,
+        r#"{"port":99999999999}"#,
+        r#"{"metadata":{"a":[1]}}"#,
+    ] {
         assert_eq!(BeatInfo::parse(bad).expect_err("refused").status, 101, "{bad}");
     }
 }
@@ -94,7 +111,12 @@ fn checkers_and_their_errors() {
     assert_eq!(text(HealthChecker::parse(r#"{"type":"HTTP","path":"/h"}"#)), Ok(http));
     let mysql = HealthChecker::Mysql { user: Some("u".into()), pwd: None, cmd: Some("select 1".into()) };
     assert_eq!(text(HealthChecker::parse(r#"{"type":"MYSQL","user":"u","cmd":"select 1"}"#)), Ok(mysql));
-    for bad in ["{", "[]", "x"] {
+    for (code, read) in [(r#""204""#, 204), ("200.5", 200), ("null", 0), (r#""""#, 0), ("404", 404)] {
+        let form = format!(r#"{{"type":"HTTP","path":5,"headers":null,"expectedResponseCode":{code}}} and more"#);
+        let expected = HealthChecker::Http { path: "5".into(), headers: String::new(), expected_response_code: read };
+        assert_eq!(text(HealthChecker::parse(&form)), Ok(expected), "{form}");
+    }
+    for bad in ["{", "[]", "x", r#"{"type":["TCP"]}"#, r#"{"type":"HTTP","expectedResponseCode":"x"}"#] {
         assert_eq!(HealthChecker::parse(bad).expect_err("refused").status, 101);
     }
 }

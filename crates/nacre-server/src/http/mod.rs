@@ -4,6 +4,7 @@
 //! that says no, `checks` the parameter check, this file dispatches. The handlers live in one file or folder per
 //! generation and module; each parses, calls one core or service method, and formats.
 
+mod accept;
 pub mod actuator;
 pub mod bind;
 pub mod checks;
@@ -42,9 +43,10 @@ use nacre_doctor::sightings::Source;
 use nacre_model::{Cause, Event, Now, Subject};
 
 use self::{
+    accept::is_readable,
     params::Params,
     refuse::{Refusal, Site},
-    reply::Reply,
+    reply::{Reply, Style, takes_json},
     router::Found,
     table::{Auth, Check, Generation, Handler, Row},
 };
@@ -369,13 +371,21 @@ where
             if let (Refusal::Nacos(error), "config") = (&refusal, row.module) {
                 app.metrics.exceptions.note(error);
             }
+            // The reference's handler of refusals fails, too, when its `Result` is not accepted.
+            if row.style == Style::Api && accept.is_some_and(|accept| !takes_json(accept) && is_readable(accept)) {
+                return refusal.into_page(&site);
+            }
             refusal.into_reply(row.style, &site)
         }
     };
-    if row.generation == Generation::Other || reply.is_acceptable(accept) {
+    let Some(accept) = accept.filter(|_| row.generation != Generation::Other) else { return reply };
+    if reply.is_negotiable() && !is_readable(accept) {
+        return accept::unreadable(row, &reply, &site);
+    }
+    if reply.is_acceptable(Some(accept)) {
         return reply;
     }
-    refuse::not_acceptable(row.style, reply.status, &site)
+    accept::not_acceptable(row, &site)
 }
 
 async fn whole<B>(body: B, max: usize) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>>

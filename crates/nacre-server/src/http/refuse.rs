@@ -7,8 +7,9 @@ use nacre_model::{ErrorCode, NacosError};
 use serde_json::json;
 
 use super::{
+    accept::is_readable,
     dates::iso8601,
-    reply::{JSON, JSON_UTF8, Reply, Style},
+    reply::{JSON, JSON_UTF8, Reply, Style, takes_json},
     table::{Generation, Row},
 };
 use crate::clock::Clock;
@@ -38,6 +39,23 @@ impl Refusal {
 
     pub fn container(status: u16, message: impl Into<String>) -> Self {
         Self::Container { status, message: message.into() }
+    }
+
+    /// The refusal of a `Result` that the request does not accept: the page of what was thrown. What the framework itself
+    /// could not read is the caller's fault there, everything else the server's.
+    pub fn into_page(self, site: &Site<'_>) -> Reply {
+        let status = |framework: bool| if framework { 400 } else { 500 };
+        match self {
+            Self::Nacos(error) => {
+                let text = error.client_text();
+                site.error(status(text.starts_with("Required request parameter ")), &text)
+            }
+            Self::Exception { message, .. } => {
+                let unread = message.contains("Failed to convert value") || message.contains("BindingResult");
+                site.error(status(unread), &message)
+            }
+            Self::Container { status, message } => site.error(status, &message),
+        }
     }
 
     pub fn into_reply(self, style: Style, site: &Site<'_>) -> Reply {
@@ -77,15 +95,6 @@ fn exception(style: Style, message: &str, cause: Option<&str>) -> Reply {
             let code = ErrorCode::SERVER_ERROR.code;
             Reply::json(&json!({ "code": code, "message": message, "data": null })).status(500)
         }
-    }
-}
-
-/// What is done is done, but its answer is of no type that the request accepts. v1 says so in a text, which can be of any.
-pub fn not_acceptable(style: Style, status: u16, site: &Site<'_>) -> Reply {
-    const TEXT: &str = "Could not find acceptable representation";
-    match style {
-        Style::Api => site.error(if status == 200 { 406 } else { status }, TEXT),
-        _ => exception(style, TEXT, None),
     }
 }
 
@@ -141,12 +150,16 @@ enum Preferred {
 /// Which error page an `Accept` header asks for, by quality and then by order.
 fn preferred(accept: Option<&str>) -> Preferred {
     let Some(accept) = accept.filter(|a| !a.trim().is_empty()) else { return Preferred::Json };
+    if !is_readable(accept) {
+        return Preferred::Nothing;
+    }
     let mut best: Option<(f32, Preferred)> = None;
     for range in accept.split(',') {
         let mut parts = range.split(';').map(str::trim);
         let page = match parts.next().unwrap_or("").to_ascii_lowercase().as_str() {
             "text/html" | "text/*" => Preferred::Html,
-            "*/*" | "application/*" | "application/json" | "application/*+json" => Preferred::Json,
+            "*/*" | "*" | "application/*" | "application/*+json" => Preferred::Json,
+            "application/json" if takes_json(range) => Preferred::Json,
             _ => continue,
         };
         let quality = parts.find_map(|p| p.strip_prefix("q=")).and_then(|q| q.parse::<f32>().ok()).unwrap_or(1.0);
@@ -398,9 +411,28 @@ mod tests {
             (Some("text/html,application/xhtml+xml,*/*;q=0.8"), Preferred::Html),
             (Some("text/html;q=0.5, application/json"), Preferred::Json),
             (Some("application/xml"), Preferred::Nothing),
+            (Some("application/json;charset=GBK"), Preferred::Nothing),
+            (Some("text/html, *; q=.2"), Preferred::Html),
+            (Some("text/html, nonsense"), Preferred::Nothing),
         ] {
             assert_eq!(preferred(accept), page, "{accept:?}");
         }
+    }
+
+    #[test]
+    fn a_refusal_that_is_not_accepted_is_a_page_of_what_was_thrown() {
+        let uri = Uri::from_static("/nacos/v3/admin/ns/service");
+        let page = |refusal: Refusal| {
+            let accept = Some("text/html");
+            let reply = refusal.into_page(&Site { accept, ..site(&uri) });
+            (reply.status, String::from_utf8_lossy(&reply.body).into_owned())
+        };
+        let (status, text) = page(NacosError::new(404, ErrorCode::RESOURCE_NOT_FOUND, "no <such> service").into());
+        assert!(status == 500 && text.contains("status=500") && text.contains("no &lt;such&gt; service"), "{text}");
+        let missing = "Required request parameter 'ip' for method parameter type String is not present";
+        assert_eq!(page(NacosError::new(400, ErrorCode::PARAMETER_MISSING, missing).into()).0, 400);
+        assert_eq!(page(Refusal::exception("Failed to convert value of type 'x'")).0, 400);
+        assert_eq!(page(Refusal::exception("null")).0, 500);
     }
 
     #[test]

@@ -116,7 +116,12 @@ impl Reply {
 
     /// Whether `accept` takes this answer.
     pub fn is_acceptable(&self, accept: Option<&str>) -> bool {
-        self.negotiable != Negotiable::Json || accept.is_none_or(|accept| preferred_json(accept).is_some())
+        self.negotiable != Negotiable::Json || accept.is_none_or(takes_json)
+    }
+
+    /// Whether its type is a matter between the request and the reference's framework.
+    pub fn is_negotiable(&self) -> bool {
+        self.negotiable != Negotiable::Fixed
     }
 
     /// 200 with a bare JSON object (v1 reads).
@@ -241,6 +246,11 @@ fn ranges(accept: &str) -> impl Iterator<Item = Range<'_>> {
         Range { name, parameters, quality }
     };
     accept.split(',').map(range).filter(|range| range.name.contains('/'))
+}
+
+/// Whether an `Accept` takes JSON in some spelling.
+pub fn takes_json(accept: &str) -> bool {
+    preferred_json(accept).is_some()
 }
 
 /// The most wanted type of an `Accept` that is not a wildcard; `None` when any will do.

@@ -163,8 +163,27 @@ impl Udp {
             let subject = Subject::service(&service).with_client(&format!("{to}#true"));
             self.journal.record(Event::new(now, subject, Cause::PushGaveUp { attempts: MAX_SENDS }));
         }
+        self.first_pushes(now.mono).await;
         for (service, round) in due {
             self.push_service(&service, round).await;
+        }
+    }
+
+    /// Subscribers get the list that they were answered with once more, and what became of it meanwhile.
+    async fn first_pushes(&self, now: u64) {
+        let mut sent = 0;
+        while let Some((client, service)) = {
+            let mut outbox = self.outbox.lock();
+            outbox.take_first(now)
+        } {
+            let Some((subscription, view)) = self.naming.push_view(&client, &service, self.clock.now()) else {
+                continue;
+            };
+            self.push_to(&client, &subscription, &view).await;
+            sent += 1;
+            if sent % SENDS_IN_A_ROW == 0 {
+                tokio::task::yield_now().await;
+            }
         }
     }
 
@@ -176,6 +195,9 @@ impl Udp {
                 tokio::task::yield_now().await;
             }
             let now = self.clock.now();
+            if self.outbox.lock().awaits_first(client, service) {
+                continue;
+            }
             let Some((subscription, view)) = self.naming.push_view(client, service, now) else { continue };
             let others = self.filters.lock().others(client, service, &subscription.clusters, now.mono);
             let query = |clusters| Query { clusters, healthy_only: false, consumer_ip: &subscription.ip };
@@ -278,6 +300,12 @@ impl Face for Udp {
         self.wake.notify_one();
     }
 
-    /// A UDP subscriber has just been answered with the list itself.
-    fn push_one(&self, _: &ClientId, _: &ServiceKey) {}
+    /// Nothing is owed while pushes are switched off: the list is on its way as the answer.
+    fn push_one(&self, client: &ClientId, service: &ServiceKey) {
+        if client.is_connection() || !self.naming.switches().push_enabled {
+            return;
+        }
+        self.outbox.lock().subscribed(client, service, self.clock.now().mono);
+        self.wake.notify_one();
+    }
 }

@@ -2,15 +2,16 @@
 //!
 //! Bounded by construction: a service is dirty at most once, and per (subscriber, service, cluster filter) at most one push
 //! waits; a newer push takes the place of the older one. A dead subscriber therefore costs one entry per list it polled
-//! for, and only until it lapses.
+//! for, and only until it lapses. A first push is owed once per subscription.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{HashMap, HashSet, VecDeque, hash_map::Entry},
     net::SocketAddr,
     sync::Arc,
 };
 
 use nacre_model::ServiceKey;
+use nacre_naming::ClientId;
 use smallvec::SmallVec;
 
 use super::packet::Packet;
@@ -22,6 +23,9 @@ pub const MAX_SENDS: u32 = 2;
 /// A list that became empty is shown after this long only, and only if it still is: instances that leave and come back
 /// within it (rolling restarts) never flash an empty list (case C011). Everything else goes out at once.
 pub const EMPTY_HOLD_MS: u64 = 500;
+/// The first push of a subscription leaves this much after the list that made it, as the reference's does. What changes until
+/// then waits for it: a push that overtook that answer would be undone by it, for 1.x clients keep what arrives last.
+pub const FIRST_PUSH_MS: u64 = 500;
 /// Waiting pushes are looked through this often, however many changes there are.
 const LOOK_EVERY_MS: u64 = 250;
 
@@ -67,6 +71,10 @@ pub struct Overdue {
 #[derive(Debug, Default)]
 pub struct Outbox {
     dirty: HashMap<ServiceKey, Dirty>,
+    /// First pushes that are still to come and when they are due: in order, for all wait equally long.
+    first: VecDeque<(u64, ClientId, ServiceKey)>,
+    /// Whom they are for.
+    awaiting: HashMap<ServiceKey, HashSet<ClientId>>,
     waiting: HashMap<SocketAddr, SmallVec<[Waiting; 2]>>,
     /// When the waiting pushes are looked through next.
     look_at: u64,
@@ -86,6 +94,30 @@ impl Outbox {
                 place.insert(Dirty { round: Round::First, due: now });
             }
         }
+    }
+
+    /// A client subscribed; its answer is on the way.
+    pub fn subscribed(&mut self, client: &ClientId, service: &ServiceKey, now: u64) {
+        if self.awaiting.entry(service.clone()).or_default().insert(client.clone()) {
+            self.first.push_back((now + FIRST_PUSH_MS, client.clone(), service.clone()));
+        }
+    }
+
+    /// The first push of this subscription is still to come: it will show every change.
+    pub fn awaits_first(&self, client: &ClientId, service: &ServiceKey) -> bool {
+        self.awaiting.get(service).is_some_and(|clients| clients.contains(client))
+    }
+
+    /// Takes a subscription whose first push is due.
+    pub fn take_first(&mut self, now: u64) -> Option<(ClientId, ServiceKey)> {
+        let (_, client, service) = self.first.pop_front_if(|(due, ..)| *due <= now)?;
+        if let Entry::Occupied(mut clients) = self.awaiting.entry(service.clone()) {
+            clients.get_mut().remove(&client);
+            if clients.get().is_empty() {
+                clients.remove();
+            }
+        }
+        Some((client, service))
     }
 
     /// Some views of `service` were empty in the first round; unless it changes before, they are pushed in another one.
@@ -161,7 +193,8 @@ impl Outbox {
     pub fn next(&self) -> Option<u64> {
         let dirty = self.dirty.values().map(|dirty| dirty.due).min();
         let look = (!self.waiting.is_empty()).then_some(self.look_at);
-        dirty.into_iter().chain(look).min()
+        let first = self.first.front().map(|(due, ..)| *due);
+        dirty.into_iter().chain(look).chain(first).min()
     }
 
     /// Pushes that wait for their acknowledgement.
@@ -200,6 +233,24 @@ mod tests {
         }
         assert_eq!(outbox.take_due(100), [(service("s"), Round::First)]);
         assert_eq!(outbox.take_due(100), []);
+    }
+
+    #[test]
+    fn the_first_push_of_a_subscription_waits_for_its_answer() {
+        let mut outbox = Outbox::default();
+        let (a, b) = (ClientId::ephemeral("10.0.0.1", 5_000), ClientId::ephemeral("10.0.0.2", 5_000));
+        outbox.subscribed(&a, &service("s"), 0);
+        outbox.subscribed(&b, &service("s"), 100);
+        outbox.subscribed(&a, &service("s"), 200);
+        assert_eq!(outbox.next(), Some(FIRST_PUSH_MS));
+        assert_eq!(outbox.take_first(FIRST_PUSH_MS - 1), None);
+        assert!(outbox.awaits_first(&a, &service("s")) && !outbox.awaits_first(&a, &service("t")));
+        let first = Some((a.clone(), service("s")));
+        assert_eq!(outbox.take_first(FIRST_PUSH_MS), first, "asking again puts nothing off");
+        assert_eq!(outbox.take_first(FIRST_PUSH_MS), None);
+        assert!(!outbox.awaits_first(&a, &service("s")) && outbox.awaits_first(&b, &service("s")));
+        assert_eq!(outbox.take_first(FIRST_PUSH_MS + 100), Some((b, service("s"))));
+        assert_eq!((outbox.next(), outbox.awaiting.len()), (None, 0));
     }
 
     #[test]

@@ -79,6 +79,23 @@ async fn hosts_pushed(socket: &UdpSocket) -> usize {
     info["hosts"].as_array().unwrap().len()
 }
 
+/// The first push brings the list that was asked for, whatever became of the answer; later polls bring none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_udp_subscription_is_followed_by_a_push() {
+    let server = Server::start(&[]).await;
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let port = socket.local_addr().unwrap().port();
+    server.register_http(&[("serviceName", "s"), ("ip", "192.0.2.1"), ("port", "1")]).await;
+    for name in ["s", "s", "unknown", "s"] {
+        let target = format!("/v1/ns/instance/list?serviceName={name}&udpPort={port}&clientIP=127.0.0.1");
+        assert_eq!(send(&server.address(), "GET", &target, AGENT, b"").await.status, 200);
+    }
+    let mut hosts = [hosts_pushed(&socket).await, hosts_pushed(&socket).await];
+    hosts.sort_unstable();
+    assert_eq!(hosts, [0, 1], "one of each service");
+    server.stop().await;
+}
+
 /// Every poll renews a UDP subscriber; one that polled only once is dropped, visibly, and a poll brings it back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_udp_subscriber_polls_to_stay_c009() {

@@ -69,3 +69,43 @@ async fn a_tag_is_removed_by_its_name() {
     assert_eq!(server.content("d").await.as_deref(), Ok("formal"));
     server.stop().await;
 }
+
+/// As 2.5.1 and 3.1 answer. That a beta sleeps outlives a restart, which wakes it in the reference.
+#[tokio::test]
+async fn a_beta_falls_asleep_when_its_config_is_removed() {
+    let mut server = Server::start(&[]).await;
+    server.publish("d", "v1").await;
+    beta(&server, "v2", "192.0.2.71").await;
+    let query = [("dataId", "d"), ("group", "G")];
+    assert_eq!(server.delete("/v1/cs/configs").query(&query).send().await.text(), "true");
+    for restarted in [false, true] {
+        assert_eq!(served(&server, "192.0.2.71").await, "config data not exist\n", "restarted: {restarted}");
+        let shown = [("dataId", "d"), ("group", "G"), ("beta", "true")];
+        let shown = server.get("/v1/cs/configs").query(&shown).send().await.json();
+        assert_eq!((&shown["data"]["content"], &shown["data"]["type"]), (&"v2".into(), &serde_json::Value::Null));
+        let shown = [("dataId", "d"), ("groupName", "G")];
+        let shown = server.get("/v3/admin/cs/config/beta").query(&shown).send().await.json();
+        assert_eq!(shown["data"]["content"], "v2");
+        let rule = r#"{"type":"beta","version":"1.0.0","expr":"192.0.2.71","priority":2147483647}"#;
+        assert_eq!(shown["data"]["grayRule"], rule);
+        if !restarted {
+            server = server.restart().await;
+        }
+    }
+    server.publish("d", "v3").await;
+    assert_eq!(served_all(&server).await, ["v3", "v3", "v3"]);
+    beta(&server, "v2", "192.0.2.71").await;
+    assert_eq!(served_all(&server).await, ["v2", "v3", "v3"]);
+    let page = [("search", "accurate"), ("dataId", "d"), ("group", "G"), ("pageNo", "1"), ("pageSize", "9")];
+    let page = server.get("/v1/cs/history").query(&page).send().await.json();
+    let ops: Vec<String> = page["pageItems"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| format!("{} {}", row["opType"].as_str().unwrap().trim(), row["publishType"].as_str().unwrap()))
+        .collect();
+    assert_eq!(ops, ["U gray", "I formal", "D formal", "I gray", "I formal"]);
+    let stop = server.delete("/v1/cs/configs").query(&[("dataId", "d"), ("group", "G"), ("beta", "true")]);
+    assert_eq!(stop.send().await.json()["data"], true);
+    server.stop().await;
+}

@@ -105,6 +105,14 @@ impl<'a> V1<'a> {
         }
     }
 
+    /// Digits of other scripts are none in Java's fractions.
+    pub fn decimal(&self, name: &str, default: f64) -> Result<f64, NacosError> {
+        match self.optional(name) {
+            Some(text) => Ok(text.parse::<Double>().map_err(|_| no_number(&text))?.0),
+            None => Ok(default),
+        }
+    }
+
     /// `y`, `yes`, `on`, `true`, `t` in any case; everything else is false.
     pub fn truth(&self, name: &str) -> Option<bool> {
         self.optional(name)
@@ -140,7 +148,7 @@ impl<'a> V1<'a> {
         let ip = self.required("ip")?;
         let port = self.port()?;
         let healthy = self.truth("healthy").unwrap_or(true);
-        let weight = self.number("weight", Double(1.0))?.0;
+        let weight = self.decimal("weight", 1.0)?;
         check_weight(weight)?;
         let enabled = self.truth("enabled").or_else(|| self.truth("enable")).unwrap_or(true);
         let cluster = self.optional("clusterName").or_else(|| self.optional("cluster"));
