@@ -12,7 +12,6 @@ use std::{
 };
 
 use foldhash::quality::RandomState;
-use nacre_model::limits;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
@@ -42,8 +41,10 @@ pub struct Call<'a> {
 }
 
 /// The last register and the last deregister call by `ip:port`.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Callers {
+    /// Instances of one shard's half.
+    most: usize,
     hash: RandomState,
     shards: [Shard; SHARDS],
 }
@@ -53,6 +54,13 @@ struct Shard {
     /// Something was kept here: until then a plain call has nothing to look for.
     used: AtomicBool,
     halves: Mutex<Halves>,
+}
+
+impl Shard {
+    fn len(&self) -> usize {
+        let halves = self.halves.lock();
+        halves.young.len() + halves.old.len()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -74,6 +82,20 @@ fn place(ip: &str, port: &str) -> Place {
 }
 
 impl Callers {
+    /// For about so many instances.
+    pub fn new(most: usize) -> Self {
+        Self { most: most / 2 / SHARDS, hash: RandomState::default(), shards: Default::default() }
+    }
+
+    /// Instances of which something is kept.
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(Shard::len).sum()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Keeps a call if it says something that the instance's address does not; `share` makes the agent's text.
     pub fn note(&self, ip: &str, port: &str, call: Call<'_>, share: impl FnOnce() -> Arc<str>) {
         let plain = call.agent.starts_with("Nacos-") && ip.parse() == Ok(call.address);
@@ -97,7 +119,7 @@ impl Callers {
         let mut calls = halves.old.remove(&key).unwrap_or_default();
         keep(&mut calls, call, share);
         halves.young.insert(key, calls);
-        if halves.young.len() > limits::CALLERS as usize / 2 / SHARDS {
+        if halves.young.len() > self.most {
             halves.old = std::mem::take(&mut halves.young);
         }
     }
@@ -134,7 +156,7 @@ mod tests {
 
     #[test]
     fn only_what_is_not_plain_is_kept_and_it_is_bounded() {
-        let callers = Callers::default();
+        let callers = Callers::new(1_000);
         note(&callers, ("10.0.0.1", "80"), Act::Register, [10, 0, 0, 1], "Nacos-Java-Client:v1.4.8");
         assert_eq!(callers.last("10.0.0.1", 80, Act::Register), None);
         note(&callers, ("10.0.0.1", "80"), Act::Register, [10, 0, 0, 1], "curl/8");
@@ -143,13 +165,9 @@ mod tests {
         assert!(callers.last("10.0.0.1", 80, Act::Deregister).is_some());
         note(&callers, ("10.0.0.1", "80"), Act::Register, [10, 0, 0, 1], "Nacos-Java-Client:v1.4.8");
         assert_eq!(callers.last("10.0.0.1", 80, Act::Register), None);
-        for port in 0..3 * limits::CALLERS {
+        for port in 0..3_000 {
             note(&callers, ("10.0.0.2", &port.to_string()), Act::Register, [10, 0, 0, 1], "x");
         }
-        let kept = |shard: &Shard| {
-            let halves = shard.halves.lock();
-            halves.young.len() + halves.old.len()
-        };
-        assert!(callers.shards.iter().map(kept).sum::<usize>() <= limits::CALLERS as usize + SHARDS);
+        assert!(callers.len() <= 1_000 + SHARDS);
     }
 }

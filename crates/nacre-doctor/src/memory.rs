@@ -18,15 +18,19 @@ use crate::before::Before;
 
 /// Nothing older is looked at, milliseconds.
 pub const HORIZON_MS: i64 = 15 * 60 * 1000;
-/// Events kept of one kind, of one instance, and of one address.
-const OF_KIND: usize = 2_048;
+/// Events kept of one instance, and of one address.
 const OF_SUBJECT: usize = 16;
 const OF_ADDRESS: usize = 32;
+/// Events kept of one kind, whatever is set.
+const LEAST_OF_KIND: usize = 200;
+const MOST_OF_KIND: usize = 2_000;
 
 /// Everything remembered.
 #[derive(Debug)]
 pub struct Memory {
     kinds: Vec<VecDeque<Arc<Record>>>,
+    /// How many of one kind.
+    of_kind: usize,
     instances: Kept,
     addresses: Kept,
     /// Where texts are made that are only looked at.
@@ -43,10 +47,12 @@ impl Default for Memory {
 }
 
 impl Memory {
-    /// For so many instances and as many addresses, at least four; those that were silent longest are forgotten.
+    /// For so many instances and as many addresses, at least four, and a tenth as many events of a kind; those that were
+    /// silent longest are forgotten.
     pub fn new(subjects: usize) -> Self {
         Self {
             kinds: KINDS.iter().map(|_| VecDeque::new()).collect(),
+            of_kind: (subjects / 10).clamp(LEAST_OF_KIND, MOST_OF_KIND),
             instances: Kept::new(subjects, OF_SUBJECT),
             addresses: Kept::new(subjects, OF_ADDRESS),
             scratch: String::new(),
@@ -60,6 +66,11 @@ impl Memory {
         self.instances.most
     }
 
+    /// Events that are kept by their kind, and the instances and addresses whose events are.
+    pub fn kept(&self) -> [usize; 3] {
+        [self.kinds.iter().map(VecDeque::len).sum(), self.instances.map.len(), self.addresses.map.len()]
+    }
+
     /// The number of the last record noted: where to go on.
     pub fn last(&self) -> u64 {
         self.last
@@ -69,13 +80,13 @@ impl Memory {
     pub fn note(&mut self, record: &Arc<Record>) {
         self.last = self.last.max(record.seq);
         let event = &record.event;
-        let home = &mut self.kinds[event.cause.ordinal()];
-        home.push_back(Arc::clone(record));
-        while home.len() > OF_KIND || home.front().is_some_and(|old| old.event.at < event.at - HORIZON_MS) {
-            home.pop_front();
-        }
         if is_routine(event.cause.kind()) {
             return;
+        }
+        let home = &mut self.kinds[event.cause.ordinal()];
+        home.push_back(Arc::clone(record));
+        while home.len() > self.of_kind || home.front().is_some_and(|old| old.event.at < event.at - HORIZON_MS) {
+            home.pop_front();
         }
         let subject = &event.subject;
         if let (Some(service), Some(instance)) = (&subject.service, &subject.instance) {
@@ -96,10 +107,10 @@ impl Memory {
         self.last = self.last.max(seq);
     }
 
-    /// Events of a kind within the last `within_ms`, newest first. An unknown kind has none.
+    /// Events of a kind within the last `within_ms`, newest first. An unknown kind has none; what is routine is not kept.
     pub fn kind<'a>(&'a self, kind: &str, now: i64, within_ms: i64) -> impl Iterator<Item = &'a Event> + use<'a> {
         let at = KINDS.iter().position(|known| *known == kind);
-        debug_assert!(at.is_some(), "no such kind: {kind}");
+        debug_assert!(at.is_some() && !is_routine(kind), "nothing is kept of {kind}");
         newest(at.map(|at| &self.kinds[at]), now - within_ms)
     }
 
@@ -264,7 +275,7 @@ mod tests {
             memory.note(&record(seq, seq as i64, subject, Cause::BrakeOff));
         }
         assert_eq!(memory.last(), 30_000);
-        assert_eq!(memory.kind("brakeOff", 30_000, 1_000_000).count(), OF_KIND);
+        assert_eq!(memory.kind("brakeOff", 30_000, 1_000_000).count(), MOST_OF_KIND);
         assert!(memory.addresses.map.len() <= memory.subjects());
         let late = 30_000 + HORIZON_MS + 10;
         memory.note(&record(30_001, late, Subject::default(), Cause::BrakeOff));

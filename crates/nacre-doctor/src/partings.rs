@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use nacre_model::{ServiceKey, limits};
+use nacre_model::ServiceKey;
 use parking_lot::Mutex;
 
 /// Who a connection was.
@@ -64,21 +64,36 @@ impl<'a> FromIterator<&'a ServiceKey> for Interests {
 }
 
 /// The newest of those that ended while this process ran.
-#[derive(Debug, Default)]
-pub struct Partings(Mutex<VecDeque<Parting>>);
+#[derive(Debug)]
+pub struct Partings {
+    most: usize,
+    all: Mutex<VecDeque<Parting>>,
+}
 
 impl Partings {
+    pub fn new(most: usize) -> Self {
+        Self { most, all: Mutex::default() }
+    }
+
     pub fn note(&self, parting: Parting) {
-        let mut all = self.0.lock();
-        if all.len() >= limits::PARTINGS as usize {
+        let mut all = self.all.lock();
+        if all.len() >= self.most {
             all.pop_front();
         }
         all.push_back(parting);
     }
 
+    pub fn len(&self) -> usize {
+        self.all.lock().len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// All of them, oldest first.
     pub fn all(&self) -> Vec<Parting> {
-        self.0.lock().iter().cloned().collect()
+        self.all.lock().iter().cloned().collect()
     }
 }
 
@@ -99,12 +114,12 @@ mod tests {
 
     #[test]
     fn only_the_newest_are_kept() {
-        let partings = Partings::default();
-        for number in 0..2 * limits::PARTINGS {
+        let partings = Partings::new(300);
+        for number in 0..600 {
             partings.note(Parting { id: number.to_string().into(), ..Parting::default() });
         }
         let all = partings.all();
-        assert_eq!(all.len(), limits::PARTINGS as usize);
-        assert_eq!(*all[0].id, *limits::PARTINGS.to_string());
+        assert_eq!((all.len(), partings.len()), (300, 300));
+        assert_eq!(*all[0].id, *"300");
     }
 }

@@ -277,6 +277,7 @@ impl Source {
 pub struct Sightings {
     pub callers: crate::callers::Callers,
     map: papaya::HashMap<IpAddr, Arc<Source>, RandomState>,
+    most: usize,
     count: AtomicUsize,
     /// For addresses beyond the limit until old ones are let go.
     rest: Arc<Source>,
@@ -292,21 +293,28 @@ pub struct Sightings {
 
 impl Default for Sightings {
     fn default() -> Self {
+        Self::new(limits::DOCTOR_SUBJECTS as usize)
+    }
+}
+
+impl Sightings {
+    /// For so many addresses, half as many instances that are called for by others, and a fifth as many connections that
+    /// ended.
+    pub fn new(subjects: usize) -> Self {
         let nobody = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
         Self {
-            callers: crate::callers::Callers::default(),
+            callers: crate::callers::Callers::new(subjects / 2),
+            most: subjects,
             map: papaya::HashMap::with_hasher(RandomState::default()),
             count: AtomicUsize::new(0),
             rest: Arc::new(Source::new(nobody, Now::default())),
             asked: Asked::default(),
             strays: Strays::default(),
-            partings: Partings::default(),
+            partings: Partings::new(subjects / 5),
             hands: Hands::default(),
         }
     }
-}
 
-impl Sightings {
     /// The source of an address, made if it was never seen.
     pub fn of(&self, address: IpAddr, now: Now) -> Arc<Source> {
         self.with(address, now, Arc::clone)
@@ -318,7 +326,7 @@ impl Sightings {
         if let Some(source) = pinned.get(&address) {
             return look(source);
         }
-        if self.count.load(Relaxed) >= limits::SIGHTINGS as usize {
+        if self.count.load(Relaxed) >= self.most {
             return look(&self.rest);
         }
         // Not `get_or_insert_with`: with it a table that grows is not copied on, and look-ups walk through every table there
@@ -352,7 +360,7 @@ impl Sightings {
     /// Lets go of the addresses that were silent longest when there are nearly too many, and of none that a connection
     /// holds. To be called now and then.
     pub fn trim(&self) {
-        let limit = limits::SIGHTINGS as usize;
+        let limit = self.most;
         if self.count.load(Relaxed) < limit - limit / 8 {
             return;
         }
@@ -417,8 +425,8 @@ mod tests {
 
     #[test]
     fn the_silent_are_forgotten_first_and_nobody_who_is_connected() {
-        let sightings = Sightings::default();
-        let limit = limits::SIGHTINGS as u32;
+        let limit = 800_u32;
+        let sightings = Sightings::new(limit as usize);
         for n in 0..limit {
             let source = sightings.of(std::net::Ipv4Addr::from(0x0a00_0000 + n).into(), at(5));
             source.saw(Act::Beat, at(u64::from(n) + 1));

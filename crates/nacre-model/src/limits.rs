@@ -47,13 +47,10 @@ limits! {
     NOTICES_OWED = 65_536, "configs", "", "Changed configs whose listeners have not been told yet; whoever changes one more tells the listeners of the oldest first.";
     LOG_LINES = 16_384, "lines", "", "Lines that wait for the log files of `nacre.logging.files`; more are left out and counted.";
     JOURNAL_BYTES = 64 * 1024 * 1024, "bytes", "nacre.journal.memory", "The flight recorder in memory.";
-    DOCTOR_SUBJECTS = 20_000, "instances, addresses", "nacre.doctor.subjects", "Instances, and client addresses, whose newest 16 and 32 events the doctor keeps beyond the journal, some 150 bytes an event; those silent longest are forgotten.";
-    SIGHTINGS = 20_000, "addresses", "", "Addresses of which the doctor keeps what they were seen doing, some 500 bytes each; those silent longest are forgotten.";
+    DOCTOR_SUBJECTS = 20_000, "instances, addresses", "nacre.doctor.subjects", "Instances, and client addresses, whose newest 16 and 32 events the doctor keeps beyond the journal, some 150 bytes an event, with as many addresses and what they were seen doing (500 bytes), half as many instances that were called for from elsewhere (200 bytes), a fifth as many naming connections that ended (150 bytes), and a tenth as many events of a kind (200 to 2,000); those silent longest are forgotten.";
     UNANSWERED = 8_192, "questions", "", "Questions for configs and services that found nothing, by asker; those not asked for a minute are forgotten.";
     HANDS = 4_096, "instances", "", "Instances of which the doctor keeps who edited them; the older half is forgotten.";
     CONTESTED = 2_048, "instances", "", "Instances for which several addresses send beats; those silent for two minutes are forgotten.";
-    CALLERS = 10_000, "instances", "", "Instances of which the doctor keeps who registered or deregistered them from elsewhere, some 200 bytes each; the older half is forgotten.";
-    PARTINGS = 4_096, "connections", "", "Naming connections that ended, of which the doctor keeps who they were, some 150 bytes each; the oldest goes first.";
     STRAYS = 2_048, "calls", "", "Calls below another context path and of unknown APIs, by caller; those not made again for a minute are forgotten.";
     BEFORE = 50_000, "instances and connections", "", "What the doctor reads back of the process before a restart, newest first, for a quarter of an hour.";
     JOURNAL_DISK_BYTES = 1024 * 1024 * 1024, "bytes", "nacre.journal.disk.bytes", "The flight recorder on disk; the oldest file goes first.";

@@ -37,6 +37,8 @@ pub struct Shown {
     pub cleared: Vec<Arc<Found>>,
     /// Wall clock of the round; 0 before the first.
     pub at: i64,
+    /// What is kept to find causes by, and how much of it.
+    pub kept: Vec<(&'static str, usize)>,
 }
 
 /// The doctor of this server.
@@ -62,7 +64,7 @@ struct Mind {
 impl Doctor {
     pub fn new(on: bool, subjects: usize) -> Self {
         let mind = Mind { memory: Memory::new(subjects), ..Mind::default() };
-        Self { off: !on, mind: Mutex::new(mind), ..Self::default() }
+        Self { off: !on, sightings: Sightings::new(subjects), mind: Mutex::new(mind), ..Self::default() }
     }
 
     pub fn is_on(&self) -> bool {
@@ -125,7 +127,8 @@ fn round(app: &App, lag: Duration) {
         told_ms: i64::try_from(app.props.millis("nacre.doctor.told")).unwrap_or(i64::MAX),
     };
     let changes = engine.round(rules::all(), &scene);
-    app.doctor.shown.store(Arc::new(Shown { open: engine.open(), cleared: engine.cleared(), at: now.wall }));
+    let kept = kept(memory, &app.doctor.sightings);
+    app.doctor.shown.store(Arc::new(Shown { open: engine.open(), cleared: engine.cleared(), at: now.wall, kept }));
     drop(mind);
     for change in changes {
         let (finding, cause) = match &change {
@@ -134,6 +137,18 @@ fn round(app: &App, lag: Duration) {
         };
         app.journal.record(Event::new(now, subject(finding), cause));
     }
+}
+
+fn kept(memory: &Memory, sightings: &Sightings) -> Vec<(&'static str, usize)> {
+    let [events, instances, addresses] = memory.kept();
+    vec![
+        ("events", events),
+        ("instances", instances),
+        ("addresses", addresses),
+        ("sources", sightings.len()),
+        ("callers", sightings.callers.len()),
+        ("partings", sightings.partings.len()),
+    ]
 }
 
 fn appeared(finding: &Finding) -> Cause {

@@ -374,11 +374,16 @@ fn journal_disk(text: &mut Text, counts: &nacre_journal::DiskCounts) {
     single("nacre_journal_disk_failing", "gauge", "1: events are not saved now.", u64::from(counts.failing));
 }
 
-/// What the doctor finds now, by code.
+/// What the doctor finds now, by code, and what it remembers.
 fn findings(text: &mut Text, app: &App) {
+    let shown = app.doctor.shown();
+    text.family("nacre_doctor_kept", "gauge", "What the doctor keeps to find causes by.");
+    for (what, count) in &shown.kept {
+        text.sample("nacre_doctor_kept", &[("what", what)], *count as f64);
+    }
     text.family("nacre_findings", "gauge", "Findings of the doctor that are open.");
     let mut counts: BTreeMap<(String, &str), u64> = BTreeMap::new();
-    for found in &app.doctor.shown().open {
+    for found in &shown.open {
         let finding = &found.en;
         *counts.entry((finding.code.clone(), finding.severity.word())).or_default() += 1;
     }

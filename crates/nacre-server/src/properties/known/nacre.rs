@@ -23,7 +23,7 @@ pub(super) const ROWS: &[Known] = &[
     row("nacre.mcp.hosts", Kind::List, "", "0.1", "Host names beside loopback and nacre.listen under which assistants may ask; others are refused (DNS rebinding).").now(),
     row("nacre.doctor.enabled", Kind::Bool, "true", "0.1", "Look for causes once a second (GET /v3/admin/diagnosis/findings); false saves the time, and nothing is noted for it.").now(),
     row("nacre.doctor.told", millis(1_000, DAY), "60000", "0.1", "How long a finding about something that happened once stays after it happened.").now(),
-    row("nacre.doctor.subjects", int(100, 1_000_000), "20000", "0.1", "Instances, and client addresses, whose newest events the doctor keeps, a kilobyte or so each.").now(),
+    row("nacre.doctor.subjects", int(100, 1_000_000), "20000", "0.1", "Instances, and client addresses, of which the doctor keeps what happened to them and what they did, two kilobytes or so each.").now(),
     row("nacre.journal.disk.enabled", Kind::Bool, "true", "0.1", "Keep the journal on disk as well, under HOME/data/journal: it answers for the time before a restart.").now(),
     row("nacre.journal.disk.bytes", bytes(4 * MIB, 100 * 1024 * MIB), "1073741824", "0.1", "Most bytes of the journal on disk; the oldest goes first.").now(),
     row("nacre.journal.disk.age", seconds(60, 3_650 * 86_400), "604800", "0.1", "Events are kept on disk for this long.").now(),
