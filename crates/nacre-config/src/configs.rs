@@ -221,6 +221,18 @@ impl Configs {
         found.into_iter().flatten().take(most).cloned().collect()
     }
 
+    /// Configs of the same namespace and group whose data ids are a slip of the pen away, with the number of slips. Walks
+    /// items, a bounded number of them: for questions that are asked seldom.
+    pub fn slipped(&self, key: &ConfigKey) -> Vec<(usize, ConfigKey)> {
+        let items = self.items.pin();
+        let walked = items.values().take(nacre_model::limits::NAMES_WALKED as usize);
+        let here = walked
+            .filter(|item| item.formal.is_some() && item.key.namespace == key.namespace && item.key.group == key.group);
+        let near = here
+            .filter_map(|item| Some((nacre_model::slip::slips(&key.data_id, &item.key.data_id)?, item.key.clone())));
+        near.collect()
+    }
+
     /// Keys that have gray versions, at most `most`.
     pub fn gray_keys(&self, most: usize) -> Vec<ConfigKey> {
         self.ledger.lock().gray.iter().take(most).cloned().collect()

@@ -6,11 +6,11 @@ use std::{
 };
 
 use nacre_config::Configs;
-use nacre_model::{ConfigKey, Now};
-use nacre_naming::{Census, Naming};
+use nacre_model::{ConfigKey, Now, ServiceKey, limits};
+use nacre_naming::{Census, Naming, Query};
 use parking_lot::Mutex;
 
-use crate::{Hit, Memory, Sightings};
+use crate::{Hit, Memory, Sightings, asked::Sought};
 
 /// One look at the server.
 pub struct Scene<'a> {
@@ -34,6 +34,8 @@ pub struct Desk {
     pub(crate) settled: Mutex<HashSet<Arc<str>>>,
     /// Listeners (config, connection) that say an old md5, and since when (wall clock).
     pub(crate) behind: Mutex<HashMap<(ConfigKey, String), i64>>,
+    /// Names that were asked for in vain, with the one that may have been meant, and when that was looked up (wall clock).
+    pub(crate) meant: Mutex<HashMap<Sought, (i64, Option<Sought>)>>,
     /// What silent instances were judged to be, by the moment and the last record it was judged with.
     pub(crate) silences: Mutex<Option<(Moment, Arc<Judged>)>>,
 }
@@ -65,6 +67,40 @@ impl Scene<'_> {
         Arc::clone(&counted.census)
     }
 
+    /// The one name that a slip of the pen may have turned into `sought`; looked up anew after a while.
+    pub(crate) fn meant(&self, sought: &Sought) -> Option<Sought> {
+        const FRESH_MS: i64 = 10_000;
+        let mut known = self.desk.meant.lock();
+        if let Some((at, meant)) = known.get(sought)
+            && (0..FRESH_MS).contains(&(self.now.wall - at))
+        {
+            return meant.clone();
+        }
+        let mut near: Vec<(usize, Sought)> = match sought {
+            Sought::Config(key) => {
+                self.configs.slipped(key).into_iter().map(|(slips, key)| (slips, Sought::Config(key))).collect()
+            }
+            Sought::Service(key, _) => {
+                let found = self.naming.services_slipped(key).into_iter();
+                let has = |key: &ServiceKey| !self.naming.list(key, &Query::default(), self.now).hosts.is_empty();
+                let found = found.filter(|(_, key)| has(key));
+                found.map(|(slips, key)| (slips, Sought::Service(key, "".into()))).collect()
+            }
+        };
+        near.sort();
+        // Two that are equally near: nobody knows which.
+        let meant = match &near[..] {
+            [(least, _), (next, _), ..] if least == next => None,
+            [(_, meant), ..] => Some(meant.clone()),
+            [] => None,
+        };
+        if known.len() >= limits::UNANSWERED as usize {
+            known.clear();
+        }
+        known.insert(sought.clone(), (self.now.wall, meant.clone()));
+        meant
+    }
+
     /// Events of a kind that are still told, newest first.
     pub fn told<'a>(&'a self, kind: &str) -> impl Iterator<Item = &'a nacre_model::Event> + use<'a> {
         self.memory.kind(kind, self.now.wall, self.told_ms)
@@ -83,6 +119,9 @@ pub trait Server {
     fn connection(&self, id: &str) -> Option<ConnectionFacts>;
     /// Registered gRPC connections of any of these addresses (as the socket shows it, or as the client says); one walk for all.
     fn connections_among(&self, ips: &HashSet<&str>) -> Vec<ConnectionFacts>;
+    /// Configs whose listeners began with another version than the one in force and were told so at once, and when that
+    /// was last (wall clock, milliseconds).
+    fn told_late(&self) -> Vec<(ConfigKey, i64)>;
     /// Who listens to a config, and the md5 each says it holds; at most `most` of them.
     fn listeners(&self, key: &ConfigKey, most: usize) -> Vec<ListenerFacts>;
     /// Why durable writes are refused now; `None` when they are not.

@@ -20,6 +20,8 @@ pub enum Stray {
     Http(Arc<str>),
     /// A type of request over gRPC.
     Grpc(Arc<str>),
+    /// A method and path of HTTP whose API has other methods, and those.
+    Method(Arc<str>, Arc<str>),
 }
 
 /// Calls of one address.
@@ -52,6 +54,14 @@ impl Strays {
     pub fn http(&self, method: &str, path: &str, address: IpAddr, agent: &str, now: Now) {
         let what = cut(&format!("{method} {path}"));
         self.note(Stray::Http(Arc::clone(&what)), what, address, agent, now);
+    }
+
+    /// A call that is right but for its method; `query` says whom it is about.
+    #[allow(clippy::too_many_arguments)]
+    pub fn method(&self, method: &str, path: &str, query: &str, allowed: &str, address: IpAddr, agent: &str, now: Now) {
+        let what = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
+        let stray = Stray::Method(cut(&format!("{method} {path}")), cut(allowed));
+        self.note(stray, cut(&what), address, agent, now);
     }
 
     pub fn grpc(&self, request: &str, address: IpAddr, agent: &str, now: Now) {

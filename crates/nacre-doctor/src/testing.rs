@@ -39,6 +39,7 @@ pub struct FakeServer {
     pub properties: BTreeMap<String, String>,
     pub connections: Vec<ConnectionFacts>,
     pub holding: Vec<(ConfigKey, ListenerFacts)>,
+    pub told_late: Vec<(ConfigKey, i64)>,
     pub unwritable: Option<String>,
     pub notes: Vec<(String, String, String)>,
     pub listens_on: Vec<std::net::IpAddr>,
@@ -94,6 +95,10 @@ impl Server for FakeServer {
 
     fn gauges(&self) -> Gauges {
         self.gauges.clone()
+    }
+
+    fn told_late(&self) -> Vec<(ConfigKey, i64)> {
+        self.told_late.clone()
     }
 
     fn listeners(&self, key: &ConfigKey, most: usize) -> Vec<ListenerFacts> {

@@ -19,6 +19,7 @@ pub mod key;
 mod label;
 pub mod limits;
 pub mod row;
+pub mod slip;
 pub mod time;
 
 pub use error::{ErrorCode, NacosError};

@@ -49,6 +49,8 @@ limits! {
     JOURNAL_BYTES = 64 * 1024 * 1024, "bytes", "nacre.journal.memory", "The flight recorder in memory.";
     DOCTOR_SUBJECTS = 20_000, "instances, addresses", "nacre.doctor.subjects", "Instances, and client addresses, whose newest 16 and 32 events the doctor keeps beyond the journal, some 150 bytes an event, with as many addresses and what they were seen doing (500 bytes), half as many instances that were called for from elsewhere (200 bytes), a fifth as many naming connections that ended (150 bytes), and a tenth as many events of a kind (200 to 2,000); those silent longest are forgotten.";
     UNANSWERED = 8_192, "questions", "", "Questions for configs and services that found nothing, by asker; those not asked for a minute are forgotten.";
+    NAMES_WALKED = 10_000, "names", "", "Names of services, or of configs, that are compared with one that was asked for and is not there, once in ten seconds for each.";
+    TOLD_LATE = 1_024, "configs", "", "Configs whose listeners began with an old version and were told at once; the doctor looks whether they follow.";
     HANDS = 4_096, "instances", "", "Instances of which the doctor keeps who edited them; the older half is forgotten.";
     CONTESTED = 2_048, "instances", "", "Instances for which several addresses send beats; those silent for two minutes are forgotten.";
     STRAYS = 2_048, "calls", "", "Calls below another context path and of unknown APIs, by caller; those not made again for a minute are forgotten.";

@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use nacre_model::{Now, ServiceKey, limits};
+use nacre_model::{Now, ServiceKey, limits, slip};
 use parking_lot::Mutex;
 
 use crate::Naming;
@@ -91,6 +91,15 @@ impl Naming {
         let index = self.index.read();
         let found = index.alike.get(&nacre_model::key::likeness(name));
         found.into_iter().flatten().map(|slot| slot.key.clone()).take(most).collect()
+    }
+
+    /// Services of the same namespace and group whose names are a slip of the pen away, with the number of slips. Walks
+    /// names, a bounded number of them: for questions that are asked seldom.
+    pub fn services_slipped(&self, key: &ServiceKey) -> Vec<(usize, ServiceKey)> {
+        let index = self.index.read();
+        let walked = index.alike.values().flatten().take(limits::NAMES_WALKED as usize);
+        let here = walked.filter(|slot| slot.key.namespace == key.namespace && slot.key.group == key.group);
+        here.filter_map(|slot| Some((slip::slips(&key.name, &slot.key.name)?, slot.key.clone()))).collect()
     }
 }
 

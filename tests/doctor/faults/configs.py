@@ -105,6 +105,24 @@ def a_listener_stays_behind(stand):
     stand.clears()
 
 
+@case("LISTENER-NOT-UPDATED", "F08", what="a client begins to listen with an old md5 long after the publication, and keeps it")
+def a_listener_begins_behind(stand):
+    stand.start()
+    publish(stand, "v1")
+    publish(stand, "v2")
+    time.sleep(6)  # whoever listened at the publication has followed
+    client = Client(stand, module="config")
+    listen = {"listen": True, "configListenContexts": [{"dataId": "K", "group": "G", "tenant": "", "md5": md5("v1")}]}
+    answer = client.ask("ConfigBatchListenRequest", listen)
+    assert answer["changedConfigs"], answer
+    time.sleep(6)  # a client has this long to follow
+    stand.visible()
+    stand.finding(mentions=["127.0.0.1", "K", md5("v1"), md5("v2")])
+    stand.alone()
+    client.close()
+    stand.clears()
+
+
 @case("CONFIG-OVERWRITTEN-IN-TURNS", what="two deployments publish their own content in turns")
 def two_publishers(stand):
     stand.start()
@@ -197,6 +215,18 @@ def another_name(stand):
     reads(stand, "127.0.0.131", dataId="seataserver.properties")
     stand.visible()
     stand.finding(mentions=["127.0.0.131", "seataserver.properties", "seataServer.properties"])
+    stand.alone()
+
+
+@case("CONFIG-NAME-MISSPELT", "E06", what="a client reads a data id with a letter too few; data ids that differ in figures stay unnamed")
+def a_slip_of_the_pen(stand):
+    stand.start()
+    publish(stand, "v", dataId="gateway-routes.yaml")
+    publish(stand, "v", dataId="shard-10.yaml")
+    reads(stand, "127.0.0.134", dataId="shard-11.yaml")
+    reads(stand, "127.0.0.134", dataId="gatway-routes.yaml")
+    stand.visible()
+    stand.finding(mentions=["127.0.0.134", "gatway-routes.yaml", "gateway-routes.yaml"])
     stand.alone()
 
 

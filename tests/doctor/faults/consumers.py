@@ -52,6 +52,18 @@ def another_name(stand):
     stand.clears()
 
 
+@case("CONSUMER-NAME-MISSPELT", "E06", what="a consumer polls a service with two letters in the wrong order, and then the right one")
+def a_slip_of_the_pen(stand):
+    stand.start()
+    provide(stand, "e06-payments")
+    asking = asks(stand, "127.0.0.106", "e06-paymnets")
+    stand.visible()
+    stand.finding(mentions=["127.0.0.106", AGENT, "DEFAULT_GROUP@@e06-paymnets", "DEFAULT_GROUP@@e06-payments"])
+    stand.alone()
+    asking.stop()
+    stand.clears()
+
+
 @case("CONSUMER-WRONG-NAMESPACE", "E06", what="a consumer asks in another namespace; then its providers start there")
 def another_namespace(stand):
     stand.start()

@@ -1,6 +1,8 @@
 """Calls that meet nothing: another context path, requests that this server does not have."""
 
-from clients import JAVA, Client
+import time
+
+from clients import JAVA, Again, Client
 from stand import case
 
 
@@ -15,6 +17,23 @@ def another_context_path(stand):
     stand.visible()
     stand.finding(mentions=["127.0.0.36", "contextPath=/nacos", "below /,"])
     stand.alone()
+    stand.clears()
+
+
+@case("CALL-METHOD-WRONG", "A12", "B15", what="a client by hand registers with POST and beats with POST too")
+def beats_by_post(stand):
+    stand.start()
+    stand.register("a12-svc", "192.0.2.190", 80, source="127.0.0.38",
+                   metadata={"preserved.heart.beat.timeout": "3000", "preserved.ip.delete.timeout": "30000"})
+    beat = "/nacos/v1/ns/instance/beat?serviceName=a12-svc&ip=192.0.2.190&port=80"
+    beating = Again(stand, lambda: stand.http(stand.port, "POST", beat, source="127.0.0.38"), every=1)
+    stand.visible()
+    stand.finding(mentions=["127.0.0.38", "POST /v1/ns/instance/beat", "PUT", "192.0.2.190", "none of these beats counts"])
+    time.sleep(6)  # it turns unhealthy, and the reason is told already
+    stand.alone()
+    beating.stop()
+    stand.register("a12-svc", "192.0.2.190", 80, source="127.0.0.38")
+    stand.beats("a12-svc", "192.0.2.190", 80, source="127.0.0.38")
     stand.clears()
 
 

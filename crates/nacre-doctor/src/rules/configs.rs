@@ -8,28 +8,20 @@ use std::{
 use nacre_config::{Asker, GrayConfig};
 use nacre_model::{Cause, ConfigKey, Event};
 
-use super::{identity::LOOKED_AT, identity::remembered, namespaces::is_misnamed};
+use super::{identity::LOOKED_AT, identity::remembered};
 use crate::{
-    About, Confidence, Hit, Hits, Rule, Scene, Severity,
-    asked::{Question, Sought},
-    line,
-    memory::HORIZON_MS,
-    rule,
-    scene::ListenerFacts,
+    About, Confidence, Hit, Hits, Rule, Scene, Severity, line, memory::HORIZON_MS, rule, scene::ListenerFacts,
 };
 
-pub static RULES: [Rule; 15] = [
+pub static RULES: [Rule; 12] = [
     rule!("CONFIG-CAS-CONFLICTS", cas_conflicts),
     rule!("CONFIG-CIPHER-PLAIN", cipher_plain),
     rule!("CONFIG-DOUBLE-ROWS", double_rows),
     rule!("CONFIG-MD5-ROWS", wrong_md5_rows),
-    rule!("CONFIG-NAME-DIFFERS", name_differs),
     rule!("CONFIG-NOT-URLENCODED", not_urlencoded),
     rule!("CONFIG-OVERWRITTEN-IN-TURNS", overwritten),
     rule!("CONFIG-REFUSED", refused),
     rule!("CONFIG-UNPARSEABLE", unparseable),
-    rule!("CONFIG-WRONG-GROUP", wrong_group),
-    rule!("CONFIG-WRONG-NAMESPACE", wrong_namespace),
     rule!("GRAY-MATCHES-NOBODY", gray_matches_nobody),
     rule!("GRAY-TAG-MATCHES-NOBODY", gray_tag_matches_nobody),
     rule!("LISTENER-NOT-UPDATED", not_updated),
@@ -42,7 +34,7 @@ const LISTENERS: usize = 1_000;
 const NAMED: usize = 10;
 
 /// Facts that every page about a config may name.
-fn about(key: &ConfigKey) -> Hit {
+pub(super) fn about(key: &ConfigKey) -> Hit {
     Hit::new(About::config(key))
         .fact("data_id", &key.data_id)
         .fact("group", &key.group)
@@ -200,12 +192,22 @@ fn not_updated(scene: &Scene<'_>, hits: &mut Hits) {
     // A listener that came a moment ago begins with what it holds; who stays behind is behind in every round.
     let mut known = scene.desk.behind.lock();
     let mut still = HashMap::new();
-    for event in scene.memory.kind("configPublished", scene.now.wall, FOLLOWED_MS) {
-        let (Cause::ConfigPublished { gray, .. }, Some(key)) = (&*event.cause, &event.subject.config) else { continue };
-        if seen.len() == LOOKED_AT || !seen.insert(key) || !gray.is_empty() || scene.now.wall - event.at < TO_FOLLOW_MS
-        {
+    let published = scene.memory.kind("configPublished", scene.now.wall, FOLLOWED_MS).filter_map(|event| {
+        match (&*event.cause, &event.subject.config) {
+            (Cause::ConfigPublished { gray, .. }, Some(key)) => {
+                Some((key.clone(), event.at, Some(event).filter(|_| gray.is_empty())))
+            }
+            _ => None,
+        }
+    });
+    // Who was told when it began to listen, and who is behind for so long that the publication is forgotten.
+    let late = scene.server.told_late().into_iter().map(|(key, at)| (key, at, None));
+    let long: Vec<_> = known.iter().map(|((key, _), since)| (key.clone(), *since, None)).collect();
+    for (key, at, event) in published.chain(late).chain(long) {
+        if seen.len() == LOOKED_AT || scene.now.wall - at < TO_FOLLOW_MS || !seen.insert(key.clone()) {
             continue;
         }
+        let key = &key;
         let Some(item) = scene.configs.get(key).filter(|item| item.grays.iter().all(|gray| gray.rule.is_beta())) else {
             continue;
         };
@@ -215,6 +217,8 @@ fn not_updated(scene: &Scene<'_>, hits: &mut Hits) {
             // A long poll that is behind is answered at once, and told by another rule if it insists.
             if let Some(connection) = listener.connection
                 && listener.md5 != current.md5()
+                // Who says that it holds nothing and was told may well have read, and say so at the next change.
+                && (event.is_some() || !matches!(&*listener.md5, "" | "null"))
             {
                 let place = (key.clone(), connection.clone());
                 let since = known.get(&place).copied().unwrap_or(scene.now.wall);
@@ -228,7 +232,7 @@ fn not_updated(scene: &Scene<'_>, hits: &mut Hits) {
         if behind.is_empty() {
             continue;
         }
-        let seconds = (scene.now.wall - event.at) / 1_000;
+        let seconds = (scene.now.wall - at) / 1_000;
         let named: Vec<String> = behind.keys().take(NAMED).cloned().collect();
         let current = item.formal.as_ref().map_or("none", |formal| &formal.md5);
         let mut hit = about(key)
@@ -236,8 +240,10 @@ fn not_updated(scene: &Scene<'_>, hits: &mut Hits) {
             .fact("addresses", named.join(", "))
             .fact("seconds", seconds)
             .fact("current", current)
-            .event(event)
             .not(line!("the publish: it is visible, and other readers get it", "发布本身：它已可见，其他读者能读到"));
+        if let Some(event) = event {
+            hit = hit.event(event);
+        }
         for (connection, md5) in behind.values().flatten().take(NAMED) {
             hit =
                 hit.saw(scene.now.wall, line!("{connection} still says md5 {md5}", "{connection} 仍然说 md5 是 {md5}"));
@@ -486,112 +492,6 @@ fn refused(scene: &Scene<'_>, hits: &mut Hits) {
             hit = hit.event(event);
         }
         hits.add(hit);
-    }
-}
-
-/// A read is looked into when it is this old: its publisher may be on its way.
-const PATIENCE_MS: i64 = 2_000;
-
-/// The same data id with the other usual extensions: a client reads what its `file-extension` says, and nothing else.
-fn other_extensions(key: &ConfigKey) -> Vec<ConfigKey> {
-    const KNOWN: [&str; 7] = ["yaml", "yml", "properties", "json", "xml", "toml", "txt"];
-    let parts = key.data_id.rsplit_once('.').filter(|(_, extension)| KNOWN.contains(extension));
-    let Some((stem, own)) = parts else { return Vec::new() };
-    let others = KNOWN.iter().filter(|extension| **extension != own);
-    others.map(|extension| ConfigKey::new(&key.namespace, &key.group, &format!("{stem}.{extension}"))).collect()
-}
-
-/// Reads of configs that are not there, each with the nearest that is.
-fn missed(scene: &Scene<'_>) -> Vec<(Question, ConfigKey, ConfigKey)> {
-    let mut found = Vec::new();
-    for question in scene.sightings.asked.recent(scene.now.wall, scene.told_ms) {
-        let Sought::Config(key) = &question.sought else { continue };
-        let there = |key: &ConfigKey| scene.configs.get(key).is_some_and(|item| item.formal.is_some());
-        if scene.now.wall - question.first < PATIENCE_MS || there(key) || is_misnamed(scene, &key.namespace) {
-            continue;
-        }
-        let others = scene.configs.alike(&key.data_id, 50);
-        let home = |other: &&ConfigKey| other.namespace == key.namespace;
-        let exact = |other: &&ConfigKey| other.group == key.group && other.data_id == key.data_id;
-        let same_name = |other: &&ConfigKey| other.data_id == key.data_id;
-        let others: Vec<&ConfigKey> = others.iter().filter(|other| *other != key && there(other)).collect();
-        let near = others
-            .iter()
-            .copied()
-            .find(|other| home(other) && same_name(other))
-            .or_else(|| others.iter().copied().find(home))
-            .or_else(|| others.iter().copied().find(exact))
-            // In another group as well: only what is in one place, and was sought in a namespace that nobody created.
-            .or_else(|| {
-                let [only] = others[..] else { return None };
-                (same_name(&only) && !scene.configs.namespace_exists(&key.namespace)).then_some(only)
-            });
-        let near = near.cloned().or_else(|| other_extensions(key).into_iter().find(there));
-        if let Some(near) = near {
-            found.push((question.clone(), key.clone(), near));
-        }
-        if found.len() == LOOKED_AT {
-            break;
-        }
-    }
-    found
-}
-
-fn told_miss(question: &Question, key: &ConfigKey, near: &ConfigKey) -> Hit {
-    let agent = if question.agent.is_empty() { "?" } else { &question.agent };
-    about(key)
-        .fact("address", question.address)
-        .fact("agent", agent)
-        .fact("times", question.count)
-        .fact("right_id", format!("`{}`", near.data_id))
-        .fact("right_group", &near.group)
-        .fact("right_namespace", &near.namespace)
-        .saw(
-            question.last,
-            line!(
-                "{} ({agent}) read {key}, {} times: it does not exist",
-                "{}（{agent}）读取 {key} 共 {} 次：它不存在",
-                question.address,
-                question.count
-            ),
-        )
-        .saw(question.last, line!("{near} exists", "{near} 存在"))
-        .not(line!(
-            "a config that was deleted under its reader: nothing of that name is there, and its near match is",
-            "配置在读者使用时被删除：没有这个名字的配置，而有一个相近的"
-        ))
-}
-
-/// A data id that so many groups have is a common name, such as `application.yml`: nobody's mistake.
-const COMMON: usize = 3;
-
-fn wrong_group(scene: &Scene<'_>, hits: &mut Hits) {
-    for (question, key, near) in missed(scene) {
-        if key.namespace != near.namespace || key.data_id != near.data_id {
-            continue;
-        }
-        let groups = scene.configs.alike(&key.data_id, 50).iter().filter(|k| k.data_id == key.data_id).count();
-        let severity = if groups >= COMMON { Severity::Info } else { Severity::Warning };
-        hits.add(told_miss(&question, &key, &near).severity(severity));
-    }
-}
-
-fn name_differs(scene: &Scene<'_>, hits: &mut Hits) {
-    for (question, key, near) in missed(scene) {
-        if key.namespace == near.namespace && key.data_id != near.data_id {
-            hits.add(told_miss(&question, &key, &near));
-        }
-    }
-}
-
-fn wrong_namespace(scene: &Scene<'_>, hits: &mut Hits) {
-    for (question, key, near) in missed(scene) {
-        if key.namespace != near.namespace {
-            // An optional config of another environment is an ordinary thing.
-            let known = scene.configs.namespace_exists(&key.namespace);
-            let severity = if known { Severity::Info } else { Severity::Warning };
-            hits.add(told_miss(&question, &key, &near).severity(severity));
-        }
     }
 }
 

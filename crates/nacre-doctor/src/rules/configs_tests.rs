@@ -2,7 +2,7 @@ use nacre_config::{ConfigCommand, GrayTarget, Publish, Source};
 use nacre_model::Subject;
 
 use super::*;
-use crate::{scene::ListenerFacts, testing::Stage};
+use crate::{asked::Sought, scene::ListenerFacts, testing::Stage};
 
 fn publish(stage: &mut Stage, key: &ConfigKey, content: &str, from: &str, gray: Option<&str>) {
     let publish = Publish {
@@ -81,6 +81,49 @@ fn a_listener_that_does_not_follow_is_told_after_a_while() {
     let finding = stage.wait(4_000).only();
     assert_eq!(finding.code, "LISTENER-NOT-UPDATED");
     assert!(finding.cause.contains("10.0.0.5") && !finding.cause.contains("10.0.0.6"), "{}", finding.cause);
+}
+
+#[test]
+fn a_listener_that_begins_behind_and_stays_so_is_told_for_as_long_as_it_is() {
+    let mut stage = Stage::default();
+    publish(&mut stage, &key(), "v2", "10.0.0.1", None);
+    stage.wait(360_000);
+    let at = stage.now.wall;
+    stage.server.told_late.push((key(), at));
+    listener(&mut stage, "10.0.0.5", "old", Some("1_10.0.0.5_5"));
+    listener(&mut stage, "10.0.0.6", "", Some("1_10.0.0.6_5"));
+    assert!(stage.wait(5_000).codes().is_empty(), "it may have come with that a moment ago");
+    let finding = stage.wait(4_000).only();
+    assert_eq!(finding.code, "LISTENER-NOT-UPDATED");
+    assert!(finding.cause.contains("10.0.0.5") && !finding.cause.contains("10.0.0.6"), "{}", finding.cause);
+    stage.server.told_late.clear();
+    for _ in 0..5 {
+        assert_eq!(stage.wait(200_000).only().code, "LISTENER-NOT-UPDATED", "it is behind still");
+    }
+    stage.server.holding.clear();
+    stage.wait(1_000).codes();
+    stage.wait(120_000);
+    assert!(stage.codes().is_empty());
+}
+
+#[test]
+fn a_misspelt_data_id_is_told_with_the_one_that_was_meant() {
+    let mut stage = Stage::default();
+    let there = ConfigKey::new("", "g", "payment-service.yaml");
+    publish(&mut stage, &there, "a: 1", "10.0.0.1", None);
+    let asked = |data_id: &str| Sought::Config(ConfigKey::new("", "g", data_id));
+    for other in ["payment-service1.yaml", "payment-gateway.yaml", "payment-service-dev.yaml"] {
+        stage.sightings.asked.note(asked(other), [10, 0, 0, 7].into(), "Java", false, stage.now);
+    }
+    stage.wait(6_000);
+    assert!(stage.codes().is_empty(), "{:?}", stage.codes());
+    stage.sightings.asked.note(asked("paymnet-service.yaml"), [10, 0, 0, 7].into(), "Java", false, stage.now);
+    assert!(stage.wait(3_000).codes().is_empty());
+    let finding = stage.wait(3_000).only();
+    assert_eq!(finding.code, "CONFIG-NAME-MISSPELT");
+    for word in ["10.0.0.7", "paymnet-service.yaml", "`payment-service.yaml`"] {
+        assert!(finding.cause.contains(word), "{}", finding.cause);
+    }
 }
 
 #[test]

@@ -13,12 +13,13 @@ use crate::{
     About, Confidence, Hit, Hits, Rule, Scene, Severity,
     asked::{Question, Sought},
     line,
-    memory::address_of,
+    memory::{HORIZON_MS, address_of},
     rule,
 };
 
-pub static RULES: [Rule; 7] = [
+pub static RULES: [Rule; 8] = [
     rule!("CONSUMER-NAME-DIFFERS", name_differs),
+    rule!("CONSUMER-NAME-MISSPELT", name_misspelt),
     rule!("CONSUMER-WRONG-CLUSTER", wrong_cluster),
     rule!("CONSUMER-WRONG-GROUP", wrong_group),
     rule!("CONSUMER-WRONG-NAMESPACE", wrong_namespace),
@@ -29,6 +30,8 @@ pub static RULES: [Rule; 7] = [
 
 /// A question is looked into when it is this old: a provider may be on its way.
 const PATIENCE_MS: i64 = 2_000;
+/// ... and by a name that is nearly one that is there, when it is this old: its service may be deployed just now.
+const SLIP_PATIENCE_MS: i64 = 5_000;
 /// Services that look like the one that was asked for.
 const ALIKE: usize = 50;
 
@@ -37,6 +40,8 @@ enum Elsewhere {
     Cluster(Vec<String>),
     Group(ServiceKey),
     Name(ServiceKey),
+    /// A slip of the pen away.
+    Slip(ServiceKey),
     Namespace(ServiceKey),
 }
 
@@ -62,7 +67,8 @@ fn missed(scene: &Scene<'_>) -> Vec<(Question, ServiceKey, Elsewhere)> {
         if found.len() == LOOKED_AT || is_misnamed(scene, &key.namespace) {
             continue;
         }
-        if let Some(elsewhere) = elsewhere(scene, key, clusters) {
+        let elsewhere = elsewhere(scene, key, clusters).or_else(|| slipped(scene, &question, key));
+        if let Some(elsewhere) = elsewhere {
             let key = key.clone();
             found.push((question, key, elsewhere));
         }
@@ -91,6 +97,26 @@ fn elsewhere(scene: &Scene<'_>, key: &ServiceKey, clusters: &str) -> Option<Else
     let stray = || others.len() == 1 && others[0].name == key.name && !scene.configs.namespace_exists(&key.namespace);
     let meant = exact.or_else(|| others.first().filter(|_| stray()));
     meant.map(|other| Elsewhere::Namespace((**other).clone()))
+}
+
+/// A service with providers whose name is a slip of the pen away from the one that was asked for.
+fn slipped(scene: &Scene<'_>, question: &Question, key: &ServiceKey) -> Option<Elsewhere> {
+    if scene.now.wall - question.first < SLIP_PATIENCE_MS || was_there(scene, key) {
+        return None;
+    }
+    match scene.meant(&question.sought)? {
+        Sought::Service(right, _) => Some(Elsewhere::Slip(right)).filter(|_| !was_there(scene, key)),
+        Sought::Config(_) => None,
+    }
+}
+
+/// Whether the service has, or lately had, an instance: then its name is right, and its providers are away.
+fn was_there(scene: &Scene<'_>, key: &ServiceKey) -> bool {
+    scene.naming.snapshot(key).is_some_and(|snapshot| !snapshot.instances.is_empty())
+        || ["instanceRemoved", "instanceRegistered"].iter().any(|kind| {
+            let mut events = scene.memory.kind(kind, scene.now.wall, HORIZON_MS);
+            events.any(|event| event.subject.service.as_ref() == Some(key))
+        })
 }
 
 fn told(scene: &Scene<'_>, question: &Question, key: &ServiceKey, right: &ServiceKey) -> Hit {
@@ -140,6 +166,18 @@ fn name_differs(scene: &Scene<'_>, hits: &mut Hits) {
     for (question, key, elsewhere) in missed(scene) {
         if let Elsewhere::Name(right) = &elsewhere {
             hits.add(told(scene, &question, &key, right));
+        }
+    }
+}
+
+fn name_misspelt(scene: &Scene<'_>, hits: &mut Hits) {
+    for (question, key, elsewhere) in missed(scene) {
+        if let Elsewhere::Slip(right) = &elsewhere {
+            let nobody = line!(
+                "a service whose providers are away: nobody registered it while this is remembered",
+                "该服务的提供者暂时离开：在记录范围内没有人注册过它"
+            );
+            hits.add(told(scene, &question, &key, right).not(nobody));
         }
     }
 }
@@ -327,6 +365,30 @@ mod tests {
             stage.wait(70_000);
             assert!(stage.codes().is_empty());
         }
+    }
+
+    #[test]
+    fn a_misspelt_service_is_told_with_the_one_that_was_meant_unless_it_was_there() {
+        let there = ServiceKey::new("", "G", "order-service");
+        let mut stage = Stage::default();
+        http(&mut stage, &there);
+        ask(&mut stage, ServiceKey::new("", "G", "order-servcie"), "");
+        assert!(stage.codes().is_empty(), "its service may be deployed just now");
+        let finding = stage.wait(3_000).only();
+        assert_eq!(finding.code, "CONSUMER-NAME-MISSPELT");
+        for word in ["192.0.2.5", "`G@@order-servcie`", "`G@@order-service`"] {
+            assert!(finding.cause.contains(word), "{}", finding.cause);
+        }
+        let mut stage = Stage::default();
+        http(&mut stage, &there);
+        let own = ServiceKey::new("", "G", "order-servicer");
+        http(&mut stage, &own);
+        let effects = stage.naming.deregister_http(&own, "10.0.0.1", 80, stage.now);
+        effects.events.into_iter().for_each(|event| {
+            stage.record(event);
+        });
+        ask(&mut stage, own, "");
+        assert!(stage.wait(3_000).codes().is_empty(), "its providers are away");
     }
 
     #[test]

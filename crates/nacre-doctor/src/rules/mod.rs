@@ -18,6 +18,7 @@ mod redo;
 mod refusals;
 mod server;
 mod settings;
+mod sought;
 mod strays;
 mod transport;
 mod zh;
@@ -26,7 +27,7 @@ use crate::Rule;
 
 /// Every rule.
 pub fn all() -> impl Iterator<Item = &'static Rule> {
-    let families: [&'static [Rule]; 18] = [
+    let families: [&'static [Rule]; 19] = [
         &answers::RULES,
         &beats::RULES,
         &configs::RULES,
@@ -43,6 +44,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         &refusals::RULES,
         &server::RULES,
         &settings::RULES,
+        &sought::RULES,
         &strays::RULES,
         &transport::RULES,
     ];

@@ -65,6 +65,10 @@ impl Server for App {
         self.doctor.gauges()
     }
 
+    fn told_late(&self) -> Vec<(ConfigKey, i64)> {
+        self.doctor.told_late(self.clock.now().wall)
+    }
+
     fn listeners(&self, key: &ConfigKey, most: usize) -> Vec<ListenerFacts> {
         let views = self.listeners.listeners_of(key).into_iter().take(most);
         let facts = views.map(|view| {

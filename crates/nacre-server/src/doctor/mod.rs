@@ -8,6 +8,7 @@ mod gauges;
 pub mod sighting;
 
 use std::{
+    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -17,7 +18,7 @@ use nacre_doctor::{
     Change, Engine, Finding, Found, Memory, Scene, Sightings, rules,
     scene::{Desk, Gauges},
 };
-use nacre_model::{Cause, Event, Subject};
+use nacre_model::{Cause, ConfigKey, Event, Subject, limits};
 use parking_lot::Mutex;
 
 use self::gauges::Sampler;
@@ -41,6 +42,9 @@ pub struct Shown {
     pub kept: Vec<(&'static str, usize)>,
 }
 
+/// Who began with an old version is looked after for so long; who is behind then stays known to the rule.
+const LATE_MS: i64 = 30_000;
+
 /// The doctor of this server.
 #[derive(Default)]
 pub struct Doctor {
@@ -49,6 +53,8 @@ pub struct Doctor {
     pub sightings: Sightings,
     shown: ArcSwap<Shown>,
     mind: Mutex<Mind>,
+    /// Configs whose listeners began with an old version, and when that was last (wall clock).
+    late: Mutex<HashMap<ConfigKey, i64>>,
     /// Of the last round.
     gauges: Mutex<Gauges>,
 }
@@ -73,6 +79,24 @@ impl Doctor {
 
     pub fn shown(&self) -> Arc<Shown> {
         self.shown.load_full()
+    }
+
+    /// A listener that began with an old version was told so; whether it follows is looked at later.
+    pub fn told_changed(&self, key: &ConfigKey, now: i64) {
+        let mut late = self.late.lock();
+        if late.len() >= limits::TOLD_LATE as usize {
+            late.retain(|_, at| now - *at < LATE_MS);
+        }
+        if late.len() < limits::TOLD_LATE as usize {
+            late.entry(key.clone()).or_insert(now);
+        }
+    }
+
+    /// Those of the last while.
+    fn told_late(&self, now: i64) -> Vec<(ConfigKey, i64)> {
+        let mut late = self.late.lock();
+        late.retain(|_, at| now - *at < LATE_MS);
+        late.iter().map(|(key, at)| (key.clone(), *at)).collect()
     }
 
     fn gauges(&self) -> Gauges {

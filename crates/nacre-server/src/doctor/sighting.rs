@@ -160,6 +160,21 @@ pub fn stray(app: &App, peer: IpAddr, parts: &http::request::Parts) {
     }
 }
 
+/// A request whose path has rows, none of its method.
+pub fn wrong_method(app: &App, peer: IpAddr, parts: &http::request::Parts, inner: &str, rows: &[&Row]) {
+    // What browsers and monitors try is no client's mistake.
+    if !app.doctor.is_on() || matches!(parts.method, http::Method::OPTIONS | http::Method::HEAD) {
+        return;
+    }
+    let agent = parts.headers.get(http::header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or("");
+    let mut allowed: Vec<&str> = rows.iter().flat_map(|row| row.methods).map(http::Method::as_str).collect();
+    allowed.sort_unstable();
+    allowed.dedup();
+    let (query, now) = (parts.uri.query().unwrap_or(""), app.clock.now());
+    let strays = &app.doctor.sightings.strays;
+    strays.method(parts.method.as_str(), inner, query, &allowed.join(", "), peer.to_canonical(), agent, now);
+}
+
 /// A gRPC request of a type that this server does not have.
 pub fn unknown_request(app: &App, peer: IpAddr, agent: &str, request: &str) {
     if !app.doctor.is_on() {

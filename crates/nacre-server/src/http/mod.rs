@@ -326,7 +326,10 @@ where
             return refuse::no_such_api(&parts.method, &site);
         }
         Found::Row(row, path) => (row, path),
-        Found::WrongMethod(rows) => return refuse::wrong_method(&parts.method, inner, rows, &site),
+        Found::WrongMethod(rows) => {
+            doctor::sighting::wrong_method(app, peer.ip(), &parts, inner, rows);
+            return refuse::wrong_method(&parts.method, inner, rows, &site);
+        }
         Found::Nothing => {
             doctor::sighting::stray(app, peer.ip(), &parts);
             return refuse::nothing_there(&parts.method, inner, &site);

@@ -258,6 +258,12 @@ impl Operation for ConfigBatchListenRequest {
             let subject = Subject::client(connection.id());
             call.app.journal.record(Event::new(call.app.clock.now(), subject, cause));
         }
+        if call.app.doctor.is_on() {
+            let old = listened.changed.iter().filter_map(|at| listens.get(*at));
+            for listen in old.filter(|listen| !matches!(&*listen.md5, "" | NO_WORD)) {
+                call.app.doctor.told_changed(&listen.key, call.app.clock.now().wall);
+            }
+        }
         let said: Vec<_> = contexts.iter().flatten().collect();
         let changed = listened.changed.iter().filter_map(|at| said.get(*at));
         let changed_configs = changed
