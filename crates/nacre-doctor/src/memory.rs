@@ -80,13 +80,13 @@ impl Memory {
     pub fn note(&mut self, record: &Arc<Record>) {
         self.last = self.last.max(record.seq);
         let event = &record.event;
-        if is_routine(event.cause.kind()) {
-            return;
-        }
         let home = &mut self.kinds[event.cause.ordinal()];
         home.push_back(Arc::clone(record));
         while home.len() > self.of_kind || home.front().is_some_and(|old| old.event.at < event.at - HORIZON_MS) {
             home.pop_front();
+        }
+        if is_routine(event.cause.kind()) {
+            return;
         }
         let subject = &event.subject;
         if let (Some(service), Some(instance)) = (&subject.service, &subject.instance) {
@@ -107,10 +107,10 @@ impl Memory {
         self.last = self.last.max(seq);
     }
 
-    /// Events of a kind within the last `within_ms`, newest first. An unknown kind has none; what is routine is not kept.
+    /// Events of a kind within the last `within_ms`, newest first. An unknown kind has none.
     pub fn kind<'a>(&'a self, kind: &str, now: i64, within_ms: i64) -> impl Iterator<Item = &'a Event> + use<'a> {
         let at = KINDS.iter().position(|known| *known == kind);
-        debug_assert!(at.is_some() && !is_routine(kind), "nothing is kept of {kind}");
+        debug_assert!(at.is_some(), "no such kind: {kind}");
         newest(at.map(|at| &self.kinds[at]), now - within_ms)
     }
 
