@@ -76,24 +76,9 @@ impl HistoryRow {
     }
 }
 
-/// Keys of a formal row's `ext_info`, in the order of the reference; absent values are left out.
-#[derive(Serialize)]
-struct FormalExt<'a> {
-    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
-    config_type: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    config_tags: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    src_user: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    c_desc: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    c_use: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    effect: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    c_schema: Option<&'a str>,
-}
+/// Keys of a formal row's `ext_info`, in the reference's order: that of an insert, and that of everything else.
+const INSERT_ORDER: [usize; 7] = [3, 6, 5, 2, 0, 1, 4];
+const OTHER_ORDER: [usize; 7] = [0, 1, 2, 3, 4, 5, 6];
 
 #[derive(Serialize)]
 struct GrayExt<'a> {
@@ -111,20 +96,29 @@ struct GrayRuleExt<'a> {
     priority: String,
 }
 
-/// `ext_info` of a formal row.
-pub fn formal_ext(config: &FormalConfig) -> Arc<str> {
-    let meta = &config.meta;
-    let ext = FormalExt {
-        config_type: meta.config_type.as_deref(),
-        config_tags: meta.tags_text(),
-        src_user: config.source.user.as_deref(),
-        c_desc: meta.desc.as_deref(),
-        c_use: meta.r#use.as_deref(),
-        effect: meta.effect.as_deref(),
-        c_schema: meta.schema.as_deref(),
-    };
-    // Structs of texts always serialise.
-    serde_json::to_string(&ext).unwrap_or_default().into()
+/// `ext_info` of a formal row; what is blank is left out.
+pub fn formal_ext(config: &FormalConfig, op: HistoryOp) -> Arc<str> {
+    let (meta, tags) = (&config.meta, config.meta.tags_text());
+    let values = [
+        ("type", meta.config_type.as_deref()),
+        ("config_tags", tags.as_deref()),
+        ("effect", meta.effect.as_deref()),
+        ("src_user", config.source.user.as_deref()),
+        ("c_desc", meta.desc.as_deref()),
+        ("c_use", meta.r#use.as_deref()),
+        ("c_schema", meta.schema.as_deref()),
+    ];
+    let order = if op == HistoryOp::Insert { INSERT_ORDER } else { OTHER_ORDER };
+    let mut ext = String::from("{");
+    for (name, value) in order.map(|at| values[at]) {
+        let Some(value) = value.filter(|value| !value.trim().is_empty()) else { continue };
+        let comma = if ext.len() > 1 { "," } else { "" };
+        // A text always serialises.
+        let value = serde_json::to_string(value).unwrap_or_default();
+        ext.extend([comma, "\"", name, "\":", &value]);
+    }
+    ext.push('}');
+    ext.into()
 }
 
 /// `ext_info` of a gray row: the rule as a text inside, its priority as a text inside that.
@@ -141,4 +135,48 @@ pub fn gray_ext(gray: &GrayConfig) -> Arc<str> {
         gray_rule: serde_json::to_string(&rule).unwrap_or_default(),
     };
     serde_json::to_string(&ext).unwrap_or_default().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ConfigMeta, Source};
+
+    #[test]
+    fn an_insert_names_its_extras_in_another_order_than_the_rest() {
+        let text = |text: &str| Some(Arc::from(text));
+        let meta = ConfigMeta {
+            config_type: text("yaml"),
+            desc: text("d"),
+            r#use: text("u"),
+            effect: text("e"),
+            schema: text("s"),
+            tags: vec!["t1".into(), "t2".into()],
+            ..ConfigMeta::default()
+        };
+        let source = Source { user: text("me"), ..Source::default() };
+        let mut config = FormalConfig {
+            id: 1,
+            content: "c".into(),
+            md5: "m".into(),
+            meta: Arc::new(meta),
+            encrypted_data_key: "".into(),
+            created: 0,
+            modified: 0,
+            source: Arc::new(source),
+        };
+        assert_eq!(
+            &*formal_ext(&config, HistoryOp::Insert),
+            r#"{"src_user":"me","c_schema":"s","c_use":"u","effect":"e","type":"yaml","config_tags":"t1,t2","c_desc":"d"}"#
+        );
+        for op in [HistoryOp::Update, HistoryOp::Delete] {
+            assert_eq!(
+                &*formal_ext(&config, op),
+                r#"{"type":"yaml","config_tags":"t1,t2","effect":"e","src_user":"me","c_desc":"d","c_use":"u","c_schema":"s"}"#
+            );
+        }
+        config.meta = Arc::new(ConfigMeta { config_type: text("text"), desc: text(" "), ..ConfigMeta::default() });
+        config.source = Arc::default();
+        assert_eq!(&*formal_ext(&config, HistoryOp::Update), r#"{"type":"text"}"#);
+    }
 }

@@ -137,6 +137,28 @@ async fn a_call_before_the_set_up_is_told_so_and_the_order_of_checks_is_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_config_fuzzy_watch_of_an_unknown_type_succeeds_whatever_its_pattern() {
+    let server = Server::start(&[]).await;
+    let mut client = server.client("config").await;
+    for kind in [json!("NO_SUCH_WATCH"), json!(""), json!(null)] {
+        for pattern in [json!(null), json!("nonsense"), json!("public>>G>>*")] {
+            let watch =
+                json!({"groupKeyPattern": pattern, "watchType": kind, "receivedGroupKeys": [], "isInitializing": true});
+            let answer = client.call("ConfigFuzzyWatchRequest", watch).await;
+            assert_eq!(
+                (answer.name.as_str(), &answer.body["resultCode"]),
+                ("ConfigFuzzyWatchResponse", &json!(200)),
+                "{kind} {pattern}"
+            );
+        }
+    }
+    assert!(server.app.config_fuzzy.is_empty(), "nobody watches");
+    let answer = client.call("ConfigFuzzyWatchRequest", json!({"watchType": "WATCH"})).await;
+    assert_eq!((answer.name.as_str(), &answer.body["message"]), ("ErrorResponse", &json!("groupKeyPattern is null")));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_health_check_without_a_stream_fails_so_that_the_client_connects_anew() {
     let server = Server::start(&[]).await;
     let mut client = server.dial().await;

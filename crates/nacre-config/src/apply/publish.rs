@@ -198,7 +198,7 @@ impl Apply<'_> {
             op,
             encrypted_data_key: row.encrypted_data_key.clone(),
             gray_name: "".into(),
-            ext_info: history::formal_ext(row),
+            ext_info: history::formal_ext(row, op),
         }));
     }
 

@@ -159,6 +159,7 @@ pub struct BatchTarget {
     pub port: i32,
     pub cluster_name: Option<String>,
     /// What the caller takes it for; only its answer says it again.
+    #[serde(deserialize_with = "truth")]
     pub ephemeral: bool,
 }
 
@@ -178,6 +179,22 @@ fn port<'de, D: serde::Deserializer<'de>>(from: D) -> Result<i32, D::Error> {
         given => given.as_i64().and_then(|number| number.try_into().ok()),
     };
     number.ok_or_else(|| serde::de::Error::custom("a port that is no number"))
+}
+
+/// A truth value, or the text of one, as the reference reads JSON (and as its documentation writes it).
+fn truth<'de, D: serde::Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
+    let given = serde_json::Value::deserialize(from)?;
+    let truth = match &given {
+        serde_json::Value::Bool(truth) => Some(*truth),
+        serde_json::Value::Null => Some(false),
+        serde_json::Value::String(text) => match text.trim() {
+            "true" | "True" | "TRUE" => Some(true),
+            "false" | "False" | "FALSE" | "" => Some(false),
+            _ => None,
+        },
+        given => given.as_i64().map(|number| number != 0),
+    };
+    truth.ok_or_else(|| serde::de::Error::custom("a truth value that is none"))
 }
 
 impl BatchTarget {

@@ -169,3 +169,106 @@ async fn what_is_missing_is_told_in_the_references_order() {
     }
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_health_checker_that_is_null_is_an_exception_and_one_in_loose_json_is_kept() {
+    let server = Server::start(&[]).await;
+    register(&server, &[("serviceName", "s"), ("ip", "10.0.0.1"), ("port", "1"), ("clusterName", "c")]).await;
+    let of = |checker| {
+        [
+            ("serviceName", "s"),
+            ("clusterName", "c"),
+            ("checkPort", "81"),
+            ("useInstancePort4Check", "false"),
+            ("healthChecker", checker),
+        ]
+    };
+    let null = r#"AbstractHealthChecker.getType()" because "healthChecker" is null"#;
+    let text = r#"{"type":"HTTP","path":"/h","expectedResponseCode":"204"} and more"#;
+    all_answer(
+        &server,
+        &[
+            ("PUT", "/v1/ns/cluster", &of("null"), 500, null),
+            ("PUT", "/v3/admin/ns/cluster", &of("null"), 500, &null.replace('"', "\\\"")),
+            ("PUT", "/v1/ns/cluster", &of(text), 200, "ok"),
+            ("GET", "/v1/ns/catalog/service", &[("serviceName", "s")], 200, r#""expectedResponseCode":204"#),
+        ],
+    )
+    .await;
+    server.stop().await;
+}
+
+/// As the documentation of 2.x and 3.x writes it, the kind as text.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn batches_of_metadata_take_numbers_and_truth_values_as_text() {
+    let server = Server::start(&[]).await;
+    register(&server, &[("serviceName", "s"), ("ip", "10.0.0.1"), ("port", "80")]).await;
+    let batch = |ephemeral: &str| {
+        format!(r#"[{{"ip":"10.0.0.1","port":"80","ephemeral":{ephemeral},"clusterName":"DEFAULT"}}]"#)
+    };
+    for path in
+        ["/v1/ns/instance/metadata/batch", "/v2/ns/instance/metadata/batch", "/v3/admin/ns/instance/metadata/batch"]
+    {
+        for ephemeral in [r#""true""#, "true", "1"] {
+            let (batch, metadata) = (batch(ephemeral), r#"{"k":"v"}"#);
+            let name = if path.starts_with("/v1") { "DEFAULT_GROUP@@s" } else { "s" };
+            let params = [("serviceName", name), ("instances", &*batch), ("metadata", metadata)];
+            let answer = ask(&server, "PUT", path, &params).await;
+            assert!(
+                answer.text.contains("10.0.0.1:80:unknown:DEFAULT:ephemeral"),
+                "{path} {ephemeral}: {}",
+                answer.text
+            );
+        }
+        let params = [("serviceName", "s"), ("instances", &*batch(r#""x""#)), ("metadata", "{}")];
+        assert_eq!(ask(&server, "PUT", path, &params).await.status, 500);
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clusters_of_a_list_of_services_show_who_is_in_them_only() {
+    let server = Server::start(&[]).await;
+    register(&server, &[("serviceName", "s"), ("ip", "10.0.0.1"), ("port", "80"), ("clusterName", "c")]).await;
+    let params = [("withInstances", "true"), ("pageNo", "1"), ("pageSize", "10")];
+    let list = ask(&server, "GET", "/v3/admin/ns/service/list", &params).await.json();
+    let mut cluster = list["data"]["pageItems"][0]["clusterMap"]["c"].clone();
+    assert_eq!(cluster["hosts"].take()[0]["ip"], "10.0.0.1");
+    let expected = json!({
+        "clusterName": null, "healthChecker": null, "healthyCheckPort": 80, "useInstancePortForCheck": true,
+        "metadata": null, "hosts": null,
+    });
+    assert_eq!(cluster, expected);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_request_accepts_decides_what_its_refusal_is() {
+    let server = Server::start(&[]).await;
+    register(&server, &[("serviceName", "s"), ("ip", "10.0.0.1"), ("port", "80")]).await;
+    let asked = async |path: &str, accept: &str| {
+        let request = Request::builder().uri(format!("/nacos{path}")).header("accept", accept);
+        let answer = send(&server, request.body(Full::default()).unwrap()).await;
+        (answer.status, answer.text)
+    };
+    let (there, missing) = ("/v3/client/ns/instance/list?serviceName=s", "/v3/admin/ns/service?serviceName=none");
+    let java = "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2";
+    assert_eq!((asked(there, java).await.0, asked(missing, java).await.0), (200, 400));
+    assert_eq!(
+        (asked(there, "text/plain").await, asked(missing, "text/plain").await),
+        ((406, String::new()), (500, String::new()))
+    );
+    let (status, page) = asked(missing, "text/html").await;
+    assert!(
+        status == 500 && page.contains("status=500") && page.contains("service not found, namespace: public"),
+        "{page}"
+    );
+    assert!(asked(there, "text/html").await.1.contains("Acceptable representations: [application/json, "));
+    // A header that cannot be read.
+    for path in [there, missing, "/v2/ns/instance/list?serviceName=s"] {
+        assert_eq!(asked(path, "json").await, (400, String::new()), "{path}");
+    }
+    assert_eq!(asked("/v1/ns/instance/list?serviceName=s", "json").await, (500, String::new()));
+    assert_eq!(asked("/v3/client/cs/config?dataId=d&groupName=g", "json").await, (406, String::new()));
+    server.stop().await;
+}

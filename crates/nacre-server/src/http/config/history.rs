@@ -262,7 +262,7 @@ async fn became(app: &App, row: &HistoryRow) -> Result<Option<Became>, NacosErro
             md5: formal.md5.clone(),
             content: formal.content.clone(),
             encrypted_data_key: formal.encrypted_data_key.clone(),
-            ext_info: Some(nacre_config::history::formal_ext(formal)),
+            ext_info: Some(nacre_config::history::formal_ext(formal, HistoryOp::Update)),
         }));
     }
     Ok(item.gray(&row.gray_name).map(|gray| Became {

@@ -140,13 +140,11 @@ pub fn summary_with_instances_v3(row: &ServiceSummary) -> Value {
     let stored = row.snapshot.metadata.as_ref();
     let mut clusters = Map::new();
     for instance in row.snapshot.instances.iter() {
+        // Only who is in them; what operators set for them is in the service's own answer.
         let cluster = clusters.entry(instance.cluster.to_string()).or_insert_with(|| {
-            let metadata = stored.and_then(|metadata| metadata.clusters.get(&instance.cluster));
-            let metadata = metadata.cloned().unwrap_or_default();
             json!({
-                "clusterName": instance.cluster, "healthChecker": metadata.health_checker,
-                "healthyCheckPort": metadata.check_port, "useInstancePortForCheck": metadata.use_instance_port,
-                "metadata": metadata.metadata, "hosts": [],
+                "clusterName": null, "healthChecker": null, "healthyCheckPort": 80, "useInstancePortForCheck": true,
+                "metadata": null, "hosts": [],
             })
         });
         if let Some(hosts) = cluster.get_mut("hosts").and_then(Value::as_array_mut) {

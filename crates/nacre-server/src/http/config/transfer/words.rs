@@ -84,7 +84,8 @@ impl Words {
     }
 
     pub(super) fn policy(self, ctx: &Ctx) -> Result<ConflictPolicy, Refusal> {
-        let word = ctx.params.get("policy").filter(|word| !word.is_empty()).unwrap_or("ABORT");
+        // Of several the first counts.
+        let word = ctx.params.first("policy").filter(|word| !word.is_empty()).unwrap_or("ABORT");
         ConflictPolicy::parse(word.trim()).ok_or_else(|| {
             let detail = format!("No policy {word}: ABORT, SKIP or OVERWRITE");
             match self {
