@@ -15,6 +15,7 @@ A fault is a function with the decorator `case`; it is handed a `Stand`:
 import dataclasses
 import http.client
 import json
+import re
 import threading
 import time
 import urllib.parse
@@ -27,6 +28,10 @@ WITHIN = 10
 # Events that happened once are told this long here, not a minute.
 TOLD_MS = 3_000
 CLEARS_WITHIN = 30
+# Findings that quote what a machine, a library or an answer said, as it was said (as in the rules' own tests).
+QUOTING = {"CONFIG-REFUSED", "CONNECTION-NEVER-SET-UP", "DATABASE-REFUSES-WRITES", "DISK-FAILED", "DISK-FULL", "DISK-READ-ONLY",
+           "DISK-SLOW", "EPHEMERAL-MISMATCH", "PARAMETER-REFUSED", "PROPERTY-WITHOUT-EFFECT", "REGISTER-OVER-LIMIT",
+           "REGISTER-REFUSED", "SETTING-REFUSED", "WORKER-RESTARTED", "WRITES-RECOVERED"}
 
 CASES = []
 
@@ -182,6 +187,10 @@ class Stand:
                 lines = [found["title"], found["cause"], *(seen["text"] for seen in found["evidence"]), *found["ruledOut"]]
                 english = [line for line in lines if not any("\u4e00" <= letter <= "\u9fff" for letter in line)]
                 assert not english, f"not in Chinese: {english}"
+                # What a machine, a library or somebody's call said is quoted as it was said.
+                own = [re.sub("“[^”]*”|`[^`]*`", "", line) for line in lines]
+                words = [line for line in own if re.search("(?<![-/=.\\w])[a-z']{2,}( [a-z']{2,}){2,}(?![-/=\\w])", line)]
+                assert not words or found["code"] in QUOTING, f"English in Chinese: {words}"
 
     def alone(self, besides=()):
         """No other finding is as severe as the case's; `besides` are codes that come with this fault by nature."""

@@ -199,6 +199,18 @@ fn a_proxy_that_closes_idle_connections_is_found() {
     );
 }
 
+/// The proxy that waits less for an answer than a long poll is held: beats pass, changes of configs do not arrive.
+#[test]
+fn a_proxy_that_ends_long_polls_is_found() {
+    let node = Node::start(&[]);
+    let url = format!("http://127.0.0.1:{}", node::impatient(node.port, Duration::from_secs(2)));
+    let grpc = node.grpc.to_string();
+    let (code, report) = check(&url, &["--grpc-port", &grpc, "--seconds", "1", "--interval", "200", "--idle", "4"]);
+    assert_eq!((code, wrong(&report)), (2, vec!["long-poll PATH-POLL-CUT".to_owned()]), "{report:#}");
+    let (_, report) = check(&node.url, &["--grpc-port", &grpc, "--seconds", "1", "--idle", "2"]);
+    assert_eq!(state(&report, "long-poll").0, "ok", "{report:#}");
+}
+
 /// C091.
 #[test]
 fn a_proxy_that_compresses_is_named() {

@@ -380,7 +380,11 @@ fn connections_per_address(scene: &Scene<'_>, hits: &mut Hits) {
             Hit::new(About::address(&address))
                 .fact("address", &address)
                 .fact("open", source.open())
-                .fact("agent", agent.as_deref().unwrap_or("an unknown agent"))
+                .words(
+                    "agent",
+                    agent.as_deref().unwrap_or("an unknown agent"),
+                    agent.as_deref().unwrap_or("未知客户端"),
+                )
                 .saw(
                     scene.now.wall,
                     line!("{} open gRPC connections of {address}", "{address} 有 {} 个打开的 gRPC 连接", source.open()),
@@ -483,7 +487,7 @@ fn not_registered(scene: &Scene<'_>, hits: &mut Hits) {
                 .grouped(format!("{ip}:{port}"))
                 .fact("instance", format!("{ip}:{port}"))
                 .fact("address", &home)
-                .fact("agent", agent.as_deref().unwrap_or("an unknown agent"))
+                .words("agent", agent.as_deref().unwrap_or("an unknown agent"), agent.as_deref().unwrap_or("未知客户端"))
                 .fact("service", service.grouped())
                 .words("act", act.words(), zh::act(act))
                 .fact("ago", duration(ago))

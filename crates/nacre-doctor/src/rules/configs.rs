@@ -234,12 +234,13 @@ fn not_updated(scene: &Scene<'_>, hits: &mut Hits) {
         }
         let seconds = (scene.now.wall - at) / 1_000;
         let named: Vec<String> = behind.keys().take(NAMED).cloned().collect();
-        let current = item.formal.as_ref().map_or("none", |formal| &formal.md5);
+        let current =
+            |none: &'static str| item.formal.as_ref().map_or(none.to_owned(), |formal| formal.md5.to_string());
         let mut hit = about(key)
             .fact("count", behind.len())
             .fact("addresses", named.join(", "))
             .fact("seconds", seconds)
-            .fact("current", current)
+            .words("current", current("none"), current("没有"))
             .not(line!("the publish: it is visible, and other readers get it", "发布本身：它已可见，其他读者能读到"));
         if let Some(event) = event {
             hit = hit.event(event);
@@ -312,7 +313,11 @@ fn cas_conflicts(scene: &Scene<'_>, hits: &mut Hits) {
         let who = who.into_iter().take(NAMED).collect::<Vec<_>>().join(", ");
         let mut hit = about(key)
             .fact("times", events.len())
-            .fact("addresses", if who.is_empty() { "an unknown address" } else { &who })
+            .words(
+                "addresses",
+                if who.is_empty() { "an unknown address" } else { &who },
+                if who.is_empty() { "未知地址" } else { &who },
+            )
             .fact("expected", expected)
             .fact("actual", actual)
             .confidence(Confidence::High)
@@ -482,7 +487,11 @@ fn refused(scene: &Scene<'_>, hits: &mut Hits) {
             .fact("reason", reason.trim())
             .fact("property", property)
             .fact("times", events.len())
-            .fact("addresses", if who.is_empty() { "an unknown address" } else { &who })
+            .words(
+                "addresses",
+                if who.is_empty() { "an unknown address" } else { &who },
+                if who.is_empty() { "未知地址" } else { &who },
+            )
             .confidence(Confidence::High)
             .not(line!(
                 "the database: the publish was refused before it was written",

@@ -313,7 +313,11 @@ fn parameter_refused(scene: &Scene<'_>, hits: &mut Hits) {
             .fact("agent", super::identity::agent_at(scene, &address))
             .fact("reason", reason.trim_start_matches("Param check invalid:"))
             .fact("times", events.len())
-            .fact("about", if named.is_empty() { "nothing named".to_owned() } else { named.join(", ") })
+            .words(
+                "about",
+                if named.is_empty() { "nothing named".to_owned() } else { named.join(", ") },
+                if named.is_empty() { "未写明的对象".to_owned() } else { named.join(", ") },
+            )
             .confidence(Confidence::High)
             .not(line!(
                 "the network or authentication: the call was read, and one parameter broke a rule",

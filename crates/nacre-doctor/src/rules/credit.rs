@@ -240,7 +240,7 @@ fn without_address(scene: &Scene<'_>, hits: &mut Hits) {
 
 fn sender(held: &Unknown<'_>) -> String {
     let known: Vec<&str> = held.from.iter().copied().filter(|from| !from.is_empty()).collect();
-    if known.is_empty() { "an unknown address".to_owned() } else { known.join(", ") }
+    if known.is_empty() { "?".to_owned() } else { known.join(", ") }
 }
 
 fn not_found_ignored(scene: &Scene<'_>, hits: &mut Hits) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use nacre_journal::duration;
 use nacre_model::{Cause, Event, ServiceKey};
 
-use super::credit::recent;
+use super::{credit::recent, zh};
 use crate::{
     About, Confidence, Hit, Hits, Rule, Scene, Severity, line,
     memory::{HORIZON_MS, address_of},
@@ -104,7 +104,7 @@ pub(super) fn refusals<'a>(scene: &'a Scene<'_>, wanted: &str) -> Vec<Refusal<'a
         let held = found.entry((address.clone(), event.subject.service.as_ref())).or_insert_with(|| {
             let source = scene.sightings.get(&address);
             let agent = source.and_then(|source| source.agents().pop());
-            let agent = agent.map_or_else(|| "an unknown agent".to_owned(), |agent| agent.to_string());
+            let agent = agent.map_or_else(String::new, |agent| agent.to_string());
             Refusal { event, address, agent, call, code: *code, reason, times: 0 }
         });
         held.times += 1;
@@ -119,19 +119,26 @@ fn plain(reason: &str) -> String {
     message.split("\n at [Source").next().unwrap_or(message).replace('\n', " ").replace(['{', '}'], "")
 }
 
+/// What is there, or the words for that it is not.
+fn named<'a>(text: &'a str, nothing: &'a str) -> &'a str {
+    if text.is_empty() { nothing } else { text }
+}
+
 fn refusal_hit(refusal: &Refusal<'_>) -> Hit {
     let subject = &refusal.event.subject;
     let service = subject.service.as_ref();
+    let name = service.map_or_else(String::new, ServiceKey::grouped);
+    let instance = subject.instance.as_deref().unwrap_or("");
     Hit::new(About::of(subject).with_address(&refusal.address))
         .grouped(service.map_or_else(|| refusal.address.clone(), ToString::to_string))
         .fact("address", &refusal.address)
-        .fact("agent", &refusal.agent)
+        .words("agent", named(&refusal.agent, "an unknown agent"), named(&refusal.agent, "未知客户端"))
         .fact("call", refusal.call)
         .fact("status", refusal.code)
         .fact("reason", plain(refusal.reason))
         .fact("times", refusal.times)
-        .fact("service", service.map_or_else(|| "(no service)".to_owned(), |service| service.grouped()))
-        .fact("instance", subject.instance.as_deref().unwrap_or("(no instance)"))
+        .words("service", named(&name, "(no service)"), named(&name, "（没有服务名）"))
+        .words("instance", named(instance, "(no instance)"), named(instance, "（没有实例）"))
         .event(refusal.event)
         .confidence(Confidence::High)
         .not(line!("the network: the call arrives and is answered", "网络：调用能到达并得到应答"))
@@ -148,8 +155,9 @@ fn ephemeral_mismatch(scene: &Scene<'_>, hits: &mut Hits) {
             continue;
         }
         let persistent = refusal.reason.contains("is persistent service");
-        let (is, wants) = if persistent { ("persistent", "ephemeral") } else { ("ephemeral", "persistent") };
-        hits.add(refusal_hit(&refusal).fact("is", is).fact("wants", wants));
+        let (long, short) = (("persistent", "持久（persistent）"), ("ephemeral", "临时（ephemeral）"));
+        let (is, wants) = if persistent { (long, short) } else { (short, long) };
+        hits.add(refusal_hit(&refusal).words("is", is.0, is.1).words("wants", wants.0, wants.1));
     }
 }
 
@@ -199,11 +207,15 @@ fn refused(scene: &Scene<'_>, hits: &mut Hits) {
             let acts = [Act::ServiceQuery, Act::ConfigListen, Act::ConfigRead, Act::Subscribe];
             acts.into_iter().filter_map(|act| Some((act, source.ago(act, scene.now)?))).min_by_key(|(_, ago)| *ago)
         });
-        let since = other.map_or_else(
-            || "nothing else is heard from there".to_owned(),
-            |(act, ago)| format!("since then it was only seen {} ({} ago)", act.words(), duration(ago)),
+        let (en, zh) = other.map_or_else(
+            || ("nothing else is heard from there".to_owned(), "此外没有收到该地址的任何请求".to_owned()),
+            |(act, ago)| {
+                let ago = duration(ago);
+                let zh = format!("此后只看到它{}（{ago} 前）", zh::act(act));
+                (format!("since then it was only seen {} ({ago} ago)", act.words()), zh)
+            },
         );
-        hits.add(refusal_hit(&refusal).fact("since", since));
+        hits.add(refusal_hit(&refusal).words("since", en, zh));
     }
 }
 

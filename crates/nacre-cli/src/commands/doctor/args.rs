@@ -118,7 +118,7 @@ pub struct Client {
     /// Time between two beats of the throw-away registration, in milliseconds. Official clients send one in 5000.
     #[arg(long, value_name = "MS", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(50..=60_000))]
     pub interval: u32,
-    /// How long a gRPC stream is left idle to see whether something closes it; 0 leaves that out.
+    /// How long a gRPC stream is left idle, and a long poll held, to see whether something closes it; 0 leaves that out.
     #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(0..=86_400))]
     pub idle: u32,
     /// The gRPC port that clients dial [default: 1000 above the main port].

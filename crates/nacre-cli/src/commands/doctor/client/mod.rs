@@ -9,6 +9,7 @@ mod knock;
 mod login;
 mod names;
 mod pause;
+mod poll;
 mod reach;
 mod rounds;
 mod trial;
@@ -195,7 +196,7 @@ impl Walk<'_> {
         };
         let seconds = self.options.seconds;
         let idle = conversation.as_ref().and(target.as_ref()).filter(|_| self.options.idle > 0);
-        let longest = seconds.max(if idle.is_some() { self.options.idle } else { 0 });
+        let longest = seconds.max(self.options.idle);
         if longest > 0 && !self.session.screen.json {
             remark(&say(self.lang, &format!("nacre: now beats, streams and silence for {longest} s ...")));
         }
@@ -205,8 +206,14 @@ impl Walk<'_> {
                 None => None,
             }
         };
-        let (steps, idle) = tokio::join!(self.trial(main, conversation, nacre), idling);
-        for step in steps?.into_iter().chain(idle) {
+        let polling = async {
+            match self.options.idle {
+                0 => None,
+                seconds => Some(poll::check(self.client(), u64::from(seconds)).await),
+            }
+        };
+        let (steps, idle, poll) = tokio::join!(self.trial(main, conversation, nacre), idling, polling);
+        for step in steps?.into_iter().chain(poll).chain(idle) {
             self.report.add(step)?;
         }
         if self.options.from_host {
