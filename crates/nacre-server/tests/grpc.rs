@@ -139,7 +139,7 @@ async fn a_call_before_the_set_up_is_told_so_and_the_order_of_checks_is_kept() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_config_fuzzy_watch_of_an_unknown_type_succeeds_whatever_its_pattern() {
     let server = Server::start(&[]).await;
-    let mut client = server.client("config").await;
+    let client = server.client("config").await;
     for kind in [json!("NO_SUCH_WATCH"), json!(""), json!(null)] {
         for pattern in [json!(null), json!("nonsense"), json!("public>>G>>*")] {
             let watch =

@@ -92,6 +92,12 @@ async fn a_beta_falls_asleep_when_its_config_is_removed() {
             server = server.restart().await;
         }
     }
+    // Awake without a formal version: of no type.
+    beta(&server, "v2", "192.0.2.71").await;
+    let read = || server.get("/v3/client/cs/config").query(&[("dataId", "d"), ("groupName", "G")]).from("192.0.2.71");
+    let seen = read().send().await.json();
+    assert_eq!((&seen["data"]["content"], &seen["data"]["contentType"]), (&"v2".into(), &serde_json::Value::Null));
+    assert_eq!(server.delete("/v1/cs/configs").query(&query).send().await.text(), "true");
     server.publish("d", "v3").await;
     assert_eq!(served_all(&server).await, ["v3", "v3", "v3"]);
     beta(&server, "v2", "192.0.2.71").await;
@@ -104,7 +110,7 @@ async fn a_beta_falls_asleep_when_its_config_is_removed() {
         .iter()
         .map(|row| format!("{} {}", row["opType"].as_str().unwrap().trim(), row["publishType"].as_str().unwrap()))
         .collect();
-    assert_eq!(ops, ["U gray", "I formal", "D formal", "I gray", "I formal"]);
+    assert_eq!(ops, ["U gray", "I formal", "U gray", "D formal", "I gray", "I formal"]);
     let stop = server.delete("/v1/cs/configs").query(&[("dataId", "d"), ("group", "G"), ("beta", "true")]);
     assert_eq!(stop.send().await.json()["data"], true);
     server.stop().await;

@@ -203,7 +203,8 @@ pub struct ClientRead<'a> {
     pub content: &'a str,
     pub encrypted_data_key: Option<&'a str>,
     /// The config type, not a MIME type.
-    pub content_type: &'a str,
+    /// None: a gray version without a formal one.
+    pub content_type: Option<&'a str>,
     pub md5: &'a str,
     pub last_modified: i64,
     pub tag: Option<&'a str>,

@@ -58,7 +58,7 @@ pub(super) fn client_read(app: &App, ctx: &Ctx) -> Answer {
         request_id: None,
         content: answer.content(),
         encrypted_data_key: answer.encrypted_data_key(),
-        content_type: answer.config_type().unwrap_or("text"),
+        content_type: answer.config_type().or(answer.gray_name().is_none().then_some("text")),
         md5: answer.md5(),
         last_modified: answer.last_modified(),
         tag: answer.tag(),
