@@ -8,6 +8,9 @@ use nacre_naming::{ClientId, Query};
 use super::super::identity::LOOKED_AT;
 use crate::{About, Confidence, Hit, Hits, Scene, line, memory::HORIZON_MS};
 
+/// 1.x clients poll their lists every ten seconds.
+const POLLS_MS: i64 = 15_000;
+
 pub(super) fn udp_unacked(scene: &Scene<'_>, hits: &mut Hits) {
     let mut by_client: BTreeMap<&str, Vec<&Event>> = BTreeMap::new();
     for event in scene.told("pushGaveUp") {
@@ -26,6 +29,10 @@ pub(super) fn udp_unacked(scene: &Scene<'_>, hits: &mut Hits) {
             .map(|subscription| subscription.agent.to_string())
             .next();
         let Some(agent) = agent else { continue };
+        let polled = |seen: &nacre_naming::ClientDetail| scene.now.wall - seen.last_updated_time < POLLS_MS;
+        if !scene.naming.client(client, scene.now).as_ref().is_ok_and(polled) {
+            continue;
+        }
         let services: BTreeSet<String> =
             events.iter().filter_map(|event| Some(event.subject.service.as_ref()?.grouped())).collect();
         let services = services.into_iter().take(5).collect::<Vec<_>>().join(", ");

@@ -182,4 +182,8 @@ fn subscribers_that_never_acknowledge_are_named_once() {
     let finding = stage.only();
     assert_eq!(finding.code, "UDP-PUSH-UNACKED");
     assert!(finding.cause.contains("10.0.0.5:4000"), "{}", finding.cause);
+    // Its subscription has not lapsed yet, but it polls no more: its first push may have found nobody.
+    stage.now = stage.now.plus(16_000);
+    assert_eq!(stage.naming.subscribers(&key()).len(), 1);
+    assert!(stage.codes().is_empty());
 }
