@@ -453,8 +453,8 @@ pub enum Instance {
         after_help = "Only nacre keeps this journal; a Java Nacos cannot answer.\n\nExamples:\n  nacre instance why 10.0.0.7:8080\n  nacre instance why 10.0.0.7:8080 --since 15m"
     )]
     Why {
-        /// `ip:port`, `ip`, or `ip:port:cluster`.
-        #[arg(value_name = "IP:PORT")]
+        /// `ip:port`, `ip`, or `ip:port:cluster`; an instance id of a log is understood.
+        #[arg(value_name = "IP:PORT", value_parser = instance_name)]
         instance: String,
         /// Only in this service.
         #[arg(long, value_name = "NAME")]
@@ -534,6 +534,28 @@ fn endpoint(text: &str) -> Result<(String, u16), String> {
     }
 }
 
+/// An instance as people and logs write it: `10.0.0.7:8080`, `10.0.0.7#8080#DEFAULT#DEFAULT_GROUP@@orders`,
+/// `http://10.0.0.7:8080/`, `10.0.0.7 8080`, `10.0.0.7:8080#true`.
+pub fn instance_name(text: &str) -> Result<String, String> {
+    let text = text.trim().trim_matches(['"', '\'', '`']);
+    let bare = text.split_once("://").map_or(text, |(_, rest)| rest.split(['/', '?']).next().unwrap_or(rest));
+    if let [ip, port, cluster, ..] = bare.split('#').collect::<Vec<_>>()[..]
+        && port.parse::<u16>().is_ok()
+    {
+        return Ok(format!("{ip}:{port}:{cluster}"));
+    }
+    if bare.contains("@@") {
+        return Err(format!("{bare} is a service; ask for it with: nacre doctor service {bare}"));
+    }
+    let bare = bare.strip_suffix("#true").or_else(|| bare.strip_suffix("#false")).unwrap_or(bare);
+    let mut parts = bare.split_whitespace();
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(ip), Some(port), None) if port.parse::<u16>().is_ok() => Ok(format!("{ip}:{port}")),
+        (Some(one), None, None) => Ok(one.to_owned()),
+        _ => Err("write IP:PORT".to_owned()),
+    }
+}
+
 fn service_name(text: &str) -> Result<String, String> {
     if text.trim().is_empty() { Err("a name is needed".to_owned()) } else { Ok(text.to_owned()) }
 }
@@ -550,6 +572,23 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
+
+    #[test]
+    fn an_instance_is_understood_as_logs_write_it() {
+        for (written, meant) in [
+            ("10.0.0.7:8080", "10.0.0.7:8080"),
+            ("10.0.0.7", "10.0.0.7"),
+            ("10.0.0.7:8080:DEFAULT", "10.0.0.7:8080:DEFAULT"),
+            ("10.0.0.7#8080#DEFAULT#DEFAULT_GROUP@@orders", "10.0.0.7:8080:DEFAULT"),
+            ("10.0.0.7:8080#true", "10.0.0.7:8080"),
+            ("http://10.0.0.7:8080/actuator", "10.0.0.7:8080"),
+            ("'10.0.0.7 8080'", "10.0.0.7:8080"),
+        ] {
+            assert_eq!(super::instance_name(written).as_deref(), Ok(meant), "{written}");
+        }
+        assert!(super::instance_name("DEFAULT_GROUP@@orders").unwrap_err().contains("doctor service"));
+        assert!(super::instance_name("").is_err());
+    }
 
     #[test]
     fn the_command_line_is_well_formed() {

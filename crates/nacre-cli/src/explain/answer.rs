@@ -92,8 +92,13 @@ impl Question {
         if question.selectors.is_empty() {
             question.said = table.said(text, question.is_empty() && question.strangers.is_empty() && sentence);
         }
+        let names = Names::read(text);
+        if question.is_empty() && sentence && question.strangers.is_empty() && names.address.is_some() {
+            // Whatever is asked of an instance, its story is the answer.
+            question.said = table.said("an instance is gone", true);
+        }
         if !question.said.is_empty() {
-            question.names = Names::read(text);
+            question.names = names;
             // Words in brackets at the head of a line look like codes of findings.
             question.findings.retain(|code| nacre_doctor::page(code).is_some());
         }

@@ -163,6 +163,16 @@ fn names_are_known_in_the_spellings_of_java_micrometer_and_rules() {
 }
 
 #[test]
+fn whatever_is_asked_of_an_address_leads_to_its_story() {
+    for question in ["why is 10.0.0.5:8080 unhealthy?", "what about 10.0.0.5:8080", "10.0.0.5:8080 怎么了"] {
+        let read = Question::read(question);
+        assert_eq!(read.said.len(), 1, "{question}: {read:?}");
+        assert_eq!(read.names.fill("doctor instance IP:PORT"), "doctor instance 10.0.0.5:8080");
+    }
+    assert!(Question::read("what is this").is_empty());
+}
+
+#[test]
 fn findings_that_messages_point_to_have_pages() {
     for entry in &TABLE.messages {
         for code in &entry.see {

@@ -199,7 +199,7 @@ fn flood(scene: &Scene<'_>, hits: &mut Hits) {
                 .grouped(service.to_string())
                 .fact("instance", instance)
                 .fact("service", service.grouped())
-                .fact("reason", reason)
+                .words("reason", reason, flood_in_chinese(reason).unwrap_or_else(|| format!("“{reason}”")))
                 .fact("interval", beater.as_ref().map_or(5_000, |beater| beater.interval_ms))
                 .event(event)
                 .confidence(Confidence::High)
@@ -209,6 +209,16 @@ fn flood(scene: &Scene<'_>, hits: &mut Hits) {
                 )),
         );
     }
+}
+
+/// `800 beats in a row from 10.0.0.1, each less than 50 ms after ...`.
+fn flood_in_chinese(reason: &str) -> Option<String> {
+    let (count, rest) = reason.split_once(" beats in a row from ")?;
+    let (from, rest) = rest.split_once(", each less than ")?;
+    let (gap, _) = rest.split_once(" ms after")?;
+    Some(format!(
+        "来自 {from} 的连续 {count} 次心跳，间隔都小于 {gap} 毫秒；preserved.heart.beat.interval 的单位是毫秒"
+    ))
 }
 
 // ------------------------------------------------------------------------------------------------------------ late beats

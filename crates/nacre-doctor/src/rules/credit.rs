@@ -103,17 +103,17 @@ fn misdirected(scene: &Scene<'_>, hits: &mut Hits, wanted: &str) {
         }
         let Some(registered) = registered else { continue };
         let Some(Elsewhere { event, field, expected, got }) = elsewhere(scene, &meant, &ip, port) else { continue };
-        let hint = if wanted == "namespaceId" { named(scene, expected, got) } else { String::new() };
-        let shown = |text: &str| if text.is_empty() { "(empty)".to_owned() } else { text.to_owned() };
+        let hint = if wanted == "namespaceId" { named(scene, expected, got) } else { Default::default() };
+        let shown = |text: &str, empty: &str| if text.is_empty() { empty.to_owned() } else { text.to_owned() };
         hits.add(
             Hit::new(About::service(&meant).with_instance(&registered.instance.identity()).with_address(&ip))
                 .grouped(format!("{meant} {ip}"))
                 .fact("instance", format!("{ip}:{port}"))
                 .fact("service", meant.grouped())
-                .fact("expected", shown(expected))
-                .fact("got", shown(got))
+                .words("expected", shown(expected, "(empty)"), shown(expected, "（空）"))
+                .words("got", shown(got, "(empty)"), shown(got, "（空）"))
                 .fact("field", field)
-                .fact("hint", hint)
+                .words("hint", hint.0, hint.1)
                 .fact("silence", duration(registered.silent_ms))
                 .event(event)
                 .saw(
@@ -130,10 +130,14 @@ fn misdirected(scene: &Scene<'_>, hits: &mut Hits, wanted: &str) {
     }
 }
 
-/// `; "dev" is the name of namespace 5f0c`, when it is.
-fn named(scene: &Scene<'_>, expected: &str, got: &str) -> String {
+/// `; "dev" is the name of namespace 5f0c`, when it is; in both languages.
+fn named(scene: &Scene<'_>, expected: &str, got: &str) -> (String, String) {
     let named = scene.configs.namespaces().into_iter().find(|entry| &*entry.name == got && &*entry.id == expected);
-    named.map_or_else(String::new, |entry| format!("; \"{got}\" is the NAME of the namespace with id {}", entry.id))
+    let Some(id) = named.map(|entry| entry.id) else { return Default::default() };
+    (
+        format!("; \"{got}\" is the NAME of the namespace with id {id}"),
+        format!("；“{got}”是 id 为 {id} 的命名空间的名称"),
+    )
 }
 
 // ------------------------------------------------------------------------------------------- contradictions of a full beat

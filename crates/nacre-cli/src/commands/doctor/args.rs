@@ -76,7 +76,7 @@ pub enum Of {
     /// Findings of an instance, what is known of it now, and its story.
     Instance {
         /// `ip:port` or `ip:port:cluster`.
-        #[arg(value_name = "IP:PORT")]
+        #[arg(value_name = "IP:PORT", value_parser = crate::args::instance_name)]
         instance: String,
     },
     /// Findings of a service, its instances, and what happened to them.

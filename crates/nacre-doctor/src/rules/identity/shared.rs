@@ -45,22 +45,24 @@ fn told_shared(scene: &Scene<'_>, shared: &Shared<'_>) -> Hit {
         .fact("address", without_cluster(shared.identity))
         .fact("service", shared.service.grouped())
         .fact("count", clients.len())
-        .fact("clients", clients.join(" and "))
+        .words("clients", clients.join(" and "), clients.join(" 与 "))
         .confidence(Confidence::High)
         .event(shared.event);
     for entry in &shared.entries {
         let Instance { weight, healthy, .. } = &*entry.instance;
         let client = entry.client.to_string();
-        let agent = scene.server.connection(&client).map_or_else(
-            || "over HTTP, kept by beats".to_owned(),
-            |connection| format!("{}, silent {} ms", connection.version, connection.idle_ms),
+        let (agent, zh) = scene.server.connection(&client).map_or_else(
+            || ("over HTTP, kept by beats".to_owned(), "走 HTTP，靠心跳维持".to_owned()),
+            |connection| {
+                let (version, idle) = (&connection.version, connection.idle_ms);
+                (format!("{version}, silent {idle} ms"), format!("{version}，已静默 {idle} 毫秒"))
+            },
         );
         hit = hit.saw(
             scene.now.wall,
             line!(
-                "{client} ({agent}) publishes {} with weight {weight}, healthy={healthy}",
-                "{client}（{agent}）发布 {}，权重 {weight}，healthy={healthy}",
-                shared.identity
+                en: "{client} ({agent}) publishes {} with weight {weight}, healthy={healthy}", shared.identity;
+                zh: "{client}（{zh}）发布 {}，权重 {weight}，healthy={healthy}", shared.identity
             ),
         );
     }
