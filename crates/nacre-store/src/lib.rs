@@ -32,5 +32,6 @@ mod writer;
 pub use error::{Poison, StoreError};
 pub use lock::DirLock;
 pub use read::{ConfigRow, HistoryPageQuery, SqlRow};
+pub use schema::FIRST_ID;
 pub use store::{Loaded, OnEvent, SnapshotInfo, Store, StoreEvent, StoreOptions, StoreReport};
 pub use write::{Applied, KvOp, KvRow, WriteBatch};

@@ -167,6 +167,13 @@ const NACOS_TABLES: [&str; 11] = [
     "config_info_beta",
 ];
 
+/// Ids of a new database are larger than this, as those that the reference's embedded database gives: a small number that
+/// somebody tries is no config of somebody else. Scripts can still hold them in a double.
+pub const FIRST_ID: u64 = 1_000_000_000_000_000;
+
+/// Tables whose ids callers see.
+const NUMBERED: [&str; 3] = ["config_info", "config_info_gray", "his_config_info"];
+
 /// Brings the database to [`FORMAT`]; refuses a newer one. All or nothing.
 pub(crate) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
@@ -224,6 +231,9 @@ fn from_nothing_or_nacos(transaction: &Transaction<'_>) -> Result<(), StoreError
     }
     transaction.execute_batch(TABLES)?;
     transaction.execute_batch(OWN_TABLES)?;
+    for table in NUMBERED.iter().filter(|table| !old.contains(table)) {
+        transaction.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?1, ?2)", (table, FIRST_ID as i64))?;
+    }
     for table in &old {
         match *table {
             "config_info_beta" => copy_legacy_beta(transaction)?,

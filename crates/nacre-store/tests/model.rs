@@ -360,7 +360,7 @@ proptest! {
     #[test]
     fn applying_is_deterministic(steps in steps()) {
         let mut rig = Rig::new();
-        let twin = Configs::default();
+        let twin = Configs::new(rig.store.load().unwrap().config);
         for step in &steps {
             if let Step::Publish { .. } = step {
                 let command = command(&rig, step);

@@ -9,7 +9,7 @@ use nacre_config::{
     RemoveTarget, Source,
 };
 use nacre_model::ConfigKey;
-use nacre_store::{HistoryPageQuery, StoreError};
+use nacre_store::{FIRST_ID, HistoryPageQuery, StoreError};
 use proptest::prelude::*;
 
 const PAGE: PageRequest = PageRequest { page_no: 1, page_size: 100 };
@@ -142,7 +142,7 @@ fn ids_and_namespaces_are_looked_up() {
     rig.publish(&ConfigKey::new("dev", "G", "a"), "content a");
     rig.publish(&ConfigKey::new("dev", "G", "b"), "content b");
     rig.publish(&key("c"), "content c");
-    let rows = rig.store.configs_by_ids(&[3, 99, 1]).unwrap();
+    let rows = rig.store.configs_by_ids(&[FIRST_ID + 3, 1, FIRST_ID + 1]).unwrap();
     assert_eq!(rows.iter().map(|row| &*row.content).collect::<Vec<_>>(), ["content c", "content a"]);
     assert_eq!(rig.store.configs_of("dev").unwrap().len(), 2);
     assert_eq!(rig.store.configs_of("").unwrap()[0].key, key("c"));

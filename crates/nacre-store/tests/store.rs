@@ -10,7 +10,7 @@ use nacre_config::{
     CapacityScope, ConfigCommand, ConfigMeta, Configs, GrayTarget, NamespaceForm, Publish, SetCapacity, Source,
 };
 use nacre_model::ConfigKey;
-use nacre_store::{Applied, DirLock, KvOp, KvRow, Store, StoreError, StoreOptions, WriteBatch};
+use nacre_store::{Applied, DirLock, FIRST_ID, KvOp, KvRow, Store, StoreError, StoreOptions, WriteBatch};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -159,12 +159,12 @@ fn publish_twenty_at_once(rig: &mut Rig) {
 /// An insert holds the new content, an update what it replaced.
 fn assert_history_of_twenty(rig: &Rig) {
     for nid in 1..=20u64 {
-        let row = rig.store.history(nid).unwrap().unwrap_or_else(|| panic!("no row {nid}"));
+        let row = rig.store.history(FIRST_ID + nid).unwrap().unwrap_or_else(|| panic!("no row {nid}"));
         let content = nid.saturating_sub(2).to_string();
         assert_eq!((&*row.content, &row.key), (&*content, &key("d")), "row {nid}");
         assert_eq!(row.modified, rig.now.plus(nid - 1).wall, "row {nid}");
     }
-    assert_eq!(rig.store.history(21).unwrap(), None);
+    assert_eq!(rig.store.history(FIRST_ID + 21).unwrap(), None);
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn history_that_shares_a_statement_is_whole_and_in_order() {
     assert_history_of_twenty(&rig);
     let rig = rig.restart();
     assert_history_of_twenty(&rig);
-    assert_eq!(rig.configs.last_ids().history, 20);
+    assert_eq!(rig.configs.last_ids().history, FIRST_ID + 20);
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn a_purge_drops_what_was_added_before_it_and_nothing_later() {
         }
     }
     rig.store.write(WriteBatch { ops, ..WriteBatch::default() }).unwrap();
-    let left: Vec<bool> = (1..=3).map(|nid| rig.store.history(nid).unwrap().is_some()).collect();
+    let left: Vec<bool> = (1..=3).map(|nid| rig.store.history(FIRST_ID + nid).unwrap().is_some()).collect();
     assert_eq!(left, [false, false, true]);
 }
 
@@ -256,7 +256,7 @@ fn a_snapshot_holds_a_moment_and_restores_it() {
     rig.store.restore_from(&file).unwrap();
     let loaded = rig.store.load().unwrap();
     assert_eq!(loaded.applied, position);
-    assert_eq!(loaded.config.last_ids.config, 2, "counters are part of it");
+    assert_eq!(loaded.config.last_ids.config, FIRST_ID + 2, "counters are part of it");
     let changes = rig.configs.restore(loaded.config);
     assert_eq!(changes.iter().map(|change| &*change.key.data_id).collect::<Vec<_>>(), ["a", "c"]);
     assert_eq!(rig.configs.len(), 1);

@@ -21,7 +21,8 @@ impl Rig {
         let dir = TempDir::new().unwrap();
         let store = Store::open(StoreOptions::new(dir.path().join("nacre.db"))).unwrap();
         let now = Now { mono: 0, wall: 1_795_624_316_624 };
-        Self { dir, configs: Configs::default(), store, index: 0, now }
+        let configs = Configs::new(store.load().unwrap().config);
+        Self { dir, configs, store, index: 0, now }
     }
 
     pub fn path(&self) -> PathBuf {
