@@ -101,31 +101,25 @@ def fan_out_rows(results):
 
 
 def overhead_rows(results):
-    """What the signals cost, and beside them the journal's files, by operation. A server that its processors bound does the less of
-    what takes more processor time, so that time decides; throughput in turns says the same with more noise, for what one server
-    still does at leisure falls into the other's turn."""
+    """What the signals cost, by operation. A server that its processors bound does the less of what takes more processor time, so
+    that time decides; throughput says the same with more noise."""
     what, found = "signals, cost of throughput", {}
     for key, result in results.items():
-        signals = ratio_to(result, "signals off") if key.startswith("overhead-") else None
-        both = ratio_to(result, "files off") if signals else None
-        if signals and signals[1] and both and both[1]:
-            protocol, operation = key.removeprefix("overhead-").split("-", 1)
-            found[f"{'HTTP' if protocol == 'http' else 'gRPC'} {operation}"] = (signals, both, result)
+        if key.startswith("signals-") and "on" in result:
+            protocol, operation = key.removeprefix("signals-").split("-", 1)
+            of = lambda figure: statistics.geometric_mean(on[figure] / off[figure] for on, off in zip(result["on"], result["off"]))
+            found[f"{'HTTP' if protocol == 'http' else 'gRPC'} {operation}"] = (of("rate"), of("cpu"), result["command"])
     if not found:
         return [Row(what, "≤ 2 %", "not measured", "open")]
     # The mean of ratios in which twice and half are nothing together.
-    mean = lambda of: statistics.geometric_mean(of(*each) for each in found.values())
-    rate, cpu = mean(lambda signals, both, _: signals[0]), mean(lambda signals, both, _: signals[1])
-    worst = max(found, key=lambda name: found[name][0][1])
+    rate, cpu = (statistics.geometric_mean(each[place] for each in found.values()) for place in (0, 1))
+    worst = max(found, key=lambda name: found[name][1])
     cost = 1 - 1 / cpu
-    shown = (f"{cost * 100:.1f} % by CPU time over {len(found)} operations, most for {worst}: {(1 - 1 / found[worst][0][1]) * 100:.1f} %; "
-             f"{(1 - rate) * 100:.1f} % by throughput in turns")
-    rows = [Row(what, "≤ 2 %", shown, verdict(cost <= 0.02), found[worst][2]["command"])]
-    for name, (signals, both, result) in found.items():
-        files = both[1] / signals[1]
-        shown = (f"{signals[1]:.3f} x the CPU time, {signals[0]:.3f} x the throughput of a server without them; "
-                 f"the journal's files {files:.3f} x the CPU time")
-        rows.append(Row(f"signals, {name}", "", shown, "info", result["command"]))
+    shown = (f"{cost * 100:.1f} % by CPU time over {len(found)} operations, most for {worst}: {(1 - 1 / found[worst][1]) * 100:.1f} %; "
+             f"{(1 - rate) * 100:.1f} % by throughput")
+    rows = [Row(what, "≤ 2 %", shown, verdict(cost <= 0.02), found[worst][2])]
+    for name, (rate, cpu, command) in found.items():
+        rows.append(Row(f"signals, {name}", "", f"{cpu:.3f} x the CPU time, {rate:.3f} x the throughput of the same server without them", "info", command))
     return rows
 
 
@@ -289,9 +283,9 @@ one run, each with 64 connections unless told otherwise. A *ratio* is the median
 tonic in a process of its own that answers the very bytes that nacre answered, without anything of Nacos, even without
 timeouts. Every registration and publish in these runs is a real change (other metadata, another content). The tool takes
 a good part of the machine itself, nearly all of it the kernel's network: its CPU time is in the last table, so that ratios of
-servers alone can be worked out from CPU time. A durable publish of nacre is answered after an fsync; r-nacos does none.What
-signals cost is measured on three servers of the same binary in turns: as it is by default, without doctor and sightings
-(`nacre.doctor.enabled=false`), and also without the journal's files (`nacre.journal.disk.enabled=false`); the journal in memory
+servers alone can be worked out from CPU time. A durable publish of nacre is answered after an fsync; r-nacos does none. What
+signals cost is measured on one server, with the doctor and its sightings and without (`nacre.doctor.enabled`, which is followed while it
+runs), in turns; two servers of one binary differ by more than that for where their memory happens to lie. The journal in memory
 cannot be switched off, nor the counters of metrics.
 
 """

@@ -92,6 +92,21 @@ class Server:
         fields = open(f"/proc/{self.pid}/stat", encoding="utf-8").read().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def signals(self, on):
+        """Switches nacre's doctor while it runs, and waits until it is so: it says what it keeps, or nothing."""
+        conf = os.path.join(self.home, "conf")
+        os.makedirs(conf, exist_ok=True)
+        with open(os.path.join(conf, "application.properties"), "w", encoding="ascii") as file:
+            file.write(f"nacre.doctor.enabled={str(on).lower()}\n")
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+            connection.request("GET", "/nacos/actuator/prometheus")
+            if (b"\nnacre_doctor_kept{" in connection.getresponse().read()) == on:
+                return
+            time.sleep(0.2)
+        raise RuntimeError(f"the doctor of {self.name} was not switched {'on' if on else 'off'}")
+
     def stop(self, keep=False):
         self.process.terminate()
         try:

@@ -134,6 +134,7 @@ pub fn follow(app: &App) {
     }
     app.naming.set_client_expired(properties.naming().client_expired_ms);
     app.grpc.retune(grpc::Options::of(&properties));
+    app.doctor.turn(properties.bool("nacre.doctor.enabled"));
     app.live.store(Arc::new(Live::of(&properties)));
     for change in changed {
         let (key, value, by) = (change.key, change.text, change.origin.to_string());

@@ -9,7 +9,10 @@ pub mod sighting;
 
 use std::{
     collections::HashMap,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -49,7 +52,7 @@ const LATE_MS: i64 = 30_000;
 #[derive(Default)]
 pub struct Doctor {
     /// `nacre.doctor.enabled=false`: nothing is noted for it either.
-    off: bool,
+    off: AtomicBool,
     pub sightings: Sightings,
     shown: ArcSwap<Shown>,
     mind: Mutex<Mind>,
@@ -70,11 +73,26 @@ struct Mind {
 impl Doctor {
     pub fn new(on: bool, subjects: usize) -> Self {
         let mind = Mind { memory: Memory::new(subjects), ..Mind::default() };
-        Self { off: !on, sightings: Sightings::new(subjects), mind: Mutex::new(mind), ..Self::default() }
+        Self {
+            off: AtomicBool::new(!on),
+            sightings: Sightings::new(subjects),
+            mind: Mutex::new(mind),
+            ..Self::default()
+        }
     }
 
     pub fn is_on(&self) -> bool {
-        !self.off
+        !self.off.load(Relaxed)
+    }
+
+    /// The setting may have changed. Once it is off nothing is shown; on again it goes on from what it knew.
+    pub fn turn(&self, on: bool) {
+        // Not in the midst of a round, which shows what it found at its end.
+        let _mind = self.mind.lock();
+        self.off.store(!on, Relaxed);
+        if !on {
+            self.shown.store(Arc::default());
+        }
     }
 
     pub fn shown(&self) -> Arc<Shown> {
@@ -104,16 +122,18 @@ impl Doctor {
     }
 }
 
-/// Starts the worker.
+/// Starts the worker, which rests as long as the doctor is off.
 pub fn start(app: &Arc<App>) {
-    if !app.doctor.is_on() {
-        return;
+    if app.doctor.is_on() {
+        before::read(app);
     }
-    before::read(app);
     let it = app.clone();
     app.workers.every("doctor", ROUND, move || {
         let app = it.clone();
         async move {
+            if !app.doctor.is_on() {
+                return;
+            }
             // Rules walk memory; that is milliseconds on a large server, and not the business of a thread that serves.
             // Ready at once, and yet behind whatever else is: how long that takes is the lag of everybody.
             let ready = Instant::now();
@@ -132,6 +152,9 @@ fn round(app: &App, lag: Duration) {
     let now = app.clock.now();
     app.doctor.sightings.trim();
     let mut mind = app.doctor.mind.lock();
+    if !app.doctor.is_on() {
+        return;
+    }
     let Mind { memory, engine, sampler, desk } = &mut *mind;
     let gauges = sampler.round(app, lag);
     *app.doctor.gauges.lock() = gauges;

@@ -72,6 +72,20 @@ async fn what_needs_a_start_says_so() {
 }
 
 #[tokio::test]
+async fn the_doctor_can_be_switched_off_and_on_while_the_server_runs() {
+    let server = Server::start(&[]).await;
+    let seen = || server.app.doctor.sightings.len();
+    for (text, more) in [("nacre.doctor.enabled=false\n", 0), ("nacre.doctor.enabled=true\n", 1)] {
+        write(&server, text);
+        live::follow(&server.app);
+        assert_eq!(server.app.doctor.is_on(), more == 1);
+        let before = seen();
+        badly_named(&server).await;
+        assert_eq!(seen() - before, more, "{text}");
+    }
+}
+
+#[tokio::test]
 async fn naming_and_push_settings_reach_what_runs() {
     let server = Server::start(&[]).await;
     write(&server, "nacos.naming.push.pushTaskDelay=50\nnacos.core.ability.fuzzyWatch=false\n");

@@ -21,7 +21,7 @@ pub(super) const ROWS: &[Known] = &[
     row("nacre.journal.memory", bytes(MIB, 16 * 1024 * MIB), "67108864", "0.1", "Memory of the journal of transitions.").now(),
     row("nacre.mcp.enabled", Kind::Bool, "false", "0.1", "Serve the doctor's answers to AI assistants: MCP over HTTP at /v3/admin/diagnosis/mcp, read-only. Off until authentication exists.").now(),
     row("nacre.mcp.hosts", Kind::List, "", "0.1", "Host names beside loopback and nacre.listen under which assistants may ask; others are refused (DNS rebinding).").now(),
-    row("nacre.doctor.enabled", Kind::Bool, "true", "0.1", "Look for causes once a second (GET /v3/admin/diagnosis/findings); false saves the time, and nothing is noted for it.").now(),
+    row("nacre.doctor.enabled", Kind::Bool, "true", "0.1", "Look for causes once a second (GET /v3/admin/diagnosis/findings); false saves the time, and nothing is noted for it.").hot(),
     row("nacre.doctor.told", millis(1_000, DAY), "60000", "0.1", "How long a finding about something that happened once stays after it happened.").now(),
     row("nacre.doctor.subjects", int(100, 1_000_000), "20000", "0.1", "Instances, and client addresses, of which the doctor keeps what happened to them and what they did, two kilobytes or so each.").now(),
     row("nacre.journal.disk.enabled", Kind::Bool, "true", "0.1", "Keep the journal on disk as well, under HOME/data/journal: it answers for the time before a restart.").now(),
