@@ -6,7 +6,7 @@ use nacre_model::{Metadata, NacosError};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::metadata::{first_json, scalar, whole};
+use crate::lenient::{first_json, scalar, truth, whole};
 
 /// What a full beat says of its instance. Load figures and unknown members are ignored.
 #[derive(Debug, Default, Deserialize)]
@@ -60,7 +60,7 @@ impl BeatInfo {
         };
         let ephemeral = match &wire.ephemeral {
             None => true,
-            Some(value) => boolean(value).ok_or_else(broken)?,
+            Some(value) => truth(value).ok_or_else(broken)?,
         };
         let words = |value: Option<&RawValue>| match value {
             None => Ok(String::new()),
@@ -88,21 +88,6 @@ fn decimal(value: &serde_json::Value) -> Option<f64> {
         serde_json::Value::String(text) => match text.trim() {
             "" | "null" => Some(0.0),
             text => text.parse::<f64>().ok().filter(|n| n.is_finite()),
-        },
-        _ => None,
-    }
-}
-
-/// A primitive boolean of the reference: null is false.
-fn boolean(value: &serde_json::Value) -> Option<bool> {
-    match value {
-        serde_json::Value::Bool(flag) => Some(*flag),
-        serde_json::Value::Null => Some(false),
-        serde_json::Value::Number(number) => number.as_i64().map(|number| number != 0),
-        serde_json::Value::String(text) => match text.trim() {
-            "true" | "True" | "TRUE" => Some(true),
-            "false" | "False" | "FALSE" | "" => Some(false),
-            _ => None,
         },
         _ => None,
     }

@@ -35,6 +35,7 @@ mod effects;
 mod fuzzy;
 mod health;
 mod ids;
+pub mod lenient;
 mod metadata;
 mod naming;
 mod operator;

@@ -2,11 +2,14 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use nacre_model::{ErrorCode, Metadata, NacosError, digits};
+use nacre_model::{ErrorCode, Metadata, NacosError};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::Selector;
+use crate::{
+    Selector,
+    lenient::{first_json, scalar, whole},
+};
 
 /// What is durable about a service besides persistent instances. A service that only came into being through
 /// registration has none, and consumers can tell: no protection, no selector (spec/naming.md 12.2).
@@ -146,37 +149,6 @@ pub struct InstanceMetadata {
     pub weight: Option<f64>,
     pub enabled: Option<bool>,
     pub metadata: Metadata,
-}
-
-/// The JSON at the beginning of a text; as in the reference what follows it is not looked at.
-pub(crate) fn first_json<'a, T: Deserialize<'a>>(text: &'a str) -> serde_json::Result<T> {
-    T::deserialize(&mut serde_json::Deserializer::from_str(text))
-}
-
-/// An `int` of the reference: also from a fraction, which is cut off, and from text; null and blank are 0.
-pub(crate) fn whole(value: &serde_json::Value) -> Option<i32> {
-    match value {
-        serde_json::Value::Null => Some(0),
-        serde_json::Value::Number(number) => match number.as_i64() {
-            Some(number) => i32::try_from(number).ok(),
-            None => number.as_f64().filter(|number| number.abs() < f64::from(i32::MAX)).map(|number| number as i32),
-        },
-        serde_json::Value::String(text) => match text.trim() {
-            "" | "null" => Some(0),
-            text => digits::plain(text).parse().ok(),
-        },
-        _ => None,
-    }
-}
-
-/// A value of a map of texts: numbers and truth values as they are written (`1.50`, `1e3`), null as nothing.
-pub(crate) fn scalar(value: &RawValue) -> Option<Arc<str>> {
-    match value.get().as_bytes().first()? {
-        b'"' => serde_json::from_str::<String>(value.get()).ok().map(Arc::from),
-        b'{' | b'[' => None,
-        b'n' => Some("".into()),
-        _ => Some(value.get().into()),
-    }
 }
 
 /// Reads a `metadata` parameter: a JSON object, or `k=v,k2=v2`; blank and `null` are empty. Numbers, booleans and null of

@@ -26,7 +26,7 @@ impl Selector {
             return Ok(Self::None);
         }
         let broken = || NacosError::runtime(101, "Nacos deserialize for class [Selector] failed. ");
-        let value: serde_json::Value = crate::metadata::first_json(text).map_err(|_| broken())?;
+        let value: serde_json::Value = crate::lenient::first_json(text).map_err(|_| broken())?;
         let kind = value.get("type").and_then(|kind| kind.as_str());
         match kind {
             Some("none") => Ok(Self::None),

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use nacre_config::namespace;
-use nacre_model::{Metadata, NacosError, check, digits, key::split_separator};
-use nacre_naming::{BeatInfo, parse_metadata};
+use nacre_model::{Metadata, NacosError, check, key::split_separator};
+use nacre_naming::{BeatInfo, lenient, parse_metadata};
 use serde::Deserialize;
 
 use super::{
@@ -172,29 +172,13 @@ impl Default for BatchTarget {
 /// A number, or the text of one, as the reference reads JSON.
 fn port<'de, D: serde::Deserializer<'de>>(from: D) -> Result<i32, D::Error> {
     let given = serde_json::Value::deserialize(from)?;
-    let number = match &given {
-        serde_json::Value::Null => Some(0),
-        serde_json::Value::String(text) if text.trim().is_empty() => Some(0),
-        serde_json::Value::String(text) => digits::plain(text.trim()).parse().ok(),
-        given => given.as_i64().and_then(|number| number.try_into().ok()),
-    };
-    number.ok_or_else(|| serde::de::Error::custom("a port that is no number"))
+    lenient::whole(&given).ok_or_else(|| serde::de::Error::custom("a port that is no number"))
 }
 
 /// A truth value, or the text of one, as the reference reads JSON (and as its documentation writes it).
 fn truth<'de, D: serde::Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
     let given = serde_json::Value::deserialize(from)?;
-    let truth = match &given {
-        serde_json::Value::Bool(truth) => Some(*truth),
-        serde_json::Value::Null => Some(false),
-        serde_json::Value::String(text) => match text.trim() {
-            "true" | "True" | "TRUE" => Some(true),
-            "false" | "False" | "FALSE" | "" => Some(false),
-            _ => None,
-        },
-        given => given.as_i64().map(|number| number != 0),
-    };
-    truth.ok_or_else(|| serde::de::Error::custom("a truth value that is none"))
+    lenient::truth(&given).ok_or_else(|| serde::de::Error::custom("a truth value that is none"))
 }
 
 impl BatchTarget {
