@@ -25,42 +25,43 @@ pub fn slips(asked: &str, there: &str) -> Option<usize> {
     }
     let mut other = a.iter().zip(&b).filter(|(a, b)| a != b);
     let (Some((a, b)), None) = (other.next(), other.next()) else { return None };
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let (short, all) = (a.len().min(b.len()), a.iter().chain(&b));
-    if short < WORD || a[0] != b[0] || all.copied().any(|c| !c.is_alphabetic()) {
+    let short = a.chars().count().min(b.chars().count());
+    if short < WORD || first_of(a) != first_of(b) || a.chars().chain(b.chars()).any(|c| !c.is_alphabetic()) {
         return None;
     }
     let most = if short < LONG { 1 } else { 2 };
-    Some(distance(&a, &b)).filter(|slips| *slips <= most)
+    Some(distance(a, b)).filter(|slips| *slips <= most)
 }
 
 fn first_of(text: &str) -> char {
     text.chars().next().unwrap_or_default()
 }
 
-/// Letters put in, left out, replaced, or two neighbours in the other order.
-fn distance(a: &[char], b: &[char]) -> usize {
-    let mut rows = vec![vec![0usize; b.len() + 1]; a.len() + 1];
-    for (i, row) in rows.iter_mut().enumerate() {
-        row[0] = i;
-    }
-    rows[0] = (0..=b.len()).collect();
-    for i in 1..=a.len() {
-        for j in 1..=b.len() {
-            let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let mut least = replaced.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                least = least.min(rows[i - 2][j - 2] + 1);
+/// Smallest number of insertions, deletions, changes and swaps of neighbours that turn one text into the other.
+pub fn distance(a: &str, b: &str) -> usize {
+    let a: Vec<char> = a.chars().collect();
+    let b: Vec<char> = b.chars().collect();
+    let mut before_last = vec![0; b.len() + 1];
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    let mut row = vec![0; b.len() + 1];
+    for i in 0..a.len() {
+        row[0] = i + 1;
+        for j in 0..b.len() {
+            let change = last[j] + usize::from(a[i] != b[j]);
+            row[j + 1] = change.min(last[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j] {
+                row[j + 1] = row[j + 1].min(before_last[j - 1] + 1);
             }
-            rows[i][j] = least;
         }
+        std::mem::swap(&mut before_last, &mut last);
+        std::mem::swap(&mut last, &mut row);
     }
-    rows[a.len()][b.len()]
+    last[b.len()]
 }
 
 #[cfg(test)]
 mod tests {
-    use super::slips;
+    use super::{distance, slips};
 
     #[test]
     fn slips_of_the_pen_are_told_from_other_names() {
@@ -92,5 +93,13 @@ mod tests {
         ] {
             assert_eq!(slips(one, other), None, "{one} {other}");
         }
+    }
+
+    #[test]
+    fn distance_counts_a_swap_once() {
+        assert_eq!(distance("abc", "abc"), 0);
+        assert_eq!(distance("abc", "acb"), 1);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("kitten", "sitting"), 3);
     }
 }

@@ -4,6 +4,8 @@
 //! `server.servlet.contextPath`, `server.servlet.context-path` and `server.servlet.context_path` are one key, and so are
 //! `db.url[0]` and `db.url.0`. Environment variables cannot hold dots, so there only letters and digits count.
 
+use nacre_model::slip::distance;
+
 /// The form in which keys are compared.
 pub fn canonical(key: &str) -> String {
     key.trim()
@@ -30,28 +32,6 @@ pub fn behind_prefix(variable: &str, prefix: &str) -> Option<String> {
     }
     let rest: Vec<&str> = parts.collect();
     (seen == wanted && !rest.is_empty()).then(|| squashed(&rest.join("")))
-}
-
-/// Smallest number of insertions, deletions, changes and swaps of neighbours that turn one text into the other.
-pub fn distance(a: &str, b: &str) -> usize {
-    let a: Vec<char> = a.chars().collect();
-    let b: Vec<char> = b.chars().collect();
-    let mut before_last = vec![0; b.len() + 1];
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    let mut row = vec![0; b.len() + 1];
-    for i in 0..a.len() {
-        row[0] = i + 1;
-        for j in 0..b.len() {
-            let change = last[j] + usize::from(a[i] != b[j]);
-            row[j + 1] = change.min(last[j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j] {
-                row[j + 1] = row[j + 1].min(before_last[j - 1] + 1);
-            }
-        }
-        std::mem::swap(&mut before_last, &mut last);
-        std::mem::swap(&mut last, &mut row);
-    }
-    last[b.len()]
 }
 
 /// The candidate nearest to `name`, if it is near enough to be what was meant.
@@ -106,13 +86,5 @@ mod tests {
         assert_eq!(nearest("nacos.naming.expireinstances", known), Some("nacos.naming.expireInstance"));
         assert_eq!(nearest("my.own.thing", known), None);
         assert_eq!(nearest("", known), None);
-    }
-
-    #[test]
-    fn distance_counts_a_swap_once() {
-        assert_eq!(distance("abc", "abc"), 0);
-        assert_eq!(distance("abc", "acb"), 1);
-        assert_eq!(distance("", "abc"), 3);
-        assert_eq!(distance("kitten", "sitting"), 3);
     }
 }
