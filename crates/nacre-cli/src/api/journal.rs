@@ -6,7 +6,7 @@ use super::{Client, data, is_gone, text};
 use crate::{
     error::{CliError, Outcome},
     explain::Lang,
-    http::{Params, Request},
+    http::{Params, Request, Response},
 };
 
 /// What to ask for.
@@ -63,6 +63,18 @@ impl Event {
 }
 
 impl Client {
+    /// Asks for what only nacre keeps; other servers are told apart.
+    pub(super) async fn ask_journal(&self, path: &'static str, params: Params) -> Outcome<Response> {
+        let response = self.send(Request::get(path, params)).await?;
+        if is_gone(&response) || response.status == 404 {
+            return Err(CliError::Failed(format!(
+                "{} keeps no journal of transitions: only nacre has this API, and no Java Nacos does",
+                self.address
+            )));
+        }
+        Ok(response)
+    }
+
     /// The events that explain an instance, newest first.
     pub async fn why(&self, question: &Question) -> Outcome<Vec<Event>> {
         let params = Params::default()
@@ -74,13 +86,7 @@ impl Client {
             .maybe("groupName", question.group.as_deref())
             .maybe("from", question.from.map(|from| from.to_string()).as_deref())
             .with("limit", &question.limit.to_string());
-        let response = self.send(Request::get("/v3/admin/diagnosis/events", params)).await?;
-        if is_gone(&response) || response.status == 404 {
-            return Err(CliError::Failed(format!(
-                "{} keeps no journal of transitions: only nacre has this API, and no Java Nacos does",
-                self.address
-            )));
-        }
+        let response = self.ask_journal("/v3/admin/diagnosis/events", params).await?;
         Ok(Event::newest_first(&data(&response)?))
     }
 
@@ -96,13 +102,7 @@ impl Client {
             .maybe("to", question.to.as_deref())
             .with("lang", question.lang.word())
             .with("limit", &question.limit.to_string());
-        let response = self.send(Request::get("/v3/admin/diagnosis/events", params)).await?;
-        if is_gone(&response) || response.status == 404 {
-            return Err(CliError::Failed(format!(
-                "{} keeps no journal of transitions: only nacre has this API, and no Java Nacos does",
-                self.address
-            )));
-        }
+        let response = self.ask_journal("/v3/admin/diagnosis/events", params).await?;
         let answer = data(&response)?;
         let more = answer["next"].is_u64();
         let mut events = Event::newest_first(&answer);

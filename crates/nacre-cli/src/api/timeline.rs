@@ -2,12 +2,8 @@
 
 use serde_json::Value;
 
-use super::{Client, data, is_gone};
-use crate::{
-    error::{CliError, Outcome},
-    explain::Lang,
-    http::{Params, Request},
-};
+use super::{Client, data};
+use crate::{error::Outcome, explain::Lang, http::Params};
 
 /// What to ask for. Moments are handed over as they were typed: they are the server's clock's.
 #[derive(Clone, Debug, Default)]
@@ -37,13 +33,7 @@ impl Client {
             .maybe("at", question.at.as_deref())
             .with("lang", question.lang.word())
             .with("limit", &question.limit.to_string());
-        let response = self.send(Request::get("/v3/admin/diagnosis/timeline", params)).await?;
-        if is_gone(&response) || response.status == 404 {
-            return Err(CliError::Failed(format!(
-                "{} keeps no journal of transitions: only nacre has this API, and no Java Nacos does",
-                self.address
-            )));
-        }
+        let response = self.ask_journal("/v3/admin/diagnosis/timeline", params).await?;
         Ok(data(&response)?.clone())
     }
 }
