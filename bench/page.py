@@ -105,7 +105,7 @@ def overhead_rows(results):
     that time decides; throughput says the same with more noise."""
     what, found = "signals, cost of throughput", {}
     for key, result in results.items():
-        if key.startswith("signals-") and "on" in result:
+        if key.startswith("signals-"):
             protocol, operation = key.removeprefix("signals-").split("-", 1)
             of = lambda figure: statistics.geometric_mean(on[figure] / off[figure] for on, off in zip(result["on"], result["off"]))
             found[f"{'HTTP' if protocol == 'http' else 'gRPC'} {operation}"] = (of("rate"), of("cpu"), result["command"])

@@ -41,7 +41,7 @@ class Run:
         os.makedirs(RESULTS, exist_ok=True)
 
     def bench(self, name, server, *words, others=()):
-        """Runs `nacre bench` and keeps its JSON; None when it failed, with the reason on the screen."""
+        """Runs `nacre bench` and keeps its JSON, if it has a name; None when it failed, with the reason on the screen."""
         against = [word for other_name, address in others for word in ("--against", f"{other_name}={address}")]
         shown = ["nacre", "bench", *words, *against]
         print("  " + " ".join(shown), flush=True)
@@ -56,7 +56,8 @@ class Run:
             return None
         result = json.loads(done.stdout)
         result["command"] = " ".join(shown)
-        self.keep(name, result)
+        if name:
+            self.keep(name, result)
         return result
 
     def keep(self, name, result):
@@ -201,7 +202,7 @@ class Run:
             # What comes second in one pair comes first in the next.
             for on in (True, False) if pair % 2 == 0 else (False, True):
                 nacre.signals(on)
-                result = self.bench("signals-turn", nacre.address, *words)
+                result = self.bench(None, nacre.address, *words)
                 if result is None:
                     return
                 target = page.server(result)

@@ -41,7 +41,7 @@ class Page(unittest.TestCase):
             on = [{"rate": rate * speed, "cpu": cpu / speed} for speed in (1, 3)]
             return {"on": on, "off": [{"rate": speed, "cpu": 1 / speed} for speed in (1, 3)], "command": "nacre bench"}
 
-        results = {"signals-http-beat": measured(0.97, 1.02), "signals-grpc-register": measured(1.1, 1.0), "signals-turn": {}}
+        results = {"signals-http-beat": measured(0.97, 1.02), "signals-grpc-register": measured(1.1, 1.0)}
         first, *others = page.overhead_rows(results)
         self.assertEqual((first.verdict, len(others)), ("hit", 2))
         self.assertIn("1.0 % by CPU time over 2 operations, most for HTTP beat: 2.0 %", first.measured)
