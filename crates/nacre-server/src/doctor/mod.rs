@@ -56,7 +56,7 @@ pub struct Doctor {
     pub sightings: Sightings,
     shown: ArcSwap<Shown>,
     mind: Mutex<Mind>,
-    /// Configs whose listeners began with an old version, and when that was last (wall clock).
+    /// Configs whose listeners began with an old version, and when one did first (wall clock).
     late: Mutex<HashMap<ConfigKey, i64>>,
     /// Of the last round.
     gauges: Mutex<Gauges>,

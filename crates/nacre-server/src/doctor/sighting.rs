@@ -145,12 +145,16 @@ pub fn refused(app: &App, peer: IpAddr, agent: &str) {
     source.agent(agent);
 }
 
+fn agent_of(parts: &http::request::Parts) -> &str {
+    parts.headers.get(http::header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or("")
+}
+
 /// A request that no row has: below another context path, or of an SDK that expects another server.
 pub fn stray(app: &App, peer: IpAddr, parts: &http::request::Parts) {
     if !app.doctor.is_on() {
         return;
     }
-    let agent = parts.headers.get(http::header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or("");
+    let agent = agent_of(parts);
     let (path, peer, now) = (parts.uri.path(), peer.to_canonical(), app.clock.now());
     let strays = &app.doctor.sightings.strays;
     match app.router.other_context(path) {
@@ -166,7 +170,7 @@ pub fn wrong_method(app: &App, peer: IpAddr, parts: &http::request::Parts, inner
     if !app.doctor.is_on() || matches!(parts.method, http::Method::OPTIONS | http::Method::HEAD) {
         return;
     }
-    let agent = parts.headers.get(http::header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or("");
+    let agent = agent_of(parts);
     let mut allowed: Vec<&str> = rows.iter().flat_map(|row| row.methods).map(http::Method::as_str).collect();
     allowed.sort_unstable();
     allowed.dedup();
