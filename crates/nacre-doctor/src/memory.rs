@@ -61,9 +61,10 @@ impl Memory {
         }
     }
 
-    /// Instances that there is room for, and addresses.
-    pub fn subjects(&self) -> usize {
-        self.instances.most
+    /// Of one kind in one round: what is before these is left out, for it would be pushed out by them where events are kept
+    /// by kind, and to read it costs a server in a flood what it has no time for.
+    pub fn of_a_round(&self) -> usize {
+        2 * self.of_kind
     }
 
     /// Events that are kept by their kind, and the instances and addresses whose events are.
@@ -276,7 +277,7 @@ mod tests {
         }
         assert_eq!(memory.last(), 30_000);
         assert_eq!(memory.kind("brakeOff", 30_000, 1_000_000).count(), MOST_OF_KIND);
-        assert!(memory.addresses.map.len() <= memory.subjects());
+        assert!(memory.addresses.map.len() <= memory.addresses.most);
         let late = 30_000 + HORIZON_MS + 10;
         memory.note(&record(30_001, late, Subject::default(), Cause::BrakeOff));
         assert_eq!(memory.kind("brakeOff", late, i64::MAX / 2).count(), 1);

@@ -158,8 +158,7 @@ fn round(app: &App, lag: Duration) {
     let Mind { memory, engine, sampler, desk } = &mut *mind;
     let gauges = sampler.round(app, lag);
     *app.doctor.gauges.lock() = gauges;
-    // More of one kind than there is room for in memory would only push each other out.
-    let (news, last) = app.journal.news(memory.last(), MOST, memory.subjects());
+    let (news, last) = app.journal.news(memory.last(), MOST, memory.of_a_round());
     news.iter().for_each(|record| memory.note(record));
     memory.passed(last);
     drop(news);
