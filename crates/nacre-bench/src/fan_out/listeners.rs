@@ -35,6 +35,10 @@ pub enum Heard {
     Ready,
 }
 
+/// Before the number of a change.
+const SEQ: &[u8] = b"seq.";
+const WEIGHT: &[u8] = b"\"weight\":";
+
 /// Content of change `n`, as the publisher writes it.
 pub fn content(n: u64) -> String {
     format!("seq.{n:012}.{}", "x".repeat(200 - 17))
@@ -44,10 +48,22 @@ fn md5_of(text: &str) -> String {
     Md5::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The number of the change that a text holds.
-fn change_in(text: &[u8], before: &[u8]) -> Option<u64> {
-    let at = memmem::find(text, before)? + before.len();
+/// The number of the change that a content holds.
+fn change_in(text: &[u8]) -> Option<u64> {
+    let at = memmem::find(text, SEQ)? + SEQ.len();
     std::str::from_utf8(text.get(at..at + 12)?).ok()?.parse().ok()
+}
+
+/// The weight of the instance after change `n`: never 0, which hides an instance.
+pub fn weight_of(n: u64) -> u64 {
+    n + 1
+}
+
+/// The change that the only instance of a list tells by its weight.
+fn change_by_weight(list: &[u8]) -> Option<u64> {
+    let at = memmem::find(list, WEIGHT)? + WEIGHT.len();
+    let digits = list[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    std::str::from_utf8(&list[at..at + digits]).ok()?.parse::<u64>().ok()?.checked_sub(1)
 }
 
 /// What subscribers say, prepared once.
@@ -101,7 +117,7 @@ pub async fn service(mut connection: Grpc, words: &Words, news: &UnboundedSender
         Ok(Some(wrong)) => return Error::Failed(format!("the subscription was refused: {wrong}")),
         Err(error) => return ended(error),
     }
-    let mut last = change_in(connection.answer(), b"\"seq\":\"");
+    let mut last = change_by_weight(connection.answer());
     if let Some(change) = last {
         tell(news, change, Heard::Held);
         tell(news, change, Heard::Ready);
@@ -114,7 +130,7 @@ pub async fn service(mut connection: Grpc, words: &Words, news: &UnboundedSender
         if let Err(error) = connection.acknowledge(&push).await {
             return ended(error);
         }
-        let change = change_in(&push.json, b"\"seq\":\"").filter(|_| push.type_name == "NotifySubscriberRequest");
+        let change = change_by_weight(&push.json).filter(|_| push.type_name == "NotifySubscriberRequest");
         // A push may come again when an acknowledgement was slow.
         if let Some(change) = change.filter(|change| last.replace(*change) != Some(*change)) {
             tell(news, change, Heard::Held);
@@ -150,7 +166,7 @@ pub async fn config(mut connection: Grpc, words: &Words, first: &str, news: &Unb
             Ok(Some(wrong)) => return Error::Failed(format!("the config cannot be read: {wrong}")),
             Err(error) => return ended(error),
         }
-        if let Some(change) = change_in(connection.answer(), b"\"seq.").filter(|change| told != Some(*change)) {
+        if let Some(change) = change_in(connection.answer()).filter(|change| told != Some(*change)) {
             tell(news, change, Heard::Held);
             told = Some(change);
             md5 = md5_of(&content(change));
@@ -209,7 +225,7 @@ pub async fn poll(poll: &Poll, n: usize, news: UnboundedSender<News>) -> Error {
             Ok((status, ..)) => return Error::Failed(format!("the config was answered with status {status}")),
             Err(error) => return ended(error),
         };
-        let Some(change) = change_in(&body, b"seq.") else {
+        let Some(change) = change_in(&body) else {
             return Error::Failed("the config holds something else".to_owned());
         };
         if told.replace(change) != Some(change) {
@@ -229,9 +245,13 @@ mod tests {
 
     #[test]
     fn the_number_of_a_change_is_found_where_publishers_write_it() {
-        assert_eq!(change_in(content(42).as_bytes(), b"seq."), Some(42));
-        assert_eq!(change_in(b"{\"metadata\":{\"seq\":\"000000000007\"}}", b"\"seq\":\""), Some(7));
-        assert_eq!(change_in(b"{\"seq\":\"1\"}", b"\"seq\":\""), None);
+        assert_eq!(change_in(content(42).as_bytes()), Some(42));
+        assert_eq!(change_in(b"seq.1"), None);
+        assert_eq!(change_by_weight(b"{\"hosts\":[{\"weight\":8.0,\"port\":1}]}"), Some(7));
+        assert_eq!(change_by_weight(b"{\"hosts\":[{\"weight\":8}]}"), Some(7));
+        for none in [&b"{\"hosts\":[]}"[..], b"\"weight\":", b"\"weight\":0.0", b"\"weight\":null"] {
+            assert_eq!(change_by_weight(none), None);
+        }
         assert_eq!(content(1).len(), 200);
     }
 }

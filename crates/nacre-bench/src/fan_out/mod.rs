@@ -200,7 +200,7 @@ async fn subscribe(
 
 /// Whoever makes the changes.
 enum Publisher {
-    Service { connection: Box<Grpc>, register: crate::grpc::client::Call },
+    Service { connection: Box<Grpc>, namespace: String },
     Config { connection: Box<Http>, publish: crate::http::client::Call, remove: crate::http::client::Call },
 }
 
@@ -208,7 +208,7 @@ impl Publisher {
     async fn new(at: &Endpoint, namespace: &str, kind: Kind) -> Result<Self, Error> {
         if kind == Kind::Service {
             let connection = Box::new(Grpc::connect(at.grpc()?, &at.authority(), namespace).await?);
-            return Ok(Self::Service { connection, register: operations::instance(namespace, "registerInstance") });
+            return Ok(Self::Service { connection, namespace: namespace.to_owned() });
         }
         let caller = Caller { at, api: crate::http::operations::Api::V1, namespace, size: 200 };
         let connection = Box::new(Http::connect(at.http()?).await?);
@@ -219,7 +219,11 @@ impl Publisher {
     async fn change(&mut self, n: u64) -> Result<String, Error> {
         let subject = Subject { key: 0, host: 0, seq: n };
         let wrong = match self {
-            Self::Service { connection, register } => connection.call(register, subject).await?,
+            Self::Service { connection, namespace } => {
+                // Its weight says which change it is: r-nacos keeps the metadata that an instance had first.
+                let register = operations::instance_of_weight(namespace, "registerInstance", listeners::weight_of(n));
+                connection.call(&register, subject).await?
+            }
             Self::Config { connection, publish, .. } => connection.call(publish, subject).await?,
         };
         match wrong {

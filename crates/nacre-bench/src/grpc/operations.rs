@@ -96,10 +96,14 @@ pub fn service_query(namespace: &str) -> Call {
 
 /// `registerInstance` or `deregisterInstance` of the connection's own instance.
 pub fn instance(namespace: &str, kind: &str) -> Call {
+    instance_of_weight(namespace, kind, 1)
+}
+
+pub fn instance_of_weight(namespace: &str, kind: &str, weight: u64) -> Call {
     let namespace = quoted(or_public(namespace));
     let json = format!(
         "{{\"headers\":{{}},\"namespace\":{namespace},\"serviceName\":\"{NAME}\",\"groupName\":\"{GROUP}\",\"type\":\"{kind}\",\
-         \"instance\":{{\"ip\":\"{{host}}\",\"port\":8080,\"weight\":1.0,\"healthy\":true,\"enabled\":true,\"ephemeral\":true,\
+         \"instance\":{{\"ip\":\"{{host}}\",\"port\":8080,\"weight\":{weight}.0,\"healthy\":true,\"enabled\":true,\"ephemeral\":true,\
          \"clusterName\":\"DEFAULT\",\"metadata\":{{\"seq\":\"{{seq}}\"}}}},\"module\":\"naming\"}}"
     );
     Call::new("InstanceRequest", &json)
