@@ -1,6 +1,7 @@
 """The page of figures and the results that the promise page reads, made from target/bench/*.json."""
 import dataclasses
 import json
+import math
 import os
 import platform
 import re
@@ -100,26 +101,35 @@ def fan_out_rows(results):
     return rows
 
 
+def in_turns(result, figure):
+    """How many times as much with as without, over pairs of turns: the mean of ratios in which twice and half are nothing together,
+    and the variance of its logarithm (none of a single pair)."""
+    logs = [math.log(on[figure] / off[figure]) for on, off in zip(result["on"], result["off"])]
+    spread = statistics.variance(logs) / len(logs) if len(logs) > 1 else 0.0
+    return math.exp(statistics.fmean(logs)), spread
+
+
 def overhead_rows(results):
     """What the signals cost, by operation. A server that its processors bound does the less of what takes more processor time, so
-    that time decides; throughput says the same with more noise."""
+    that time decides; throughput says the same with more noise. The error is the standard one."""
     what, found = "signals, cost of throughput", {}
     for key, result in results.items():
         if key.startswith("signals-"):
             protocol, operation = key.removeprefix("signals-").split("-", 1)
-            of = lambda figure: statistics.geometric_mean(on[figure] / off[figure] for on, off in zip(result["on"], result["off"]))
-            found[f"{'HTTP' if protocol == 'http' else 'gRPC'} {operation}"] = (of("rate"), of("cpu"), result["command"])
+            name = f"{'HTTP' if protocol == 'http' else 'gRPC'} {operation}"
+            found[name] = (in_turns(result, "rate")[0], *in_turns(result, "cpu"), len(result["on"]), result["command"])
     if not found:
         return [Row(what, "≤ 2 %", "not measured", "open")]
-    # The mean of ratios in which twice and half are nothing together.
     rate, cpu = (statistics.geometric_mean(each[place] for each in found.values()) for place in (0, 1))
+    error = math.sqrt(sum(each[2] for each in found.values())) / len(found)
     worst = max(found, key=lambda name: found[name][1])
     cost = 1 - 1 / cpu
-    shown = (f"{cost * 100:.1f} % by CPU time over {len(found)} operations, most for {worst}: {(1 - 1 / found[worst][1]) * 100:.1f} %; "
-             f"{(1 - rate) * 100:.1f} % by throughput")
-    rows = [Row(what, "≤ 2 %", shown, verdict(cost <= 0.02), found[worst][2])]
-    for name, (rate, cpu, command) in found.items():
-        rows.append(Row(f"signals, {name}", "", f"{cpu:.3f} x the CPU time, {rate:.3f} x the throughput of the same server without them", "info", command))
+    shown = (f"{cost * 100:.1f} % ± {error * 100:.1f} by CPU time over {len(found)} operations, most for {worst}: "
+             f"{(1 - 1 / found[worst][1]) * 100:.1f} % ± {math.sqrt(found[worst][2]) * 100:.1f}; {(1 - rate) * 100:.1f} % by throughput")
+    rows = [Row(what, "≤ 2 %", shown, verdict(cost <= 0.02), found[worst][4])]
+    for name, (rate, cpu, spread, pairs, command) in found.items():
+        rows.append(Row(f"signals, {name}", "", f"{cpu:.3f} ± {math.sqrt(spread):.3f} x the CPU time, {rate:.3f} x the throughput of the same "
+                        f"server without them, {pairs} pairs of turns", "info", command))
     return rows
 
 

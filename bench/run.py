@@ -190,7 +190,8 @@ class Run:
     def overhead(self):
         """What the signals cost (doctor and sightings): one server with them and without, in turns. Two servers would not do:
         of one binary, with the same settings, one does a tenth more than the other for where its memory happens to lie."""
-        span, pairs = ("3s", 3) if self.quick else ("8s", 7)
+        # Many short turns: a machine is slower for a while now and then, and two neighbours are so together.
+        span, pairs = ("3s", 6) if self.quick else ("3s", 14)
         with self.nacre() as nacre:
             for name in SIGNALLED:
                 self.both_ways(nacre, name, span, pairs)

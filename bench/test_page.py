@@ -1,5 +1,6 @@
 """The page is made of whatever results there are."""
 import json
+import math
 import os
 import sys
 import tempfile
@@ -44,11 +45,18 @@ class Page(unittest.TestCase):
         results = {"signals-http-beat": measured(0.97, 1.02), "signals-grpc-register": measured(1.1, 1.0)}
         first, *others = page.overhead_rows(results)
         self.assertEqual((first.verdict, len(others)), ("hit", 2))
-        self.assertIn("1.0 % by CPU time over 2 operations, most for HTTP beat: 2.0 %", first.measured)
+        self.assertIn("1.0 % ± 0.0 by CPU time over 2 operations, most for HTTP beat: 2.0 % ± 0.0;", first.measured)
         results["signals-http-list"] = measured(1.0, 1.2)
         self.assertEqual(page.overhead_rows(results)[0].verdict, "missed")
         self.assertEqual(page.overhead_rows({})[0].verdict, "open")
-        self.assertIn("1.020 x the CPU time, 0.970 x the throughput of the same server", others[0].measured)
+        self.assertIn("1.020 ± 0.000 x the CPU time, 0.970 x the throughput of the same server", others[0].measured)
+
+    def test_the_error_of_turns_says_how_far_they_differ(self):
+        turns = {"on": [{"cpu": 2.0}, {"cpu": 0.5}], "off": [{"cpu": 1.0}, {"cpu": 1.0}]}
+        ratio, spread = page.in_turns(turns, "cpu")
+        self.assertAlmostEqual(ratio, 1.0)
+        self.assertAlmostEqual(spread, math.log(2) ** 2)
+        self.assertEqual(page.in_turns({"on": [{"cpu": 2.0}], "off": [{"cpu": 1.0}]}, "cpu"), (2.0, 0.0))
 
     def test_the_figures_of_the_promise_page_have_their_keys(self):
         spans = {**LATENCY, "p99": 99_000.0}
