@@ -10,6 +10,7 @@ import asyncio
 import http.server
 import importlib
 import os
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,8 @@ from rack.process import Server  # noqa: E402
 TARGET = os.environ.get("CARGO_TARGET_DIR") or os.path.join(ROOT, "target")
 PACKAGES = ["opentelemetry-proto==1.45.2", "protobuf==5.29.5"]
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+# Certificates of the tests.
+TLS = os.path.join(ROOT, "crates", "nacre-cli", "tests", "files", "tls")
 # Far longer than anything takes.
 LONG = 60
 
@@ -58,7 +61,7 @@ def messages():
 class Collector:
     """Takes POST /v1/traces and keeps what it says."""
 
-    def __init__(self, proto):
+    def __init__(self, proto, tls=False):
         self.proto, self.requests, self.bad = proto, [], []
         outer = self
 
@@ -84,8 +87,14 @@ class Collector:
                 pass
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(os.path.join(TLS, "server.pem"), os.path.join(TLS, "server.key"))
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        # The certificate is for this name.
+        host = "https://localhost" if tls else "http://127.0.0.1"
+        self.url = f"{host}:{self.server.server_address[1]}"
 
     def spans(self, name=None):
         found = [span for request in list(self.requests) for one in request.resource_spans
@@ -186,12 +195,51 @@ def check_resource(check, collector):
     check.same("path and type are right", collector.bad, [])
 
 
+def check_https(check, proto, binary):
+    collector = Collector(proto, tls=True)
+    try:
+        with tempfile.TemporaryDirectory(prefix="nacre-traces-") as home:
+            settings = [f"nacre.tracing.otlp.endpoint={collector.url}", "nacre.tracing.delay=50"]
+            trusted = {"OTEL_EXPORTER_OTLP_CERTIFICATE": os.path.join(TLS, "ca.pem")}
+            server = Server(binary, os.path.join(home, "trusting"), settings, env=trusted).wait_ready()
+            try:
+                call.Caller(server.port)("GET", "/v1/console/server/state")
+                check("an https collector gets spans", collector.wait("GET /nacos/v1/console/server/state"))
+            finally:
+                server.stop()
+            before = len(collector.requests)
+            strange = settings + [f"nacre.tracing.otlp.ca-file={os.path.join(TLS, 'other-ca.pem')}"]
+            server = Server(binary, os.path.join(home, "wary"), strange).wait_ready()
+            try:
+                caller = call.Caller(server.port)
+                caller("GET", "/v1/console/server/state")
+                why = undelivered(caller)
+                check("one of an unknown authority is told in the journal", "nacre.tracing.otlp.ca-file" in why, why)
+                check.same("and gets nothing", len(collector.requests), before)
+            finally:
+                server.stop()
+    finally:
+        collector.stop()
+
+
+def undelivered(caller):
+    """What the journal says of traces that do not arrive."""
+    end = time.monotonic() + LONG
+    while True:
+        found = caller("GET", "/v3/admin/diagnosis/events", {"kind": "tracesUndelivered"}).text
+        if "tracesUndelivered" in found:
+            return found
+        assert time.monotonic() < end, f"no tracesUndelivered in the journal: {found}"
+        time.sleep(0.05)
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     options.add_argument("--binary", default=os.path.join(TARGET, "debug", "nacre"))
     options = options.parse_args()
     began, check = time.monotonic(), Checks()
-    collector = Collector(messages())
+    proto = messages()
+    collector = Collector(proto)
     try:
         with tempfile.TemporaryDirectory(prefix="nacre-traces-") as home:
             settings = [f"nacre.tracing.otlp.endpoint={collector.url}", "nacre.tracing.service-name=traced-registry",
@@ -209,6 +257,7 @@ def main():
                 server.kill()
     finally:
         collector.stop()
+    check_https(check, proto, options.binary)
     print(f"traces: {round(time.monotonic() - began)} s")
     print(f"{check.passed} passed, {check.failed} failed")
     return 1 if check.failed or not check.passed else 0

@@ -27,7 +27,7 @@ use crate::{
     commands::Session,
     error::{CliError, Outcome},
     output::Screen,
-    tls::Trust,
+    tls::trust,
 };
 
 fn main() -> ExitCode {
@@ -69,7 +69,7 @@ async fn talk(screen: Screen, global: Global, command: Command) -> Outcome {
         _ => None,
     };
     let session =
-        Session { client: Client::new(global.server, global.namespace, login, Trust::new(global.ca_file)), screen };
+        Session { client: Client::new(global.server, global.namespace, login, trust(global.ca_file)), screen };
     let is_watch = matches!(command, Command::Config(Config::Watch { .. }) | Command::Instance(Instance::Watch { .. }));
     // A kept instance is deregistered on Ctrl-C; it listens for that itself.
     let ends_itself = match &command {

@@ -1,150 +1,17 @@
-//! https: the server's certificate and name are verified against the system's authorities or those of `--ca-file`. There is
-//! no way to switch that off.
+//! https as the command line speaks it: what to do when a server is not trusted.
 
-use std::{
-    error::Error,
-    io,
-    path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+use std::path::PathBuf;
+
+use nacre_server::trust::Hints;
+pub use nacre_server::trust::{Trust, Untrusted};
+
+const HINTS: Hints = Hints {
+    no_list: "install the package ca-certificates, or name the authority's certificate with --ca-file FILE",
+    authority: "name the authority's certificate with --ca-file FILE or NACRE_CA_FILE",
+    name: "write the name that the certificate has in --server",
 };
 
-use rustls::{
-    CertificateError, ClientConfig, RootCertStore,
-    crypto::ring,
-    pki_types::{CertificateDer, ServerName, pem::PemObject},
-};
-use tokio::net::TcpStream;
-use tokio_rustls::{TlsConnector, client::TlsStream};
-
-/// Where systems keep the certificates of the authorities they trust.
-const BUNDLES: [&str; 6] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-    "/usr/local/etc/ssl/cert.pem",
-];
-
-/// Why a connection is not secure, and what to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Untrusted {
-    pub why: String,
-    pub hint: &'static str,
-}
-
-impl Untrusted {
-    pub fn new(why: impl Into<String>, hint: &'static str) -> Self {
-        Self { why: why.into(), hint }
-    }
-}
-
-/// Whom we trust. Certificates are read when the first https server is asked.
-#[derive(Clone, Default)]
-pub struct Trust {
-    ca_file: Option<PathBuf>,
-    config: Arc<OnceLock<Result<Arc<ClientConfig>, Untrusted>>>,
-}
-
-impl Trust {
-    pub fn new(ca_file: Option<PathBuf>) -> Self {
-        Self { ca_file, config: Arc::default() }
-    }
-
-    /// Shakes hands with the server that is called `host`.
-    pub async fn secure(&self, stream: TcpStream, host: &str) -> Result<TlsStream<TcpStream>, Untrusted> {
-        self.secure_as(stream, host, &[]).await
-    }
-
-    /// As [`Trust::secure`], saying which protocol is to be spoken inside.
-    pub async fn secure_as(
-        &self,
-        stream: TcpStream,
-        host: &str,
-        protocol: &[u8],
-    ) -> Result<TlsStream<TcpStream>, Untrusted> {
-        let mut config = self.config.get_or_init(|| config(self.ca_file.as_deref())).clone()?;
-        if !protocol.is_empty() {
-            Arc::make_mut(&mut config).alpn_protocols = vec![protocol.to_vec()];
-        }
-        let name = ServerName::try_from(host.to_owned())
-            .map_err(|_| Untrusted::new(format!("no certificate can be for the name {host}"), ""))?;
-        TlsConnector::from(config).connect(name, stream).await.map_err(|error| refused(&error, host))
-    }
-}
-
-fn config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, Untrusted> {
-    let roots = match ca_file {
-        Some(file) => roots(file)?,
-        None => roots(&bundle()?)?,
-    };
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
-    let builder = builder
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Untrusted::new(format!("TLS cannot be set up: {error}"), ""))?;
-    Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
-}
-
-/// `SSL_CERT_FILE`, as other programs read it, else the system's bundle.
-fn bundle() -> Result<PathBuf, Untrusted> {
-    let named = std::env::var_os("SSL_CERT_FILE").filter(|file| !file.is_empty()).map(PathBuf::from);
-    named.or_else(|| BUNDLES.iter().map(PathBuf::from).find(|file| file.is_file())).ok_or_else(|| {
-        Untrusted::new(
-            "this system has no list of trusted certificates",
-            "install the package ca-certificates, or name the authority's certificate with --ca-file FILE",
-        )
-    })
-}
-
-fn roots(file: &Path) -> Result<RootCertStore, Untrusted> {
-    let unreadable = |why: String| Untrusted::new(format!("{}: {why}", file.display()), "");
-    let text = std::fs::read(file).map_err(|error| unreadable(error.to_string()))?;
-    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&text).filter_map(Result::ok).collect();
-    let mut roots = RootCertStore::empty();
-    let (added, _) = roots.add_parsable_certificates(certificates);
-    if added == 0 {
-        return Err(unreadable("no certificate in it (PEM, -----BEGIN CERTIFICATE-----)".to_owned()));
-    }
-    Ok(roots)
-}
-
-/// A failed handshake in words that say what to do.
-fn refused(error: &io::Error, host: &str) -> Untrusted {
-    let inner = error.get_ref().map(|inner| inner as &(dyn Error + 'static));
-    match inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        Some(rustls::Error::InvalidCertificate(reason)) => match reason {
-            CertificateError::UnknownIssuer => Untrusted::new(
-                "the server's certificate is from an authority that is not trusted here",
-                "name the authority's certificate with --ca-file FILE or NACRE_CA_FILE",
-            ),
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Untrusted::new(
-                format!("the server's certificate is for another name than {host}"),
-                "write the name that the certificate has in --server",
-            ),
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-                Untrusted::new("the server's certificate has expired", "renew it, or check this machine's clock")
-            }
-            other => Untrusted::new(format!("the server's certificate is refused: {other}"), ""),
-        },
-        Some(rustls::Error::InvalidMessage(_)) => {
-            Untrusted::new("what listens there does not speak TLS", "an http:// address may be meant")
-        }
-        Some(other) => Untrusted::new(format!("no TLS connection: {other}"), ""),
-        None => Untrusted::new(format!("the TLS handshake broke off: {error}"), "an http:// address may be meant"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_without_certificates_is_told_from_one_that_is_not_there() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("ca.pem");
-        let why = |file: &Path| config(Some(file)).map(drop).unwrap_err().why;
-        assert!(why(&file).contains("No such file"), "{}", why(&file));
-        std::fs::write(&file, "not a certificate").unwrap();
-        assert!(why(&file).contains("no certificate in it"), "{}", why(&file));
-    }
+/// The authorities of `--ca-file`, else the system's.
+pub fn trust(ca_file: Option<PathBuf>) -> Trust {
+    Trust::new(ca_file, &HINTS)
 }

@@ -32,5 +32,6 @@ pub mod room;
 pub mod run;
 pub mod state;
 pub mod traces;
+pub mod trust;
 pub mod udp;
 pub mod workers;

@@ -13,7 +13,11 @@ use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use nacre_journal::Filter;
-use nacre_server::{http::serve, properties::Properties, traces::Settings};
+use nacre_server::{
+    http::serve,
+    properties::Properties,
+    traces::{Settings, Traces},
+};
 use nacre_wire::{
     grpc::Payload,
     otlp::{ExportTraceServiceRequest, IS_REMOTE, Span, SpanKind, StatusCode as Verdict, Value},
@@ -458,8 +462,13 @@ async fn off_is_off_and_a_wrong_setting_stops_the_start() {
     let server = Server::start(&[]).await;
     assert!(server.app.traces.is_none());
     assert_eq!(ask(&server, "GET", "/nacos/v1/console/server/state", &[("traceparent", PARENT)]).await, 200);
+    let clock = server.app.clock.clone();
     server.stop().await;
-    let wrong = Properties::of(&[("nacre.tracing.otlp.endpoint", "https://c:4318")]).unwrap();
+    let wrong = Properties::of(&[("nacre.tracing.otlp.endpoint", "ftp://c:4318")]).unwrap();
     let refused = Settings::of(&wrong, |_| None).unwrap_err();
-    assert!(refused.contains("https://c:4318"), "{refused}");
+    assert!(refused.contains("ftp://c:4318"), "{refused}");
+    let endpoint = ("nacre.tracing.otlp.endpoint", "https://c:4318");
+    let wrong = Properties::of(&[endpoint, ("nacre.tracing.otlp.ca-file", "/none/ca.pem")]).unwrap();
+    let refused = Traces::of(&wrong, &clock).map(drop).unwrap_err();
+    assert!(refused.contains("nacre.tracing.otlp.ca-file") && refused.contains("/none/ca.pem"), "{refused}");
 }

@@ -15,10 +15,10 @@ use prost::Message;
 use super::{
     Traces,
     context::scattered,
-    post::{Outcome, post},
+    post::{HINTS, Outcome, post},
     settings::Settings,
 };
-use crate::app::App;
+use crate::{app::App, trust::Trust};
 
 /// The longest pause between two tries; the first is as long as spans wait for others.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -28,6 +28,7 @@ const LAST: Duration = Duration::from_secs(2);
 /// What the worker knows. It outlives the worker: a batch under way is not lost when that is started again.
 pub struct Exporter {
     settings: Settings,
+    trust: Trust,
     /// Out of the queue and not with the collector yet.
     under_way: Mutex<Option<Batch>>,
     /// While nothing is delivered: how many spans were lost before.
@@ -42,7 +43,19 @@ struct Batch {
 
 impl Exporter {
     pub fn new(settings: Settings) -> Self {
-        Self { settings, under_way: Mutex::default(), failing: Mutex::default() }
+        let trust = Trust::new(settings.ca_file.clone(), &HINTS);
+        Self { settings, trust, under_way: Mutex::default(), failing: Mutex::default() }
+    }
+
+    /// An https collector can be trusted at all: the authorities' file is one.
+    pub fn check(&self) -> Result<(), String> {
+        if !self.settings.endpoint.tls {
+            return Ok(());
+        }
+        self.trust.check().map_err(|refused| match self.settings.ca_file {
+            Some(_) => format!("nacre.tracing.otlp.ca-file (or OTEL_EXPORTER_OTLP_CERTIFICATE): {refused}"),
+            None => refused.to_string(),
+        })
     }
 
     fn encode(&self, spans: Vec<Span>) -> Batch {
@@ -105,7 +118,7 @@ impl Traces {
     /// `None`: nothing more is to be done about this batch. Else what the collector says about the next try.
     async fn try_once(&self, batch: &Batch, tell: &impl Fn(Cause)) -> Option<Option<Duration>> {
         let counts = &self.queue.counts;
-        match post(&self.exporter.settings, batch.body.clone()).await {
+        match post(&self.exporter.settings, &self.exporter.trust, batch.body.clone()).await {
             Outcome::Later { after, why } => {
                 self.fails(&why, tell);
                 return Some(after);

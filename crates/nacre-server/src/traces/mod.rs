@@ -53,8 +53,10 @@ pub struct Traces {
 impl Traces {
     /// As properties and environment say; `None` when nobody asked for traces.
     pub fn of(props: &Properties, clock: &Clock) -> Result<Option<Arc<Self>>, String> {
-        let settings = Settings::of(props, |name| std::env::var(name).ok())?;
-        Ok(settings.map(|settings| Arc::new(Self::new(settings, clock.clone()))))
+        let Some(settings) = Settings::of(props, |name| std::env::var(name).ok())? else { return Ok(None) };
+        let traces = Self::new(settings, clock.clone());
+        traces.exporter.check()?;
+        Ok(Some(Arc::new(traces)))
     }
 
     pub fn new(settings: Settings, clock: Clock) -> Self {

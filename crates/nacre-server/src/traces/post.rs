@@ -9,9 +9,21 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use nacre_wire::otlp::ExportTraceServiceResponse;
 use prost::Message;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
 
 use super::settings::Settings;
+use crate::trust::{Hints, Trust};
+
+/// What a collector that is not trusted asks of whoever set it.
+pub const HINTS: Hints = Hints {
+    no_list: "install the package ca-certificates, or name the authority's certificate by nacre.tracing.otlp.ca-file",
+    authority: "name the authority's certificate by nacre.tracing.otlp.ca-file",
+    name: "write the name that the certificate has in nacre.tracing.otlp.endpoint",
+};
 
 /// More of an answer is not read.
 const ANSWER: usize = 64 * 1024;
@@ -30,17 +42,31 @@ pub enum Outcome {
 }
 
 /// Sends a body once.
-pub async fn post(settings: &Settings, body: Bytes) -> Outcome {
-    match timeout(settings.timeout, talk(settings, body)).await {
+pub async fn post(settings: &Settings, trust: &Trust, body: Bytes) -> Outcome {
+    match timeout(settings.timeout, talk(settings, trust, body)).await {
         Ok(Ok((status, headers, body))) => judge(status, &headers, &body),
         Ok(Err(why)) => Outcome::Later { after: None, why },
         Err(_) => Outcome::Later { after: None, why: format!("no answer within {} ms", settings.timeout.as_millis()) },
     }
 }
 
-async fn talk(settings: &Settings, body: Bytes) -> Result<(StatusCode, HeaderMap, Bytes), String> {
+type Answer = (StatusCode, HeaderMap, Bytes);
+
+async fn talk(settings: &Settings, trust: &Trust, body: Bytes) -> Result<Answer, String> {
     let to = &settings.endpoint;
     let stream = TcpStream::connect((&*to.host, to.port)).await.map_err(|error| error.to_string())?;
+    if !to.tls {
+        return exchange(stream, settings, body).await;
+    }
+    let stream = trust.secure(stream, &to.host).await.map_err(|refused| refused.to_string())?;
+    exchange(stream, settings, body).await
+}
+
+async fn exchange<S>(stream: S, settings: &Settings, body: Bytes) -> Result<Answer, String>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let to = &settings.endpoint;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
     let mut request = Request::builder()
         .method(Method::POST)

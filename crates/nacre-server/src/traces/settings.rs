@@ -3,7 +3,7 @@
 //! The environment alone switches nothing on: machines carry `OTEL_...` for all that run on them. It counts once
 //! `nacre.tracing.enabled` or `nacre.tracing.otlp.endpoint` asks for traces; a property wins over it.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use nacre_wire::otlp::{KeyValue, Value};
 use percent_encoding::percent_decode_str;
@@ -22,6 +22,8 @@ pub struct Settings {
     pub endpoint: Endpoint,
     /// Headers of every request to the collector, such as a key.
     pub headers: Vec<(String, String)>,
+    /// The authorities that a collector's certificate may be from (PEM); else the system's.
+    pub ca_file: Option<PathBuf>,
     pub sampler: Sampler,
     /// Who we are.
     pub resource: Vec<KeyValue>,
@@ -37,6 +39,8 @@ pub struct Endpoint {
     pub text: String,
     pub host: String,
     pub port: u16,
+    /// `https`.
+    pub tls: bool,
     /// `Host` header.
     pub authority: String,
     pub path: String,
@@ -45,18 +49,17 @@ pub struct Endpoint {
 impl Endpoint {
     fn parse(text: &str) -> Result<Self, String> {
         let uri: http::Uri = text.trim().parse().map_err(|error| format!("{text} is no address: {error}"))?;
-        match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => {
-                return Err(format!("{text}: traces leave by http only; let a collector beside this server do https"));
-            }
+        let tls = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
             _ => return Err(format!("{text} is no address of a collector, like {ENDPOINT}")),
-        }
+        };
         let authority = uri.authority().ok_or_else(|| format!("{text} names no host"))?;
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         let bare = authority.as_str().rsplit('@').next().unwrap_or_default().to_owned();
         let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-        Ok(Self { text: text.trim().to_owned(), host, port: authority.port_u16().unwrap_or(80), authority: bare, path })
+        let port = authority.port_u16().unwrap_or(if tls { 443 } else { 80 });
+        Ok(Self { text: text.trim().to_owned(), host, port, tls, authority: bare, path })
     }
 
     /// Below a base address, as `OTEL_EXPORTER_OTLP_ENDPOINT` is one.
@@ -100,6 +103,12 @@ impl Settings {
         Ok(Some(Self {
             endpoint,
             headers: headers.map(|text| pairs(&text)).unwrap_or_default(),
+            ca_file: props
+                .opt_str("nacre.tracing.otlp.ca-file")
+                .map(str::to_owned)
+                .or_else(|| said("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE"))
+                .or_else(|| said("OTEL_EXPORTER_OTLP_CERTIFICATE"))
+                .map(PathBuf::from),
             sampler: sampler(props, &said)?,
             resource: resource(props, &said),
             timeout: millis("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT")
@@ -205,13 +214,27 @@ mod tests {
         assert_eq!((&*special.host, special.port, &*special.path), ("traces", 80, "/here"));
         let own = some(&[own], &[all, traces]).endpoint;
         assert_eq!((&*own.host, own.port, &*own.authority), ("::1", 9, "[::1]:9"));
-        let whole = some(&[("nacre.tracing.otlp.endpoint", "http://c/v1/traces")], &[]).endpoint;
-        assert_eq!(whole.path, "/v1/traces");
+        let whole = some(&[("nacre.tracing.otlp.endpoint", "https://c/v1/traces")], &[]).endpoint;
+        assert_eq!((&*whole.path, whole.port, whole.tls), ("/v1/traces", 443, true));
+    }
+
+    #[test]
+    fn a_collectors_authority_can_be_named() {
+        let all = ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/all.pem");
+        let traces = ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "/traces.pem");
+        let file = |own: &[(&str, &str)], environment: &[(&str, &str)]| {
+            some(own, environment).ca_file.map(|file| file.display().to_string())
+        };
+        assert_eq!(file(&[ON], &[]), None);
+        assert_eq!(file(&[ON], &[all]).as_deref(), Some("/all.pem"));
+        assert_eq!(file(&[ON], &[all, traces]).as_deref(), Some("/traces.pem"));
+        let own = [ON, ("nacre.tracing.otlp.ca-file", "/own.pem")];
+        assert_eq!(file(&own, &[all, traces]).as_deref(), Some("/own.pem"));
     }
 
     #[test]
     fn what_cannot_be_is_refused_in_words() {
-        for address in ["https://c:4318", "c:4318", "ftp://c", "http://", "/v1/traces"] {
+        for address in ["c:4318", "ftp://c", "http://", "/v1/traces"] {
             let refused = settings(&[("nacre.tracing.otlp.endpoint", address)], &[]);
             assert!(refused.is_err(), "{address}: {refused:?}");
         }
