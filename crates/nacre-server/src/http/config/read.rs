@@ -1,5 +1,8 @@
 //! How a found config is shown: headers of v1 and v2 reads.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use http::{
     HeaderName, HeaderValue,
     header::{CACHE_CONTROL, EXPIRES, LAST_MODIFIED, PRAGMA},
@@ -22,6 +25,23 @@ const TEXT: HeaderValue = HeaderValue::from_static("text");
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 const NEVER: HeaderValue = HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-cache,no-store");
+
+/// A shorter text is copied, which costs less than to share it.
+const SHARED_FROM: usize = 4096;
+
+/// The content as a body. However many clients read a long one, and however slowly, it is there once.
+pub(super) fn body_of(content: &Arc<str>) -> Bytes {
+    struct Text(Arc<str>);
+    impl AsRef<[u8]> for Text {
+        fn as_ref(&self) -> &[u8] {
+            self.0.as_bytes()
+        }
+    }
+    if content.len() < SHARED_FROM {
+        return Bytes::copy_from_slice(content.as_bytes());
+    }
+    Bytes::from_owner(Text(Arc::clone(content)))
+}
 
 /// Adds the headers that clients read next to the content.
 pub(super) fn headed(mut reply: Reply, answer: &Answer) -> Reply {
@@ -53,5 +73,22 @@ fn valued(reply: Reply, name: HeaderName, value: Result<HeaderValue, impl std::e
     match value {
         Ok(value) => reply.with(name, value),
         Err(_) => reply,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_content_is_not_copied_for_its_readers() {
+        for length in [0, 1, SHARED_FROM - 1, SHARED_FROM, SHARED_FROM * 100] {
+            let content: Arc<str> = "x".repeat(length).into();
+            let body = body_of(&content);
+            assert_eq!(body, content.as_bytes());
+            assert_eq!(std::ptr::eq(body.as_ptr(), content.as_ptr()), length >= SHARED_FROM);
+            drop(body);
+            assert_eq!(Arc::strong_count(&content), 1);
+        }
     }
 }

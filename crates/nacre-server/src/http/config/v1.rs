@@ -99,10 +99,7 @@ fn content(app: &App, ctx: &Ctx) -> Answer {
     app.metrics.config.read.add(ctx.now.wall);
     let ip = ctx.client_ip();
     match app.configs.query(read_key(ctx, data_id, group), &asker(ctx, &ip, tag)) {
-        Lookup::Found(answer) => {
-            let body = bytes::Bytes::copy_from_slice(answer.content().as_bytes());
-            Ok(read::headed(Reply::text(body).fixed_type(), &answer))
-        }
+        Lookup::Found(answer) => Ok(read::headed(Reply::text(read::body_of(answer.content())).fixed_type(), &answer)),
         Lookup::NotFound | Lookup::TagNotFound => {
             sighting::no_config(app, ctx, read_key(ctx, data_id, group));
             Ok(Reply::new(JSON_UTF8, format!("{}\n", read::NOT_FOUND)).status(404))
