@@ -196,6 +196,37 @@ mod tests {
     }
 
     #[test]
+    fn a_server_of_java_that_does_not_start_says_why_in_its_log() {
+        for (line, entry) in [
+            (
+                "Nacos Server did not start because dumpservice bean construction failure :\nerrCode: -400, errMsg: parameter is invalid.",
+                "dumpservice",
+            ),
+            ("Unknown column 'encrypted_data_key' in 'field list'", "unknown column"),
+            ("Table 'nacos.config_info_gray' doesn't exist", "unknown column"),
+            (
+                "com.mysql.cj.jdbc.exceptions.CommunicationsException: Communications link failure",
+                "communications link",
+            ),
+            ("ERROR XSDB6: Another instance of Derby may have already booted the database /d.", "derby"),
+            ("the length of secret key must great than or equal 32 bytes", "secret key"),
+            ("启动失败，提示 secret.key 不能为空", "secret key"),
+            ("java.lang.UnsatisfiedLinkError: /tmp/librocksdbjni1.so: ld-linux-x86-64.so.2", "unsatisfiedlinkerror"),
+            ("Web server failed to start. Port 8848 was already in use.", "was already in use"),
+            ("Data truncation: Data too long for column 'content' at row 1", "data too long"),
+            ("java.io.IOException: User limit of inotify instances reached or too many open files", "inotify"),
+            (
+                "NacosBootstrap has been compiled by a more recent version of the Java Runtime",
+                "unsupportedclassversion",
+            ),
+            ("java.lang.OutOfMemoryError: GC overhead limit exceeded", "outofmemory"),
+            ("[abc] Fail to connect server, after trying 3 times, last try server is {}", "unavailable io exception"),
+        ] {
+            assert!(first(line).contains(entry), "{line}: {}", first(line));
+        }
+    }
+
+    #[test]
     fn sentences_are_led_to_a_command_in_both_languages() {
         for (text, entry) in [
             ("Has anybody seen a Nacos client that stops sending heartbeats?", "beat/heartbeat"),
