@@ -7,7 +7,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
 };
 
@@ -20,13 +20,18 @@ use crate::sightings::Act;
 /// Locks, so that registrations seldom wait for each other.
 const SHARDS: usize = 16;
 
+/// Calls of which it is known without a lock that they were kept a moment ago.
+const KNOWN: usize = 1024;
+/// For so long the same call need not be kept again, milliseconds.
+const MOMENT: i64 = 1_000;
+
 /// One call for an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     pub act: Act,
     pub address: IpAddr,
     pub agent: Arc<str>,
-    /// Wall clock, milliseconds.
+    /// Wall clock, milliseconds; of calls that are repeated at once, the first in its second.
     pub at: i64,
 }
 
@@ -47,6 +52,8 @@ pub struct Callers {
     most: usize,
     hash: RandomState,
     shards: [Shard; SHARDS],
+    /// Marks of what was kept last, by instance and act: who registers again and again writes nothing that all processors read.
+    known: Box<[AtomicU64]>,
 }
 
 #[derive(Debug, Default)]
@@ -84,7 +91,12 @@ fn place(ip: &str, port: &str) -> Place {
 impl Callers {
     /// For about so many instances.
     pub fn new(most: usize) -> Self {
-        Self { most: most / 2 / SHARDS, hash: RandomState::default(), shards: Default::default() }
+        Self {
+            most: most / 2 / SHARDS,
+            hash: RandomState::default(),
+            shards: Default::default(),
+            known: (0..KNOWN).map(|_| AtomicU64::new(0)).collect(),
+        }
     }
 
     /// Instances of which something is kept.
@@ -101,18 +113,26 @@ impl Callers {
         let plain = call.agent.starts_with("Nacos-") && ip.parse() == Ok(call.address);
         let key = place(ip, port);
         let shard = self.shard(&key);
-        if plain {
-            // A plain call after a strange one makes that one history.
-            if shard.used.load(Relaxed) {
-                let Halves { young, old } = &mut *shard.halves.lock();
-                for calls in [young.get_mut(&key), old.get_mut(&key)].into_iter().flatten() {
-                    calls.retain(|known| known.act != call.act);
-                }
-            }
+        if plain && !shard.used.load(Relaxed) {
             return;
         }
-        shard.used.store(true, Relaxed);
+        let known = &self.known[self.hash.hash_one((&key, call.act)) as usize % KNOWN];
+        if plain {
+            // A plain call after a strange one makes that one history.
+            let Halves { young, old } = &mut *shard.halves.lock();
+            for calls in [young.get_mut(&key), old.get_mut(&key)].into_iter().flatten() {
+                calls.retain(|known| known.act != call.act);
+            }
+            known.store(0, Relaxed);
+            return;
+        }
+        let mark = self.hash.hash_one((&key, call.act, call.address, call.agent, call.at / MOMENT)) | 1;
+        if known.load(Relaxed) == mark {
+            return;
+        }
         let halves = &mut *shard.halves.lock();
+        shard.used.store(true, Relaxed);
+        known.store(mark, Relaxed);
         if let Some(calls) = halves.young.get_mut(&key) {
             return keep(calls, call, share);
         }
@@ -165,9 +185,33 @@ mod tests {
         assert!(callers.last("10.0.0.1", 80, Act::Deregister).is_some());
         note(&callers, ("10.0.0.1", "80"), Act::Register, [10, 0, 0, 1], "Nacos-Java-Client:v1.4.8");
         assert_eq!(callers.last("10.0.0.1", 80, Act::Register), None);
+        note(&callers, ("10.0.0.1", "80"), Act::Register, [10, 0, 0, 1], "curl/8");
+        assert!(
+            callers.last("10.0.0.1", 80, Act::Register).is_some(),
+            "a strange call in the same second after a plain one"
+        );
         for port in 0..3_000 {
             note(&callers, ("10.0.0.2", &port.to_string()), Act::Register, [10, 0, 0, 1], "x");
         }
         assert!(callers.len() <= 1_000 + SHARDS);
+    }
+
+    #[test]
+    fn the_same_call_is_kept_once_a_second_and_another_at_once() {
+        let callers = Callers::new(1_000);
+        let call = |at, last: u8, agent: &str| {
+            let call = Call { act: Act::Register, address: [10, 0, 0, last].into(), agent, at };
+            callers.note("10.0.0.1", "80", call, || agent.into());
+            callers
+                .last("10.0.0.1", 80, Act::Register)
+                .map(|kept| (kept.at, kept.address.to_string(), kept.agent.to_string()))
+        };
+        let kept = |at, address: &str, agent: &str| Some((at, address.to_owned(), agent.to_owned()));
+        assert_eq!(call(1_000, 9, "curl"), kept(1_000, "10.0.0.9", "curl"));
+        assert_eq!(call(1_999, 9, "curl"), kept(1_000, "10.0.0.9", "curl"));
+        assert_eq!(call(2_000, 9, "curl"), kept(2_000, "10.0.0.9", "curl"));
+        assert_eq!(call(2_001, 8, "curl"), kept(2_001, "10.0.0.8", "curl"));
+        assert_eq!(call(2_002, 9, "curl"), kept(2_002, "10.0.0.9", "curl"));
+        assert_eq!(call(2_003, 9, "wget"), kept(2_003, "10.0.0.9", "wget"));
     }
 }
