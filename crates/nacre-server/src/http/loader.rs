@@ -1,10 +1,11 @@
 //! Connection load and moving gRPC clients to other servers (`core/loader`).
 
+use nacre_model::NacosError;
 use serde_json::{Map, Value, json};
 
 use super::{
     Ctx,
-    bind::{Java, api_missing, not_present, v3_number_required},
+    bind::{Java, Number, api_missing, not_present, v3_number_required},
     core,
     refuse::v2_failure,
     reply::{Reply, Style},
@@ -168,6 +169,10 @@ fn v2_smart(_: &App, _: &Ctx) -> Answer {
     Ok(Reply::text("Ok"))
 }
 
-fn v3_smart(_: &App, _: &Ctx) -> Answer {
+/// One node has nothing to move; a factor that is no number is refused all the same.
+fn v3_smart(_: &App, ctx: &Ctx) -> Answer {
+    if let Some(factor) = ctx.params.non_blank("loaderFactor") {
+        f64::read(factor.trim()).map_err(NacosError::invalid)?;
+    }
     Ok(Reply::result(Value::Null))
 }

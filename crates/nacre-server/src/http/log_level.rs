@@ -2,12 +2,12 @@
 //! as done, as the reference does; the journal says that nothing changed.
 
 use http::HeaderMap;
-use nacre_model::{Cause, Event, NacosError, Subject};
+use nacre_model::{Cause, ErrorCode, Event, NacosError, Subject};
 use serde_json::Value;
 
 use super::{
     Ctx,
-    bind::{Declared, api_text, v1_text},
+    bind::{Declared, api_text, other_type, v1_text},
     refuse::{Refusal, v2_failure},
     reply::{Reply, Style},
     table::{Answer, Auth, Generation, PUT, Row},
@@ -95,6 +95,37 @@ fn body(headers: &HeaderMap, body: &[u8]) -> Result<(String, String), String> {
     Ok((text("logName")?, text("logLevel")?))
 }
 
+/// The JSON body of v3. Without a level the log's own stays as it is.
+fn v3_body(ctx: &Ctx) -> Result<(String, String), Refusal> {
+    const MISSING: &str = "Required request body is missing: logName and logLevel in JSON";
+    let missing = |text: String| NacosError::new(400, ErrorCode::PARAMETER_MISSING, text);
+    if ctx.body.is_empty() {
+        return Err(missing(MISSING.to_owned()).into());
+    }
+    if let Some(other) = other_type(ctx) {
+        let text = format!("Content-Type '{other}' is not supported");
+        return Err(NacosError::new(400, ErrorCode::MEDIA_TYPE_ERROR, text).into());
+    }
+    let wrong = |what: &str| missing(format!("JSON parse error: {what}"));
+    let request: Value = serde_json::from_slice(&ctx.body).map_err(|error| wrong(&error.to_string()))?;
+    let Value::Object(request) = request else {
+        return Err(match request {
+            Value::Null => missing(MISSING.to_owned()),
+            _ => wrong("an object is wanted"),
+        }
+        .into());
+    };
+    let text = |name: &str| match request.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(Value::Array(_) | Value::Object(_)) => Err(wrong(&format!("'{name}' is no text"))),
+        Some(plain) => Ok(Some(plain.to_string())),
+    };
+    let (name, level) = (text("logName")?, text("logLevel")?);
+    let name = name.ok_or_else(|| Refusal::exception("the body has no text 'logName'"))?;
+    Ok((name, level.unwrap_or_default()))
+}
+
 fn v2_core(app: &App, ctx: &Ctx) -> Answer {
     match body(&ctx.headers, &ctx.body) {
         Ok((name, level)) => {
@@ -107,9 +138,11 @@ fn v2_core(app: &App, ctx: &Ctx) -> Answer {
 
 /// The maintainer client sends a form where the reference wants JSON: both are read.
 fn v3_core(app: &App, ctx: &Ctx) -> Answer {
+    let form =
+        ctx.header("content-type").is_some_and(|of| of.trim_start().starts_with("application/x-www-form-urlencoded"));
     let (name, level) = match (ctx.params.get("logName"), ctx.params.get("logLevel")) {
-        (Some(name), Some(level)) => (name.to_owned(), level.to_owned()),
-        _ => body(&ctx.headers, &ctx.body).map_err(Refusal::exception)?,
+        (Some(name), Some(level)) if form => (name.to_owned(), level.to_owned()),
+        _ => v3_body(ctx)?,
     };
     set(app, ctx, &name, &level)?;
     Ok(Reply::result(Value::Null))

@@ -221,6 +221,7 @@ where
     let mut met = Met { row: None, begun: Instant::now(), read: None };
     let inner = request.uri().path().strip_prefix(&*app.settings.context);
     let preset = inner.is_some_and(|inner| refuse::under(inner, "/v1/cs"));
+    let shared = inner.is_none_or(is_shared);
     let span = app.traces.as_ref().and_then(|traces| traces.http(peer.address, &request));
     let reply = match &span {
         None => answer(app, peer, request, &heard, &mut met).await,
@@ -233,7 +234,9 @@ where
         span.answered(met.row.map(|row| format!("{}{}", app.settings.context, row.path)), reply.status);
     }
     let mut response = reply.into_response();
-    cors(response.headers_mut(), heard.origin);
+    if shared {
+        cors(response.headers_mut(), heard.origin);
+    }
     if head {
         let length = http_body::Body::size_hint(response.body()).lower();
         response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
@@ -307,11 +310,11 @@ where
     if inner.is_empty() {
         return to_context(&parts.headers, &uri);
     }
-    if let Some(reply) = refuse::firewall(&parts.method, &site) {
+    if let Some(reply) = refuse::firewall(&parts.method, &site, inner.trim_start_matches('/').starts_with("v3/")) {
         return reply;
     }
     site.charset_preset = refuse::under(inner, "/v1/cs");
-    if let Some(reply) = preflight(&parts.method, &parts.headers, &site) {
+    if let Some(reply) = preflight(&parts.method, &parts.headers, inner, &site) {
         return reply;
     }
     let v1_naming = refuse::under(inner, "/v1/ns");
@@ -482,13 +485,29 @@ fn to_context(headers: &HeaderMap, uri: &Uri) -> Reply {
     Reply::empty(302).header("location", &location)
 }
 
-/// CORS preflight: any origin, all methods and headers (spec/http-api.md 2).
-fn preflight(method: &Method, headers: &HeaderMap, site: &Site<'_>) -> Option<Reply> {
-    if method != Method::OPTIONS || !headers.contains_key(header::ORIGIN) {
+/// Whether pages of other origins may call this path: all of 1.x and 2.x, and the console of 3.x. The main port of 3.x
+/// is closed to them.
+fn is_shared(inner: &str) -> bool {
+    !refuse::under(inner, "/v3") || refuse::under(inner, "/v3/console")
+}
+
+/// CORS preflight: any origin, all methods and headers (spec/http-api.md 2) where paths are shared.
+fn preflight(method: &Method, headers: &HeaderMap, inner: &str, site: &Site<'_>) -> Option<Reply> {
+    if method != Method::OPTIONS {
         return None;
     }
     let asked = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
+    let origin = headers.get(header::ORIGIN)?;
     let wanted = asked("access-control-request-method")?;
+    if !is_shared(inner) {
+        let own = asked("host").is_some_and(|host| origin.as_bytes() == format!("http://{host}").as_bytes());
+        if own {
+            return Some(Reply::empty(200).header("allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS, TRACE, PATCH"));
+        }
+        let mut reply = Reply::empty(403);
+        reply.body = Bytes::from_static(b"Invalid CORS request");
+        return Some(reply);
+    }
     let mut reply = Reply::empty(200).header("access-control-allow-methods", &wanted);
     if let Some(wanted) = asked("access-control-request-headers") {
         reply = reply.header("access-control-allow-headers", &wanted);

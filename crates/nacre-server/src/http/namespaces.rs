@@ -108,10 +108,15 @@ fn id_or_random(given: &str) -> String {
     if given.trim().is_empty() { random_id() } else { given.trim().to_owned() }
 }
 
+/// Whether the reference's table holds them.
+fn fits(name: &str, desc: Option<&str>) -> bool {
+    let units = |text: &str| text.encode_utf16().count();
+    units(name) <= NAME && desc.is_none_or(|desc| units(desc) <= DESC)
+}
+
 /// What does not fit into the table fails as the reference's own insert does.
 async fn create(app: &App, id: &str, name: &str, desc: Option<&str>) -> Result<(), NacosError> {
-    let units = |text: &str| text.encode_utf16().count();
-    if units(name) > NAME || desc.is_some_and(|desc| units(desc) > DESC) {
+    if !fits(name, desc) {
         return Err(NacosError::runtime(500, "Namespace creation failed"));
     }
     let form = NamespaceForm { id: id.into(), name: name.into(), desc: desc.map(Arc::from) };
@@ -122,6 +127,9 @@ async fn create(app: &App, id: &str, name: &str, desc: Option<&str>) -> Result<(
 async fn change(app: &App, id: &str, name: &str, desc: Option<&str>) -> Result<(), NacosError> {
     if namespace::is_default(id) {
         return Ok(());
+    }
+    if !fits(name, desc) && app.configs.namespace_exists(id) {
+        return Err(NacosError::runtime(500, "Namespace update failed"));
     }
     let form = NamespaceForm { id: id.into(), name: name.into(), desc: desc.map(Arc::from) };
     app.write_config(ConfigCommand::UpdateNamespace(form)).await.map(drop)

@@ -48,7 +48,8 @@ fn mark(name: &[u8]) -> u32 {
 }
 
 impl Params {
-    /// Adds the pairs of a query string or form body. More than [`HTTP_PARAMS`] are ignored, as in Tomcat.
+    /// Adds the pairs of a query string or form body. More than [`HTTP_PARAMS`] are ignored, and those with a broken
+    /// escape, as in Tomcat; only the JSON of a beat, which old Go clients send as it is, is taken all the same.
     pub fn add_urlencoded(&mut self, text: &[u8]) {
         // Room for a name that is set afterwards, too.
         self.text.reserve(text.len() + 64);
@@ -66,24 +67,33 @@ impl Params {
                 Some(at) => (&pair[..at], &pair[at + 1..]),
                 None => (pair, &pair[..0]),
             };
-            self.push_with(|text| decode_into(name, text), |text| decode_into(value, text));
+            let raw = name == b"beat";
+            self.push_with(|text| decode_into(name, text), |text| decode_into(value, text) || raw);
         }
     }
 
     /// Adds one pair at the end.
     pub fn push(&mut self, name: &str, value: &str) {
-        self.push_with(|text| text.push_str(name), |text| text.push_str(value));
+        let all = |of: &str, text: &mut String| {
+            text.push_str(of);
+            true
+        };
+        self.push_with(|text| all(name, text), |text| all(value, text));
     }
 
-    fn push_with(&mut self, name: impl FnOnce(&mut String), value: impl FnOnce(&mut String)) {
+    /// Both say whether what they wrote can be taken.
+    fn push_with(&mut self, name: impl FnOnce(&mut String) -> bool, value: impl FnOnce(&mut String) -> bool) {
         if self.pairs.len() as u64 >= HTTP_PARAMS {
             return;
         }
         // Bodies are bounded far below 4 GiB.
         let start = self.text.len() as u32;
-        name(&mut self.text);
+        let named = name(&mut self.text);
         let middle = self.text.len() as u32;
-        value(&mut self.text);
+        if !(named && value(&mut self.text)) {
+            self.text.truncate(start as usize);
+            return;
+        }
         let pair = self.pair(start, middle);
         self.pairs.push(pair);
     }
@@ -264,11 +274,13 @@ pub fn decode(text: &[u8]) -> String {
     out
 }
 
-fn decode_into(text: &[u8], to: &mut String) {
+/// Whether no escape was broken.
+fn decode_into(text: &[u8], to: &mut String) -> bool {
     if memchr::memchr2(b'+', b'%', text).is_none()
         && let Ok(plain) = std::str::from_utf8(text)
     {
-        return to.push_str(plain);
+        to.push_str(plain);
+        return true;
     }
     let (mut small, mut large) = ([0; 512], Vec::new());
     let out = match small.get_mut(..text.len()) {
@@ -279,11 +291,14 @@ fn decode_into(text: &[u8], to: &mut String) {
         }
     };
     // Byte by byte: clients encode a heartbeat's JSON so that every third byte or so is an escape.
-    let (mut rest, mut length) = (text, 0);
+    let (mut rest, mut length, mut whole) = (text, 0, true);
     for place in out.iter_mut() {
         let [byte, after @ ..] = rest else { break };
         (*place, rest) = match *byte {
-            b'%' => escaped(after).unwrap_or((b'%', after)),
+            b'%' => escaped(after).unwrap_or_else(|| {
+                whole = false;
+                (b'%', after)
+            }),
             b'+' => (b' ', after),
             plain => (plain, after),
         };
@@ -294,6 +309,7 @@ fn decode_into(text: &[u8], to: &mut String) {
         Ok(plain) => to.push_str(plain),
         Err(_) => to.push_str(&String::from_utf8_lossy(out)),
     }
+    whole
 }
 
 /// What the two digits behind a `%` stand for, and what follows them.
@@ -379,6 +395,15 @@ mod tests {
         let mut params = Params::default();
         params.add_urlencoded(br#"beat={"ip":"10.0.0.1","metadata":{"p":"100%"}}"#);
         assert_eq!(params.get("beat"), Some(r#"{"ip":"10.0.0.1","metadata":{"p":"100%"}}"#));
+    }
+
+    #[test]
+    fn a_parameter_with_a_broken_escape_is_none() {
+        for text in ["content=%zz", "content=a%", "content=%4", "con%tent=a", "content=100%&content=%"] {
+            let mut params = Params::default();
+            params.add_urlencoded(format!("dataId=d&{text}&group=G").as_bytes());
+            assert_eq!(params.iter().collect::<Vec<_>>(), [("dataId", "d"), ("group", "G")], "{text}");
+        }
     }
 
     #[test]

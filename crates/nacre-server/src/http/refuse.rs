@@ -180,9 +180,14 @@ pub fn web_server_page(status: u16) -> Reply {
     Reply::new("text/html;charset=utf-8", page).status(status)
 }
 
+/// What an error page says when nobody gave a reason.
+const NO_MESSAGE: &str = "No message available";
+
 /// Requests that the reference's web server and its firewall (Spring Security) refuse before looking at the path.
 /// Spelling variants of a path must not slip past checks that look at the path, so they are refused, not normalised.
-pub fn firewall(method: &Method, site: &Site<'_>) -> Option<Reply> {
+///
+/// What 2.x says with 500 and the reason, 3.x says with a bare 400 (`third`: the path is one of 3.x).
+pub fn firewall(method: &Method, site: &Site<'_>, third: bool) -> Option<Reply> {
     const KNOWN: [Method; 7] =
         [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::PATCH, Method::HEAD, Method::OPTIONS];
     let path = site.uri.path();
@@ -190,25 +195,27 @@ pub fn firewall(method: &Method, site: &Site<'_>) -> Option<Reply> {
         return None;
     }
     if method == Method::TRACE {
-        return Some(web_server_page(405).fixed("allow", "HEAD, DELETE, POST, GET, OPTIONS, PUT"));
+        let reply = if third { Reply::empty(400) } else { web_server_page(405) };
+        return Some(reply.fixed("allow", "HEAD, DELETE, POST, GET, OPTIONS, PUT"));
     }
     let lower_escapes = |escape: &str| path.as_bytes().windows(3).any(|w| w.eq_ignore_ascii_case(escape.as_bytes()));
     if lower_escapes("%2f") || lower_escapes("%5c") || path.contains('\\') {
         return Some(web_server_page(400));
     }
     if !KNOWN.contains(method) {
-        return Some(web_server_page(500));
+        return Some(if third { Reply::empty(400) } else { web_server_page(500) });
     }
+    let rejected = |text: &str| {
+        let text = format!("The request was rejected because the URL {text}");
+        if third { site.error(400, NO_MESSAGE) } else { site.error(500, &text) }
+    };
     for poison in ["//", ";", "%3b", "%2e", "%25", "%00", "%0a", "%0d"] {
         if path.contains(poison) || (poison.len() == 3 && lower_escapes(poison)) {
-            let text = format!(
-                "The request was rejected because the URL contained a potentially malicious String \"{poison}\""
-            );
-            return Some(site.error(500, &text));
+            return Some(rejected(&format!("contained a potentially malicious String \"{poison}\"")));
         }
     }
     if path.split('/').any(|segment| segment == "." || segment == "..") {
-        return Some(site.error(500, "The request was rejected because the URL was not normalized."));
+        return Some(rejected("was not normalized."));
     }
     None
 }
@@ -240,7 +247,7 @@ pub fn nothing_there(method: &Method, inner: &str, site: &Site<'_>) -> Reply {
         let path = site.uri.path();
         return site.error(404, &format!("No endpoint {method} {path}."));
     }
-    site.error(404, "No message available")
+    site.error(404, NO_MESSAGE)
 }
 
 /// What the naming module of 1.x and 2.x answers for methods and paths it does not know.
@@ -445,11 +452,29 @@ mod tests {
             ("/nacos/v1/%2E%2e/x", 500),
         ] {
             let uri: Uri = path.parse().expect("uri");
-            assert_eq!(firewall(&Method::GET, &site(&uri)).map(|r| r.status), Some(status), "{path}");
+            assert_eq!(firewall(&Method::GET, &site(&uri), false).map(|r| r.status), Some(status), "{path}");
+            let third = firewall(&Method::GET, &site(&uri), true).expect("refused");
+            assert_eq!(third.status, 400, "{path}");
+            assert!(!third.body.windows(8).any(|word| word == b"rejected"), "{path}");
         }
         for path in ["/nacos/v1/cs/configs/", "/nacos/v2/ns/instance/statuses/public%23%23G@@s"] {
             let uri: Uri = path.parse().expect("uri");
-            assert!(firewall(&Method::GET, &site(&uri)).is_none(), "{path}");
+            assert!(firewall(&Method::GET, &site(&uri), false).is_none(), "{path}");
+        }
+    }
+
+    #[test]
+    fn methods_that_nobody_serves_are_refused_in_the_words_of_their_version() {
+        let uri = Uri::from_static("/nacos/v3/admin/core/state");
+        let brew = Method::from_bytes(b"BREW").expect("a method");
+        for (method, third, status, bare) in [
+            (&Method::TRACE, false, 405, false),
+            (&Method::TRACE, true, 400, true),
+            (&brew, false, 500, false),
+            (&brew, true, 400, true),
+        ] {
+            let reply = firewall(method, &site(&uri), third).expect("refused");
+            assert_eq!((reply.status, reply.body.is_empty()), (status, bare), "{method} {third}");
         }
     }
 }

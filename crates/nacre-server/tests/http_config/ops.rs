@@ -45,10 +45,26 @@ async fn every_spelling_of_the_log_level_is_answered_in_its_generations_words() 
     ] {
         let seen = server.ask(Method::PUT, path).body("application/json", body).send().await;
         assert_eq!((seen.status, seen.json()), (200, answer));
-        for (content_type, wrong) in [("application/json", "{"), ("application/json", "{}"), ("text/plain", body)] {
+        let json = "application/json";
+        for (content_type, wrong, of_3x) in [
+            (json, "{", (400, 10000)),
+            (json, "{}", (500, 30000)),
+            (json, "", (400, 10000)),
+            (json, "null", (400, 10000)),
+            (json, "[]", (400, 10000)),
+            (json, r#"{"logName":["core"],"logLevel":"INFO"}"#, (400, 10000)),
+            ("text/plain", body, (400, 20003)),
+        ] {
             let seen = server.ask(Method::PUT, path).body(content_type, wrong).send().await;
-            assert_eq!(seen.status, 500, "{path} {wrong}: {}", seen.text());
+            let (status, code) = if path.starts_with("/v3") { of_3x } else { (500, 500) };
+            assert_eq!((seen.status, &seen.json()["code"]), (status, &json!(code)), "{path} {wrong}: {}", seen.text());
         }
+    }
+    for without in
+        [r#"{"logName":"core"}"#, r#"{"logName":"core","logLevel":null}"#, r#"{"logName":5,"logLevel":"INFO"}"#]
+    {
+        let ask = server.ask(Method::PUT, "/v3/admin/core/ops/log").body("application/json", without);
+        assert_eq!(ask.send().await.json()["code"], 0, "{without}");
     }
 }
 

@@ -186,3 +186,24 @@ async fn a_clone_keeps_type_description_and_application_c050() {
     assert_eq!(all(&server, "test", "G9", "ns3").await["md5"], source["md5"]);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_clone_is_read_in_the_words_of_its_api_and_once_per_config() {
+    let server = seeded().await;
+    namespace(&server, "ns3").await;
+    let id = all(&server, "test", "G", "").await["id"].clone();
+    let admin = async |body: Value| {
+        let ask = server.post("/v3/admin/cs/config/clone").query(&[("namespaceId", "ns3"), ("policy", "OVERWRITE")]);
+        ask.body("application/json", body.to_string()).send().await.json()
+    };
+    assert_eq!(admin(json!([{ "cfgId": id }])).await["code"], 100_005, "words of the console");
+    let done = admin(json!([{ "configId": id, "dataId": "other" }])).await;
+    assert_eq!(done["data"], json!({ "succCount": 1, "skipCount": 0 }));
+    assert_eq!(all(&server, "test", "G", "ns3").await["content"], all(&server, "test", "G", "").await["content"]);
+    let twice = json!([{ "cfgId": id, "dataId": "first" }, { "cfgId": id, "dataId": "second" }]);
+    let ask = server.post("/v3/console/cs/config/clone").query(&[("targetNamespaceId", "ns3")]);
+    let done = ask.body("application/json", twice.to_string()).send().await.json();
+    assert_eq!(done["data"], json!({ "succCount": 1, "skipCount": 0 }));
+    assert_eq!(all(&server, "first", "G", "ns3").await["dataId"], "first");
+    server.stop().await;
+}

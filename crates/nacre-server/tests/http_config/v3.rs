@@ -106,3 +106,87 @@ async fn what_is_only_looked_for_may_have_any_name() {
     assert_eq!(asked(Method::DELETE, "/v3/console/cs/config/beta").await, (200, json!(500), json!(false)));
     server.stop().await;
 }
+
+#[tokio::test]
+async fn pages_of_other_origins_may_call_the_old_apis_and_the_console_and_nothing_else() {
+    let server = Server::start(&[]).await;
+    let other = "http://other.example.com";
+    for (path, open) in [
+        ("/v3/admin/cs/config", false),
+        ("/v3/client/ns/instance", false),
+        ("/v3/none", false),
+        ("/v3/console/cs/config", true),
+        ("/v2/cs/config", true),
+    ] {
+        let ask = server.ask(Method::OPTIONS, path).header("origin", other);
+        let seen = ask.header("access-control-request-method", "POST").send().await;
+        let (status, body) = if open { (200, "") } else { (403, "Invalid CORS request") };
+        assert_eq!((seen.status, seen.text()), (status, body), "{path}");
+        assert_eq!(seen.header("access-control-allow-origin").is_some(), open, "{path}");
+        let seen = server.get(path).header("origin", other).send().await;
+        assert_eq!(seen.header("access-control-allow-origin"), open.then_some(other), "{path}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_content_with_a_broken_escape_is_missing() {
+    let server = Server::start(&[]).await;
+    for content in ["%zz", "100%", "a%2"] {
+        let body = format!("dataId=d&groupName=G&content={content}");
+        let ask = server.post("/v3/admin/cs/config").body("application/x-www-form-urlencoded", body);
+        let seen = ask.send().await;
+        assert_eq!((seen.status, &seen.json()["code"]), (400, &json!(10000)), "{content}: {}", seen.text());
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_namespace_is_not_changed_to_what_the_table_cannot_hold() {
+    let server = Server::start(&[]).await;
+    let path = "/v3/admin/core/namespace";
+    server.post(path).form(&[("namespaceId", "n1"), ("namespaceName", "n")]).send().await;
+    for (id, name, desc, status) in [
+        ("n1", 128, 256, 200),
+        ("n1", 129, 0, 500),
+        ("n1", 1, 257, 500),
+        ("nobody", 129, 0, 200),
+        ("public", 129, 0, 200),
+    ] {
+        let (name, desc) = ("x".repeat(name), "y".repeat(desc));
+        let form = [("namespaceId", id), ("namespaceName", &*name), ("namespaceDesc", &*desc)];
+        let seen = server.ask(Method::PUT, path).form(&form).send().await;
+        assert_eq!(seen.status, status, "{id}: {}", seen.text());
+        if status == 500 {
+            assert_eq!(seen.json()["data"], "errCode: 500, errMsg: Namespace update failed ");
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_beta_names_who_published_it() {
+    let server = Server::start(&[]).await;
+    let key = [("dataId", "d"), ("groupName", "G")];
+    for (user, shown) in [(Some("bob"), json!("bob")), (None, json!(null))] {
+        let mut form = key.to_vec();
+        form.extend([("content", "beta")]);
+        form.extend(user.map(|user| ("srcUser", user)));
+        let ask = server.post("/v3/admin/cs/config").header("betaIps", "192.0.2.1").form(&form);
+        assert_eq!(ask.send().await.json()["data"], true);
+        let seen = server.get("/v3/admin/cs/config/beta").query(&key).send().await;
+        assert_eq!(seen.json()["data"]["createUser"], shown, "{}", seen.text());
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_factor_of_load_is_a_number_or_nothing() {
+    let server = Server::start(&[]).await;
+    for (factor, status) in [("0.2f", 200), (" 1 ", 200), ("", 200), ("x", 400)] {
+        let ask = server.post("/v3/admin/core/loader/smartReloadCluster").form(&[("loaderFactor", factor)]);
+        let seen = ask.send().await;
+        assert_eq!(seen.status, status, "{factor}: {}", seen.text());
+    }
+    server.stop().await;
+}

@@ -4,11 +4,26 @@
 use nacre_model::{ErrorCode, NacosError};
 
 use super::{Java, java::Unreadable};
-use crate::http::{refuse::Refusal, table::Generation};
+use crate::http::{Ctx, refuse::Refusal, table::Generation};
 
 /// `Required request parameter 'x' for method parameter type T is not present`.
 pub fn not_present(name: &str, java: &str) -> String {
     format!("Required request parameter '{name}' for method parameter type {java} is not present")
+}
+
+/// The type of a body that is no JSON by its header, as the reference's framework tells it.
+pub fn other_type(ctx: &Ctx) -> Option<String> {
+    let given = ctx.header("content-type").map(str::trim).unwrap_or("");
+    let mut parts = given.split(';').map(|part| part.trim().to_ascii_lowercase());
+    let essence = parts.next().unwrap_or_default();
+    if essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json")) {
+        return None;
+    }
+    if essence.is_empty() {
+        return Some("application/octet-stream".into());
+    }
+    let with_charset = parts.any(|part| part.starts_with("charset="));
+    Some(if with_charset { given.to_owned() } else { format!("{given};charset=UTF-8") })
 }
 
 /// A hand-read parameter of v1 naming is missing.

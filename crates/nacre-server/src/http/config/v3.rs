@@ -179,7 +179,7 @@ fn gray_body(key: &ConfigKey, gray: &GrayConfig, config_type: Option<&str>) -> V
             content: &gray.content,
             desc: None,
             encrypted_data_key: Some(&*gray.encrypted_data_key).filter(|key| !key.is_empty()),
-            create_user: None,
+            create_user: gray.src_user.as_deref(),
             create_ip: None,
             config_tags: None,
         },

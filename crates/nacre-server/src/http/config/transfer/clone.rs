@@ -1,10 +1,10 @@
 //! Clone: configs into another namespace, by their ids.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use nacre_config::{CloneConfigs, CloneItem, ConfigCommand, ConfigReply, check, names};
 use nacre_model::{ErrorCode, NacosError};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{
@@ -15,7 +15,7 @@ use crate::{
     app::App,
     http::{
         Ctx,
-        bind::{api_missing, v1_text},
+        bind::{api_missing, other_type, v1_text},
         refuse::Refusal,
         table::Answer,
     },
@@ -24,16 +24,44 @@ use crate::{
 /// Configs of one clone. More are a mistake.
 const CLONES: usize = 10_000;
 
-/// One config of a clone, in any generation's words.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+/// One config of a clone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Cloned {
-    #[serde(alias = "cfgId", alias = "configId", deserialize_with = "number_or_text")]
     id: Option<u64>,
-    #[serde(alias = "targetDataId", rename = "dataId")]
     data_id: Option<String>,
-    #[serde(alias = "targetGroupName")]
     group: Option<String>,
+}
+
+/// In the words of 1.x, 2.x and the console of 3.x.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct OfConsole {
+    #[serde(deserialize_with = "number_or_text")]
+    cfg_id: Option<u64>,
+    data_id: Option<String>,
+    group: Option<String>,
+}
+
+impl From<OfConsole> for Cloned {
+    fn from(of: OfConsole) -> Self {
+        Self { id: of.cfg_id, data_id: of.data_id, group: of.group }
+    }
+}
+
+/// In the words of 3.x's admin API.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct OfAdmin {
+    #[serde(deserialize_with = "number_or_text")]
+    config_id: Option<u64>,
+    target_data_id: Option<String>,
+    target_group_name: Option<String>,
+}
+
+impl From<OfAdmin> for Cloned {
+    fn from(of: OfAdmin) -> Self {
+        Self { id: of.config_id, data_id: of.target_data_id, group: of.target_group_name }
+    }
 }
 
 fn number_or_text<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
@@ -88,28 +116,15 @@ async fn clone_into(app: &App, ctx: &Ctx, namespace: &str, user: &str, words: Wo
     }
 }
 
-/// The JSON list of a clone's body.
-fn wanted(ctx: &Ctx) -> Result<Vec<Cloned>, String> {
+/// The JSON list of a clone's body. Of several wishes for one config the first counts.
+fn wanted<T: DeserializeOwned + Into<Cloned>>(ctx: &Ctx) -> Result<Vec<Cloned>, String> {
     if ctx.body.is_empty() {
         return Err("Required request body is missing: public list of configs".into());
     }
-    let wanted: Result<Vec<Option<Cloned>>, _> = serde_json::from_slice(&ctx.body);
-    wanted.map(|wanted| wanted.into_iter().flatten().collect()).map_err(|error| format!("JSON parse error: {error}"))
-}
-
-/// The type of a body that is no JSON by its header, as the reference's framework tells it.
-fn other_type(ctx: &Ctx) -> Option<String> {
-    let given = ctx.header("content-type").map(str::trim).unwrap_or("");
-    let mut parts = given.split(';').map(|part| part.trim().to_ascii_lowercase());
-    let essence = parts.next().unwrap_or_default();
-    if essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json")) {
-        return None;
-    }
-    if essence.is_empty() {
-        return Some("application/octet-stream".into());
-    }
-    let with_charset = parts.any(|part| part.starts_with("charset="));
-    Some(if with_charset { given.to_owned() } else { format!("{given};charset=UTF-8") })
+    let wanted: Result<Vec<Option<T>>, _> = serde_json::from_slice(&ctx.body);
+    let wanted = wanted.map_err(|error| format!("JSON parse error: {error}"))?;
+    let mut seen = HashSet::new();
+    Ok(wanted.into_iter().flatten().map(T::into).filter(|cloned| seen.insert(cloned.id)).collect())
 }
 
 /// The type of a body that is not JSON, as the reference's container tells it.
@@ -137,27 +152,27 @@ pub(in crate::http::config) async fn v1_clone(app: &App, ctx: &Ctx) -> Answer {
     if let Some(foreign) = foreign_type(ctx) {
         return Err(Refusal::exception(format!("Content type '{foreign}' not supported")));
     }
-    let wanted = wanted(ctx).map_err(Refusal::exception)?;
+    let wanted = wanted::<OfConsole>(ctx).map_err(Refusal::exception)?;
     clone_into(app, ctx, namespace, "src_user", Words::V1, wanted).await
 }
 
-async fn v3_clone(app: &App, ctx: &Ctx, target: &str, user: &str) -> Answer {
+async fn v3_clone<T: DeserializeOwned + Into<Cloned>>(app: &App, ctx: &Ctx, target: &str, user: &str) -> Answer {
     let given = ctx.params.get(target).ok_or_else(|| api_missing(target, "String"))?;
     if let Some(other) = other_type(ctx).filter(|_| !ctx.body.is_empty()) {
         let text = format!("Content-Type '{other}' is not supported");
         return Err(NacosError::new(400, ErrorCode::MEDIA_TYPE_ERROR, text).into());
     }
     let missing = |text: String| NacosError::new(400, ErrorCode::PARAMETER_MISSING, text);
-    let wanted = wanted(ctx).map_err(missing)?;
+    let wanted = wanted::<T>(ctx).map_err(missing)?;
     clone_into(app, ctx, names::namespace_3x(given), user, Words::V3, wanted).await
 }
 
 /// `POST /v3/admin/cs/config/clone`.
 pub(in crate::http::config) async fn admin_clone(app: Arc<App>, ctx: Ctx) -> Answer {
-    v3_clone(&app, &ctx, "namespaceId", "src_user").await
+    v3_clone::<OfAdmin>(&app, &ctx, "namespaceId", "src_user").await
 }
 
 /// `POST /v3/console/cs/config/clone`.
 pub(in crate::http::config) async fn console_clone(app: Arc<App>, ctx: Ctx) -> Answer {
-    v3_clone(&app, &ctx, "targetNamespaceId", "srcUser").await
+    v3_clone::<OfConsole>(&app, &ctx, "targetNamespaceId", "srcUser").await
 }
