@@ -31,7 +31,7 @@ impl Naming {
             "snowflake" => {
                 Ok(InstanceId::Given(format!("{}#{cluster_text}#{service}", self.next_snowflake(now)).into()))
             }
-            _ => Err(NacosError::server("The InstanceIdGenerator type is not found")),
+            _ => Err(NacosError::server("The InstanceIdGenerator type is not found ")),
         }
     }
 
@@ -112,6 +112,6 @@ mod tests {
         let error = Naming::default()
             .instance_id(&with_generator("uuid"), Some("C"), "G@@s", Now::default())
             .expect_err("refused");
-        assert_eq!((error.status, &*error.message), (500, "The InstanceIdGenerator type is not found"));
+        assert_eq!((error.status, &*error.message), (500, "The InstanceIdGenerator type is not found "));
     }
 }

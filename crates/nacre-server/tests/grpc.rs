@@ -7,7 +7,7 @@ mod common;
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::{Client, LONG, Server, instance, ports};
+use common::{Client, LONG, Seen, Server, instance, ports};
 use nacre_wire::grpc::Payload;
 use serde_json::json;
 use tokio::{
@@ -42,6 +42,33 @@ async fn a_service_lives_and_dies_with_its_connection() {
     for kind in ["subscribed", "pushSent", "pushAcked"] {
         server.happened(&consumer, kind).await;
     }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscriber_that_says_nothing_of_clusters_hears_nothing_of_them() {
+    let server = Server::start(&[]).await;
+    let mut consumer = server.client("naming").await;
+    let mut body = json!({"namespace":"n","serviceName":"s","groupName":"G","subscribe":true});
+    let named = |seen: &Seen| seen.body["serviceInfo"].get("clusters").cloned();
+    assert_eq!(named(&consumer.call("SubscribeServiceRequest", body.clone()).await), None);
+    assert_eq!(named(&consumer.take().await), None, "its pushes say nothing of them either");
+    assert_eq!(named(&consumer.call("ServiceQueryRequest", body.clone()).await), Some(json!("")));
+    body["clusters"] = json!("");
+    assert_eq!(named(&consumer.call("SubscribeServiceRequest", body.clone()).await), Some(json!("")));
+    let provider = server.client("naming").await;
+    provider.register("s", 80).await;
+    loop {
+        let push = consumer.take().await;
+        assert_eq!(named(&push), Some(json!("")));
+        if ports(&push) == [80] {
+            break;
+        }
+    }
+    body["clusters"] = json!(null);
+    body["subscribe"] = json!(false);
+    let seen = consumer.call("SubscribeServiceRequest", body).await;
+    assert_eq!((named(&seen), ports(&seen)), (None, vec![80]));
     server.stop().await;
 }
 
@@ -338,6 +365,26 @@ async fn of_what_is_not_named_in_full_nothing_is_listed() {
     }
     let answer = client.call("ServiceQueryRequest", json!({"udpPort":"x"})).await;
     assert_eq!((answer.name.as_str(), &answer.body["errorCode"]), ("ErrorResponse", &json!(502)));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_without_an_ip_has_none() {
+    let server = Server::start(&[]).await;
+    let client = server.client("naming").await;
+    let mut body = instance("registerInstance", "s", 80);
+    let mut at = async |ip: Option<&str>| {
+        match ip {
+            Some(ip) => body["instance"]["ip"] = json!(ip),
+            None => drop(body["instance"].as_object_mut().unwrap().remove("ip")),
+        }
+        client.call("InstanceRequest", body.clone()).await;
+        let asked = json!({"namespace":"n","serviceName":"s","groupName":"G"});
+        let mut seen = client.call("ServiceQueryRequest", asked).await.body["serviceInfo"]["hosts"][0].take();
+        (seen["instanceId"].take(), seen.get("ip").cloned())
+    };
+    assert_eq!(at(None).await, (json!("null#80#DEFAULT#G@@s"), None));
+    assert_eq!(at(Some("")).await, (json!("#80#DEFAULT#G@@s"), Some(json!(""))));
     server.stop().await;
 }
 

@@ -1,7 +1,7 @@
 //! The JSON of an instance and of a service with its hosts, the same in gRPC and in HTTP v1, v2 and v3.
 
 use nacre_model::{
-    Instance, Metadata,
+    Instance, InstanceId, Metadata,
     instance::preserved::{HEART_BEAT_INTERVAL, HEART_BEAT_TIMEOUT, INSTANCE_ID_GENERATOR, IP_DELETE_TIMEOUT},
     instance::{metadata_ms, preserved},
 };
@@ -22,7 +22,10 @@ impl Serialize for InstanceJson<'_> {
             Some(id) => out.serialize_field("instanceId", &id)?,
             None => out.skip_field("instanceId")?,
         }
-        out.serialize_field("ip", &*instance.ip)?;
+        match is_without_ip(instance) {
+            false => out.serialize_field("ip", &*instance.ip)?,
+            true => out.skip_field("ip")?,
+        }
         out.serialize_field("port", &instance.port)?;
         out.serialize_field("weight", &Weight(instance.weight))?;
         out.serialize_field("healthy", &instance.healthy)?;
@@ -34,6 +37,11 @@ impl Serialize for InstanceJson<'_> {
         derived(&mut out, &instance.metadata)?;
         out.end()
     }
+}
+
+/// Registered without an ip, not even a blank one: only the id that was made of it tells.
+fn is_without_ip(instance: &Instance) -> bool {
+    instance.ip.is_empty() && matches!(&instance.instance_id, InstanceId::Given(id) if id.starts_with("null#"))
 }
 
 /// Members that the reference computes from metadata.
@@ -79,8 +87,8 @@ pub struct ServiceInfoJson<'a, H> {
     pub name: Option<&'a str>,
     /// UDP packets leave it out.
     pub group_name: Option<&'a str>,
-    /// The filter as asked for.
-    pub clusters: &'a str,
+    /// The filter as asked for. Left out where a gRPC subscriber named none, not even a blank one.
+    pub clusters: Option<&'a str>,
     pub cache_millis: u64,
     /// Of [`Instance`]s; each is shown with `grouped` as its service name.
     pub hosts: &'a [H],
@@ -109,7 +117,10 @@ impl<H: AsRef<Instance>> Serialize for ServiceInfoJson<'_, H> {
             Some(group) => out.serialize_field("groupName", group)?,
             None => out.skip_field("groupName")?,
         }
-        out.serialize_field("clusters", self.clusters)?;
+        match self.clusters {
+            Some(clusters) => out.serialize_field("clusters", clusters)?,
+            None => out.skip_field("clusters")?,
+        }
         out.serialize_field("cacheMillis", &self.cache_millis)?;
         out.serialize_field("hosts", &Hosts { hosts: self.hosts, grouped: self.grouped })?;
         out.serialize_field("lastRefTime", &self.last_ref_time)?;
@@ -153,7 +164,7 @@ mod tests {
         let info = ServiceInfoJson {
             name: Some("s"),
             group_name: Some("G"),
-            clusters: "",
+            clusters: Some(""),
             cache_millis: 10_000,
             hosts: &[Arc::new(host)],
             grouped: "G@@s",
@@ -179,5 +190,15 @@ mod tests {
         let shown = serde_json::to_value(InstanceJson { instance: &host, grouped: "G@@s" }).unwrap();
         assert_eq!((&shown["instanceHeartBeatInterval"], &shown["ipDeleteTimeout"]), (&json!(1000), &json!(30000)));
         assert_eq!((shown.get("instanceIdGenerator"), shown.get("instanceId")), (None, None));
+    }
+
+    #[test]
+    fn an_ip_that_was_not_given_is_not_shown() {
+        let shown = |instance_id| {
+            let host = Instance { instance_id, ..Instance::new("", 0) };
+            serde_json::to_value(InstanceJson { instance: &host, grouped: "G@@s" }).unwrap()
+        };
+        assert_eq!(shown(InstanceId::Simple)["ip"], "");
+        assert_eq!(shown(InstanceId::Given("null#0#null#G@@s".into())).get("ip"), None);
     }
 }

@@ -13,7 +13,7 @@ use nacre_config::{
     AskerBuf,
     gray::{Labels, VIPSERVER_TAG},
 };
-use nacre_model::{Now, event::Disconnect};
+use nacre_model::{Now, ServiceKey, event::Disconnect};
 use nacre_naming::{ClientId, ConnectionInfo};
 use nacre_wire::grpc::connection::{Abilities, ConnectionSetupRequest};
 use parking_lot::Mutex;
@@ -77,6 +77,8 @@ pub struct Connection {
     pub asker: AskerBuf,
     /// The header `Vipserver-Tag` of its first listen that had one; the doctor looks at it.
     pub listens_as: OnceLock<Arc<str>>,
+    /// Services it subscribed without a word of clusters; hardly any client does.
+    no_clusters: Mutex<Vec<ServiceKey>>,
     pub outbox: Outbox,
     pub closer: Arc<Closer>,
     last_active: AtomicU64,
@@ -117,6 +119,7 @@ impl Connection {
             labels,
             asker,
             listens_as: OnceLock::new(),
+            no_clusters: Mutex::default(),
             closer,
         }
     }
@@ -156,6 +159,23 @@ impl Connection {
     /// The application's name as subscriber lists show it.
     pub fn app_or_unknown(&self) -> Arc<str> {
         if &*self.app == "-" { "unknown".into() } else { Arc::clone(&self.app) }
+    }
+
+    /// Whether its subscription of the service said a word of clusters, be it a blank one.
+    pub fn says_clusters(&self, service: &ServiceKey) -> bool {
+        !self.no_clusters.lock().contains(service)
+    }
+
+    /// It subscribed the service, saying a word of clusters or none, or subscribes it no longer (`true`).
+    pub fn note_clusters(&self, service: &ServiceKey, says: bool) {
+        let mut silent = self.no_clusters.lock();
+        match (silent.iter().position(|known| known == service), says) {
+            (Some(at), true) => {
+                silent.swap_remove(at);
+            }
+            (None, false) => silent.push(service.clone()),
+            _ => {}
+        }
     }
 
     pub fn info(&self) -> ConnectionInfo {

@@ -35,22 +35,38 @@ const FIRST_PUSH_DELAY: u64 = 200;
 const PAUSED: u64 = 500;
 /// Forms of [`ServiceView::serialised`] this adapter makes.
 const FORM_GRPC: u8 = 1;
+const FORM_GRPC_NO_CLUSTERS: u8 = 2;
 
 /// `serviceInfo` as gRPC clients of both lines read it; made once per snapshot and shared.
 pub(super) fn service_info(view: &ServiceView) -> Bytes {
-    view.serialised(FORM_GRPC, |view| info_of(view, Some(&view.service.name), Some(&view.service.group)))
+    let (name, group) = (&view.service.name, &view.service.group);
+    view.serialised(FORM_GRPC, |view| info_of(view, Some(name), Some(group), Some(&view.clusters)))
+}
+
+/// The same for a subscription: one that said nothing of clusters, or null, hears nothing of them either.
+pub(super) fn subscribed_info(view: &ServiceView, says_clusters: bool) -> Bytes {
+    if says_clusters {
+        return service_info(view);
+    }
+    let (name, group) = (&view.service.name, &view.service.group);
+    view.serialised(FORM_GRPC_NO_CLUSTERS, |view| info_of(view, Some(name), Some(group), None))
 }
 
 /// What is said of a service that was not named in full: nothing is in it, and what was left out is left out here, too.
-pub(super) fn unnamed_info(view: &ServiceView, name: Option<&str>, group: Option<&str>) -> Bytes {
-    info_of(view, name, group)
+pub(super) fn unnamed_info(
+    view: &ServiceView,
+    name: Option<&str>,
+    group: Option<&str>,
+    clusters: Option<&str>,
+) -> Bytes {
+    info_of(view, name, group, clusters)
 }
 
-fn info_of(view: &ServiceView, name: Option<&str>, group: Option<&str>) -> Bytes {
+fn info_of(view: &ServiceView, name: Option<&str>, group: Option<&str>, clusters: Option<&str>) -> Bytes {
     let info = ServiceInfoJson {
         name,
         group_name: group,
-        clusters: &view.clusters,
+        clusters,
         cache_millis: view.cache_millis,
         hosts: &view.hosts,
         grouped: &view.service.grouped(),
@@ -280,7 +296,7 @@ impl Hub {
     /// A service's text for one subscriber; `None` when it no longer subscribes.
     pub(super) fn view(&self, connection: &Connection, service: &ServiceKey) -> Option<View> {
         let (_, view) = self.naming.push_view(&connection.client_id(), service, self.now())?;
-        Some(View { members: service_info(&view), empty: view.hosts.is_empty() })
+        Some(View { members: subscribed_info(&view, connection.says_clusters(service)), empty: view.hosts.is_empty() })
     }
 
     /// Asks clients that were silent for long whether they are there, and forgets quiet services. Every second or so.

@@ -37,7 +37,7 @@ pub fn push(view: &ServiceView, stamp: u64) -> Packet {
     let info = ServiceInfoJson {
         name: Some(&grouped),
         group_name: None,
-        clusters: &view.clusters,
+        clusters: Some(&view.clusters),
         cache_millis: view.cache_millis,
         hosts: &view.hosts,
         grouped: &grouped,

@@ -482,6 +482,8 @@ async fn clients_that_do_not_understand_pushes_are_not_subscribed() {
     subscribe(&server, "s", 5_000).await;
     let all = ask(&server, "GET", "/v1/ns/service/subscribers", &[("serviceName", "s")]).await.json();
     assert_eq!((&all["count"], &all["subscribers"][0]["addrStr"]), (&json!(1), &json!("127.0.0.1:5000")));
+    let all = ask(&server, "GET", "/v3/admin/ns/service/subscribers", &[("serviceName", "s")]).await.json();
+    assert_eq!(all["data"]["pageItems"][0]["address"], "127.0.0.1:5000");
     server.stop().await;
 }
 

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::lenient::{List, Texts, body};
+use super::lenient::{List, Texts, Word, body};
 
 body! {
     ConfigQueryRequest {
         headers: Texts = "headers";
+        request_id: Word = "requestId";
         data_id: Option<String> = "dataId";
         group: Option<String> = "group";
         tenant: Option<String> = "tenant";
@@ -19,6 +20,7 @@ body! {
 body! {
     ConfigPublishRequest {
         headers: Texts = "headers";
+        request_id: Word = "requestId";
         data_id: Option<String> = "dataId";
         group: Option<String> = "group";
         tenant: Option<String> = "tenant";
@@ -41,6 +43,7 @@ impl ConfigPublishRequest {
 body! {
     ConfigRemoveRequest {
         headers: Texts = "headers";
+        request_id: Word = "requestId";
         data_id: Option<String> = "dataId";
         group: Option<String> = "group";
         tenant: Option<String> = "tenant";
@@ -51,6 +54,10 @@ body! {
 body! {
     ConfigBatchListenRequest {
         headers: Texts = "headers";
+        request_id: Word = "requestId";
+        data_id: Word = "dataId";
+        group: Word = "group";
+        tenant: Word = "tenant";
         /// `false` stops listening.
         listen: bool = "listen", true;
         /// `None` when the client said `null`, which fails.

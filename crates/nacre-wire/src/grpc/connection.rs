@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::lenient::{Anything, Lenient, Texts, body};
+use super::lenient::{Anything, Lenient, Texts, Word, body};
 
 body! {
     /// `ConnectionSetupRequest`, the first message of a stream.
@@ -36,6 +36,7 @@ body! {
     /// `HealthCheckRequest` and every other request whose fields do not matter.
     EmptyRequest {
         headers: Texts = "headers";
+        request_id: Word = "requestId";
         any: Anything = "module";
     }
 }

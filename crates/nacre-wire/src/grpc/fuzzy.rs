@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::lenient::{List, Texts, body};
+use super::lenient::{List, Texts, Word, body};
 
 /// `watchType`.
 pub const WATCH: &str = "WATCH";
@@ -21,6 +21,7 @@ body! {
     /// `ConfigFuzzyWatchRequest` and `NamingFuzzyWatchRequest`.
     FuzzyWatchRequest {
         headers: Texts = "headers";
+        request_id: Word = "requestId";
         /// `namespace>>group>>resource`; `None` fails.
         pattern: Option<String> = "groupKeyPattern";
         /// What the client holds already.

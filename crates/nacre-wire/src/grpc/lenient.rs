@@ -216,7 +216,7 @@ macro_rules! scalars {
     )*};
 }
 
-scalars!(Option<String>, Option<Arc<str>>, bool, i32, i64, f64);
+scalars!(Option<String>, Option<Arc<str>>, Word, bool, i32, i64, f64);
 
 /// A map of texts; `None` for `null`. Null values are dropped: no map of ours may hold one.
 pub type Texts = Option<BTreeMap<String, String>>;
@@ -348,6 +348,28 @@ impl<'de> Lenient<'de> for Anything {
     }
 }
 
+/// A text, thrown away: fields that matter only in that what is no text is refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Word;
+
+impl FromScalar for Word {
+    fn null() -> Self {
+        Self
+    }
+    fn text(_: &str) -> Option<Self> {
+        Some(Self)
+    }
+    fn boolean(_: bool) -> Option<Self> {
+        Some(Self)
+    }
+    fn integer(_: i128) -> Option<Self> {
+        Some(Self)
+    }
+    fn float(_: f64) -> Option<Self> {
+        Some(Self)
+    }
+}
+
 /// What `body!` implements: takes one member of a JSON object.
 pub trait Object<'de>: Default {
     fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error>;
@@ -407,6 +429,7 @@ mod tests {
             shared: SharedTexts = "shared";
             list: List<Option<String>> = "list";
             inner: Option<Inner> = "inner";
+            word: Word = "word";
         }
     }
 
@@ -484,6 +507,8 @@ mod tests {
             r#"{"port":3000000000}"#,
             r#"{"on":"yes"}"#,
             r#"{"map":[1]}"#,
+            r#"{"word":{}}"#,
+            r#"{"word":[]}"#,
         ] {
             assert!(refused(text), "{text}");
         }

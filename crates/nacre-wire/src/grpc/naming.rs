@@ -5,7 +5,7 @@ use std::sync::Arc;
 use nacre_model::{DEFAULT_CLUSTER, Instance, instance::InstanceId};
 use serde::Serialize;
 
-use super::lenient::{List, SharedTexts, Texts, body};
+use super::lenient::{List, SharedTexts, Texts, Word, body};
 
 /// `type` of an [`InstanceRequest`].
 pub const REGISTER: &str = "registerInstance";
@@ -56,6 +56,7 @@ body! {
     /// `InstanceRequest` and `PersistentInstanceRequest`.
     InstanceRequest {
         headers: Texts = "headers";
+        request_id: Word = "requestId";
         namespace: Option<String> = "namespace";
         service_name: Option<String> = "serviceName";
         group_name: Option<String> = "groupName";
@@ -67,6 +68,7 @@ body! {
 body! {
     BatchInstanceRequest {
         headers: Texts = "headers";
+        request_id: Word = "requestId";
         namespace: Option<String> = "namespace";
         service_name: Option<String> = "serviceName";
         group_name: Option<String> = "groupName";
@@ -78,6 +80,7 @@ body! {
 body! {
     ServiceQueryRequest {
         headers: Texts = "headers";
+        request_id: Word = "requestId";
         namespace: Option<String> = "namespace";
         service_name: Option<String> = "serviceName";
         group_name: Option<String> = "groupName";
@@ -91,16 +94,21 @@ body! {
 body! {
     ServiceListRequest {
         headers: Texts = "headers";
+        request_id: Word = "requestId";
         namespace: Option<String> = "namespace";
+        /// Without effect, but it is checked.
+        service_name: Option<String> = "serviceName";
         group_name: Option<String> = "groupName";
         page_no: i32 = "pageNo";
         page_size: i32 = "pageSize";
+        selector: Word = "selector";
     }
 }
 
 body! {
     SubscribeServiceRequest {
         headers: Texts = "headers";
+        request_id: Word = "requestId";
         namespace: Option<String> = "namespace";
         service_name: Option<String> = "serviceName";
         group_name: Option<String> = "groupName";
@@ -138,6 +146,15 @@ mod tests {
         assert_eq!(&*instance.metadata["n"], "5");
         assert_eq!(&*instance.cluster, DEFAULT_CLUSTER);
         assert_eq!(instance.instance_id, InstanceId::Absent);
+    }
+
+    #[test]
+    fn what_a_list_ignores_must_be_texts_all_the_same() {
+        let read = |text: &str| parse::<ServiceListRequest>(text.as_bytes()).is_ok();
+        assert!(read(r#"{"selector":"{\"type\":\"none\"}","serviceName":5,"requestId":7}"#));
+        for text in [r#"{"selector":{"type":"none"}}"#, r#"{"serviceName":{}}"#, r#"{"requestId":[]}"#] {
+            assert!(!read(text), "{text}");
+        }
     }
 
     #[test]

@@ -21,7 +21,7 @@ use serde::Deserialize;
 
 use super::super::{
     dispatch::{Call, Operation, Reply, short},
-    push::{service_info, unnamed_info},
+    push::{service_info, subscribed_info, unnamed_info},
 };
 use crate::doctor::sighting;
 
@@ -49,16 +49,17 @@ fn nothing(
     namespace: &Option<String>,
     group: &Option<String>,
     name: &Option<String>,
-    clusters: &str,
+    clusters: Option<&str>,
 ) -> Result<Bytes, NacosError> {
     let naming = &call.app.naming;
     let twin = named(&Some(String::new()), group, name);
     if namespace.is_none() && twin.is_some_and(|twin| naming.service_exists(&twin)) {
         return Err(no_namespace());
     }
-    let query = Query { clusters, healthy_only: false, consumer_ip: &call.connection.client_ip };
+    let (wanted, consumer_ip) = (clusters.unwrap_or_default(), &*call.connection.client_ip);
+    let query = Query { clusters: wanted, healthy_only: false, consumer_ip };
     let view = naming.list(&ServiceKey::new("", "", ""), &query, call.now);
-    Ok(unnamed_info(&view, name.as_deref(), group.as_deref()))
+    Ok(unnamed_info(&view, name.as_deref(), group.as_deref(), clusters))
 }
 
 /// A namespace may be blank, which is `public`, but not null.
@@ -100,10 +101,14 @@ fn metadata_size<'a>(instances: impl Iterator<Item = &'a InstanceBody>) -> usize
     instances.map(|instance| check::metadata_size(&instance.to_instance(true).metadata)).max().unwrap_or(0)
 }
 
+/// The text of a port for the parameter check: a number that is one needs none to be looked at.
+fn wrong_port(port: i32) -> Option<String> {
+    (!(0..=65_535).contains(&port)).then(|| port.to_string())
+}
+
 /// The parameter check of an instance.
 fn check_body(info: &ParamInfo<'_>, instance: &InstanceBody, length: usize) -> Result<(), String> {
-    // A number that is a port needs no text to be looked at.
-    let port = (!(0..=65_535).contains(&instance.port)).then(|| instance.port.to_string());
+    let port = wrong_port(instance.port);
     let info = ParamInfo {
         ip: instance.ip.as_deref(),
         port: port.as_deref(),
@@ -128,7 +133,14 @@ fn to_register(
         let cluster = body.cluster_name.as_deref();
         let named = body.service_name.as_deref().filter(|name| !name.is_empty());
         instance.instance_id = match named {
-            None if cluster == Some(&*instance.cluster) => naming.own_id(&instance, key, now)?,
+            None if cluster == Some(&*instance.cluster) && body.ip.is_some() => naming.own_id(&instance, key, now)?,
+            // The id is written out; to the reference an ip that is not given is the word null.
+            _ if body.ip.is_none() => {
+                let nowhere = Instance { ip: "null".into(), ..instance.clone() };
+                let id = naming.instance_id(&nowhere, cluster, named.unwrap_or(&key.grouped()), now)?;
+                let nowhere = Instance { instance_id: id, ..nowhere };
+                nowhere.instance_id_text(&key.grouped()).map_or(InstanceId::Absent, |id| InstanceId::Given(id.into()))
+            }
             _ => naming.instance_id(&instance, cluster, named.unwrap_or(&key.grouped()), now)?,
         };
     }
@@ -339,13 +351,14 @@ impl Operation for ServiceQueryRequest {
 
     fn check(&self, length: usize) -> Result<(), String> {
         let info = names(&self.namespace, &self.group_name, &self.service_name);
-        check::check(&ParamInfo { clusters: self.cluster.as_deref(), ..info }, length)
+        let port = wrong_port(self.udp_port);
+        check::check(&ParamInfo { clusters: self.cluster.as_deref(), port: port.as_deref(), ..info }, length)
     }
 
     async fn run(&self, call: &Call<'_>) -> Result<Reply, NacosError> {
         let clusters = self.cluster.as_deref().unwrap_or_default();
         let Some(key) = named(&self.namespace, &self.group_name, &self.service_name) else {
-            let members = nothing(call, &self.namespace, &self.group_name, &self.service_name, clusters)?;
+            let members = nothing(call, &self.namespace, &self.group_name, &self.service_name, Some(clusters))?;
             return Ok(Reply::ready_made(&Envelope::ok(), &members));
         };
         let query = Query { clusters, healthy_only: self.healthy_only, consumer_ip: &call.connection.client_ip };
@@ -367,7 +380,7 @@ impl Operation for ServiceListRequest {
     }
 
     fn check(&self, length: usize) -> Result<(), String> {
-        check::check(&names(&self.namespace, &self.group_name, &None), length)
+        check::check(&names(&self.namespace, &self.group_name, &self.service_name), length)
     }
 
     /// `serviceName` and `selector` are ignored, as in the reference.
@@ -408,11 +421,12 @@ impl Operation for SubscribeServiceRequest {
     }
 
     async fn run(&self, call: &Call<'_>) -> Result<Reply, NacosError> {
-        let clusters = self.clusters.as_deref().unwrap_or_default();
+        let (clusters, said) = (self.clusters.as_deref().unwrap_or_default(), self.clusters.is_some());
         if self.namespace.is_none() {
             // Of the other names a blank one is an error; without a namespace there is nothing to hear of.
             service(Some(""), self.group_name.as_deref(), self.service_name.as_deref())?;
-            let members = nothing(call, &self.namespace, &self.group_name, &self.service_name, clusters)?;
+            let said = self.clusters.as_deref();
+            let members = nothing(call, &self.namespace, &self.group_name, &self.service_name, said)?;
             return Ok(Reply::ready_made(&Envelope::ok_with("success"), &members));
         }
         let (namespace, group) = (self.namespace.as_deref(), self.group_name.as_deref());
@@ -433,6 +447,7 @@ impl Operation for SubscribeServiceRequest {
                 app: app_name,
             };
             let (view, effects) = app.naming.subscribe(&client, &key, subscription, now)?;
+            connection.note_clusters(&key, said);
             if !effects.pushes.is_empty() {
                 connection.outbox.answered(&key, view.hosts.is_empty());
             }
@@ -443,11 +458,12 @@ impl Operation for SubscribeServiceRequest {
         } else {
             let effects = app.naming.unsubscribe(&client, &key, now)?;
             connection.outbox.unsubscribed(&key);
+            connection.note_clusters(&key, true);
             let query = Query { clusters, healthy_only: false, consumer_ip: &connection.client_ip };
             (app.naming.list(&key, &query, now), effects)
         };
         app.effects.naming(effects);
-        Ok(Reply::ready_made(&Envelope::ok_with("success"), &service_info(&view)))
+        Ok(Reply::ready_made(&Envelope::ok_with("success"), &subscribed_info(&view, said)))
     }
 }
 
@@ -466,6 +482,9 @@ mod tests {
         let port = "Param 'port' is illegal, the value should be between 0 and 65535.";
         assert_eq!(check::<InstanceRequest>(r#"{"instance":{"port":70000}}"#), Err(port.into()));
         assert_eq!(check::<Persistent>(r#"{"instance":{"port":-1}}"#), Err(port.into()));
+        assert_eq!(check::<ServiceQueryRequest>(r#"{"serviceName":"s","udpPort":-1}"#), Err(port.into()));
+        assert_eq!(check::<ServiceQueryRequest>(r#"{"serviceName":"s","udpPort":0}"#), Ok(()));
+        assert!(check::<ServiceListRequest>(r#"{"serviceName":"a@@b","groupName":"g"}"#).is_err());
         let batch = r#"{"instances":[{"ip":"1.1.1.1","port":1},{"ip":"1.1.1.1","port":70000}]}"#;
         assert_eq!(check::<BatchInstanceRequest>(batch), Err(port.into()));
         assert!(check::<BatchInstanceRequest>(r#"{"instances":[null]}"#).is_err());

@@ -235,7 +235,7 @@ pub fn subscriber_v3(subscriber: &Subscriber) -> Value {
     let (service, of) = (&subscriber.service, &subscriber.subscription);
     json!({
         "namespaceId": service.namespace, "groupName": service.group, "serviceName": service.name, "ip": of.ip,
-        "port": of.port, "agent": of.agent, "appName": of.app,
+        "port": of.port, "agent": of.agent, "appName": of.app, "address": format!("{}:{}", of.ip, of.port),
     })
 }
 

@@ -163,7 +163,7 @@ pub fn service_info(view: &ServiceView) -> Bytes {
         let info = ServiceInfoJson {
             name: Some(&grouped),
             group_name: Some(&view.service.group),
-            clusters: &view.clusters,
+            clusters: Some(&view.clusters),
             cache_millis: view.cache_millis,
             hosts: &view.hosts,
             grouped: &grouped,
