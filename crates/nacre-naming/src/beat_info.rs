@@ -67,7 +67,8 @@ impl BeatInfo {
             Some(value) => scalar(value).map(|text| text.to_string()).ok_or_else(broken),
         };
         let mut metadata = Metadata::new();
-        for (key, value) in wire.metadata.unwrap_or_default() {
+        let named = wire.metadata.unwrap_or_default();
+        for (key, value) in named.into_iter().filter(|(_, value)| value.get() != "null") {
             metadata.insert(key, scalar(value).ok_or_else(broken)?);
         }
         Ok(Self {

@@ -66,7 +66,9 @@ pub use client_id::ClientId;
 pub use command::{Applied, Consistency, InstanceRef, NamingCommand, NamingReply};
 pub use effects::Effects;
 pub use health::{CheckState, CheckTarget, HealthChecks, Probe, ProbeOutcome, TargetId};
-pub use metadata::{ClusterMetadata, HealthChecker, InstanceMetadata, ServiceMetadata, parse_metadata};
+pub use metadata::{
+    ClusterMetadata, HealthChecker, InstanceMetadata, ServiceMetadata, parse_metadata, parse_metadata_keys,
+};
 pub use naming::Naming;
 pub use options::{BrakeOptions, Options};
 pub use selector::{SELECTOR_TYPES, Selector};

@@ -151,17 +151,26 @@ pub struct InstanceMetadata {
     pub metadata: Metadata,
 }
 
-/// Reads a `metadata` parameter: a JSON object, or `k=v,k2=v2`; blank and `null` are empty. Numbers, booleans and null of
-/// the JSON form become text; nested values are refused. As in the reference what follows the object is not looked at,
-/// and empty pairs at the end do not count.
+/// Reads a `metadata` parameter: a JSON object, or `k=v,k2=v2`; blank and `null` are empty. Numbers and booleans of the
+/// JSON form become text, keys of null are as if not named; nested values are refused. As in the reference what follows
+/// the object is not looked at, and empty pairs at the end do not count.
 pub fn parse_metadata(text: &str) -> Result<Metadata, NacosError> {
+    read_metadata(text, |value| value.get() != "null")
+}
+
+/// The keys that a `metadata` parameter names, whatever their values.
+pub fn parse_metadata_keys(text: &str) -> Result<Vec<Arc<str>>, NacosError> {
+    Ok(read_metadata(text, |_| true)?.into_keys().collect())
+}
+
+fn read_metadata(text: &str, counts: impl Fn(&RawValue) -> bool) -> Result<Metadata, NacosError> {
     let wrong =
         || NacosError::new(400, ErrorCode::INSTANCE_METADATA_ERROR, format!("metadata format incorrect:{text}"));
     if matches!(text.trim(), "" | "null") {
         return Ok(Metadata::new());
     }
     if let Ok(object) = first_json::<BTreeMap<Arc<str>, &RawValue>>(text) {
-        let pairs = object.into_iter();
+        let pairs = object.into_iter().filter(|(_, value)| counts(value));
         return pairs.map(|(key, value)| scalar(value).map(|text| (key, text)).ok_or_else(wrong)).collect();
     }
     let mut pairs: Vec<&str> = text.split(',').collect();

@@ -125,10 +125,6 @@ impl Apply<'_> {
             self.ledger.last.gray += 1;
             self.ledger.last.gray
         });
-        let app_name = match old {
-            Some(old) if publish.meta.app_name.is_empty() => old.app_name.clone(),
-            _ => publish.meta.app_name.clone(),
-        };
         GrayConfig {
             id,
             name: name.into(),
@@ -136,7 +132,8 @@ impl Apply<'_> {
             content: publish.content.clone(),
             md5: content::md5(&publish.content),
             encrypted_data_key: publish.encrypted_data_key.clone(),
-            app_name,
+            // Unlike a formal version's, it does not stay when a publish names none.
+            app_name: publish.meta.app_name.clone(),
             created: old.map_or(modified, |old| old.created),
             modified,
             src_user: publish.source.user.clone(),

@@ -28,8 +28,11 @@ fn metadata_come_as_json_or_as_pairs() {
     assert_eq!(parsed(","), some(&[]));
     assert_eq!(
         parsed(r#"{"a":1,"b":true,"c":1.5,"d":null}"#),
-        some(&[("a", "1"), ("b", "true"), ("c", "1.5"), ("d", "")])
+        some(&[("a", "1"), ("b", "true"), ("c", "1.5")]),
+        "a key of null is none"
     );
+    let keys = parse_metadata_keys(r#"{"a":null,"b":""}"#).expect("an object");
+    assert_eq!(keys.iter().map(|key| &**key).collect::<Vec<_>>(), ["a", "b"]);
     let written = some(&[("a", "1.50"), ("b", "1e3"), ("c", "true"), ("d", "99999999999999999999")]);
     assert_eq!(parsed(r#"{"a":1.50,"b":1e3,"c":true,"d":99999999999999999999}"#), written, "numbers as written");
     let odd = r#"{"methods":"a,b","url":"x=1&y=<z>","q":"it's \"q\"","u":"中文😀"}"#;
@@ -47,7 +50,7 @@ fn beats_are_read_leniently() {
     let beat = beat.expect("read");
     assert_eq!((beat.port, beat.weight, beat.ephemeral), (8080, 2.5, true));
     assert_eq!(beat.metadata, metadata(&[("n", "1")]));
-    let beat = BeatInfo::parse(r#"{"ip":"1.1.1.1","port":"","metadata":{"version":1.50}}"#).expect("read");
+    let beat = BeatInfo::parse(r#"{"ip":"1.1.1.1","port":"","metadata":{"version":1.50,"none":null}}"#).expect("read");
     assert_eq!((beat.port, beat.metadata), (0, metadata(&[("version", "1.50")])));
     assert_eq!(BeatInfo::parse(r#"{"port":"８０"}"#).expect("read").port, 80);
     let beat =

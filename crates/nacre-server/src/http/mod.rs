@@ -443,6 +443,7 @@ async fn prepare(app: &App, row: &'static Row, ctx: &mut Ctx) -> Result<Option<R
         return refuse::no_boundary(row.generation).map(Some);
     }
     read_params(ctx).await?;
+    note_broken(app, row, ctx);
     ctx.params.join_repeated();
     let live = app.live();
     live.compatibility.check(&ctx.method, row, &ctx.params)?;
@@ -457,6 +458,17 @@ async fn prepare(app: &App, row: &'static Row, ctx: &mut Ctx) -> Result<Option<R
     checks::check_params(ctx, row, app.settings.metadata_length)
 }
 
+/// A parameter that does not count will be missed, and the answer does not say why it is not there.
+fn note_broken(app: &App, row: &Row, ctx: &Ctx) {
+    if ctx.params.broken().is_empty() {
+        return;
+    }
+    let names: Vec<String> = ctx.params.broken().iter().map(|name| name.chars().take(40).collect()).collect();
+    let reason = format!("a broken escape in {}, which does not count: probably not url-encoded", names.join(", "));
+    let cause = Cause::Suspicious { call: format!("reading the parameters of {}", row.path), reason };
+    app.journal.record(Event::new(app.clock.now(), Subject::client(&ctx.client_ip()), cause));
+}
+
 async fn read_params(ctx: &mut Ctx) -> Result<(), Refusal> {
     if let Some(query) = ctx.uri.query() {
         ctx.params.add_urlencoded(query.as_bytes());
@@ -469,7 +481,7 @@ async fn read_params(ctx: &mut Ctx) -> Result<(), Refusal> {
     let essence = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
     if essence == "application/x-www-form-urlencoded" {
         ctx.params.add_urlencoded(&ctx.body);
-    } else if essence == "multipart/form-data" {
+    } else if essence.starts_with("multipart/") {
         // Boxed, as all that few requests wait for: the future of a request is moved about, and all of it.
         Box::pin(multipart::read(&mut ctx.params, &content_type, ctx.body.clone())).await?;
     }
@@ -510,7 +522,10 @@ fn preflight(method: &Method, headers: &HeaderMap, inner: &str, site: &Site<'_>)
     }
     let mut reply = Reply::empty(200).header("access-control-allow-methods", &wanted);
     if let Some(wanted) = asked("access-control-request-headers") {
-        reply = reply.header("access-control-allow-headers", &wanted);
+        let names: Vec<&str> = wanted.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+        if !names.is_empty() {
+            reply = reply.header("access-control-allow-headers", &names.join(", "));
+        }
     }
     if site.charset_preset {
         reply = reply.typed(reply::JSON_UTF8);

@@ -17,10 +17,18 @@ pub fn is_without_boundary(content_type: &str) -> bool {
 /// Reads a whole body into `params`.
 pub async fn read(params: &mut Params, content_type: &str, body: Bytes) -> Result<(), NacosError> {
     let bad = |error: multer::Error| NacosError::invalid(format!("the multipart body cannot be read: {error}"));
-    let boundary = multer::parse_boundary(content_type).map_err(bad)?;
+    // Every kind of multipart is read as a form.
+    let named = content_type.split_once(';').map_or("", |(_, named)| named);
+    let boundary = multer::parse_boundary(format!("multipart/form-data;{named}")).map_err(bad)?;
     let stream = futures::stream::once(async move { Ok::<_, std::convert::Infallible>(body) });
     let mut multipart = multer::Multipart::new(stream, boundary);
-    while let Some(field) = multipart.next_field().await.map_err(bad)? {
+    loop {
+        let field = match multipart.next_field().await {
+            Ok(Some(field)) => field,
+            // Without a (further) boundary, or with none that says it is the last, there are no further parts.
+            Ok(None) | Err(multer::Error::IncompleteStream) => break,
+            Err(error) => return Err(bad(error)),
+        };
         let name = field.name().unwrap_or("").to_owned();
         match field.file_name().map(str::to_owned) {
             Some(file_name) => {

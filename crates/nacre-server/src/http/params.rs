@@ -10,6 +10,9 @@ use bytes::Bytes;
 use nacre_model::{NacosError, limits::HTTP_PARAMS};
 use smallvec::SmallVec;
 
+/// As many broken pairs are told by name.
+const BROKEN: usize = 10;
+
 /// One uploaded file of a multipart body.
 #[derive(Clone, Debug)]
 pub struct Upload {
@@ -27,6 +30,8 @@ pub struct Params {
     pairs: SmallVec<[Pair; 16]>,
     /// Names sent several times, with all their values.
     joined: Vec<Pair>,
+    /// Names of pairs that do not count.
+    broken: Vec<String>,
     pub uploads: Vec<Upload>,
 }
 
@@ -68,7 +73,10 @@ impl Params {
                 None => (pair, &pair[..0]),
             };
             let raw = name == b"beat";
-            self.push_with(|text| decode_into(name, text), |text| decode_into(value, text) || raw);
+            let whole = self.push_with(|text| decode_into(name, text), |text| decode_into(value, text) || raw);
+            if !whole && self.broken.len() < BROKEN {
+                self.broken.push(decode(name));
+            }
         }
     }
 
@@ -81,10 +89,10 @@ impl Params {
         self.push_with(|text| all(name, text), |text| all(value, text));
     }
 
-    /// Both say whether what they wrote can be taken.
-    fn push_with(&mut self, name: impl FnOnce(&mut String) -> bool, value: impl FnOnce(&mut String) -> bool) {
+    /// Both say whether what they wrote can be taken; so does this of the pair.
+    fn push_with(&mut self, name: impl FnOnce(&mut String) -> bool, value: impl FnOnce(&mut String) -> bool) -> bool {
         if self.pairs.len() as u64 >= HTTP_PARAMS {
-            return;
+            return true;
         }
         // Bodies are bounded far below 4 GiB.
         let start = self.text.len() as u32;
@@ -92,10 +100,16 @@ impl Params {
         let middle = self.text.len() as u32;
         if !(named && value(&mut self.text)) {
             self.text.truncate(start as usize);
-            return;
+            return false;
         }
         let pair = self.pair(start, middle);
         self.pairs.push(pair);
+        true
+    }
+
+    /// Names, the first few, of what does not count because of a broken escape.
+    pub fn broken(&self) -> &[String] {
+        &self.broken
     }
 
     /// The pair whose value ends the text.
@@ -403,6 +417,7 @@ mod tests {
             let mut params = Params::default();
             params.add_urlencoded(format!("dataId=d&{text}&group=G").as_bytes());
             assert_eq!(params.iter().collect::<Vec<_>>(), [("dataId", "d"), ("group", "G")], "{text}");
+            assert!(params.broken()[0].starts_with("con"), "{text}");
         }
     }
 

@@ -122,6 +122,9 @@ impl Site<'_> {
                 if self.charset_preset {
                     reply = Reply::new(JSON_UTF8, reply.body);
                 }
+                if !is_harmless(self.uri.path()) {
+                    reply = reply.fixed("content-disposition", "inline;filename=f.txt");
+                }
                 reply.status(status)
             }
             Preferred::Html => Reply::new(
@@ -313,6 +316,48 @@ pub fn no_boundary(generation: Generation) -> Result<Reply, Refusal> {
     }
 }
 
+/// Whether a browser could do no harm with an answer it saves under the last word of this path: by its ending the text is
+/// data or an image (Spring's guard against reflected file downloads).
+fn is_harmless(path: &str) -> bool {
+    const ENDINGS: [&str; 30] = [
+        "txt",
+        "text",
+        "yml",
+        "properties",
+        "csv",
+        "json",
+        "xml",
+        "atom",
+        "rss",
+        "png",
+        "jpe",
+        "jpeg",
+        "jpg",
+        "gif",
+        "wbmp",
+        "bmp",
+        "ico",
+        "svg",
+        "webp",
+        "tif",
+        "tiff",
+        "xhtml",
+        "mp3",
+        "wav",
+        "ogg",
+        "mp4",
+        "mpeg",
+        "mov",
+        "avi",
+        "webm",
+    ];
+    let name = path.rsplit('/').next().unwrap_or("");
+    match name.rsplit_once('.') {
+        Some((_, ending)) if !ending.is_empty() => ENDINGS.iter().any(|known| known.eq_ignore_ascii_case(ending)),
+        _ => true,
+    }
+}
+
 /// `inner` is `base` or lies below it.
 pub fn under(inner: &str, base: &str) -> bool {
     inner.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -336,7 +381,10 @@ pub fn html_escape(text: &str) -> String {
 
 /// The answer of the parameter check: one line, no `Content-Type`.
 pub fn param_check(text: &str) -> Reply {
-    let mut reply = Reply::empty(400).fixed("pragma", "no-cache").fixed("cache-control", "no-cache,no-store");
+    let mut reply = Reply::empty(400)
+        .fixed("pragma", "no-cache")
+        .fixed("expires", "Thu, 01 Jan 1970 00:00:00 GMT")
+        .fixed("cache-control", "no-cache,no-store");
     reply.body = Bytes::from(format!("{text}\r\n"));
     reply
 }

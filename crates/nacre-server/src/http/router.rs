@@ -76,6 +76,13 @@ impl Router {
         if let Some(rows) = self.plain.get(inner) {
             return choose(rows, method, Vec::new);
         }
+        // Letters that somebody encoded without need.
+        if inner.contains('%')
+            && let Ok(decoded) = percent_encoding::percent_decode_str(inner).decode_utf8()
+            && let Some(rows) = self.plain.get(&*decoded)
+        {
+            return choose(rows, method, Vec::new);
+        }
         match self.variable.at(inner) {
             Ok(found) => choose(found.value, method, || {
                 let values = found.params.iter();

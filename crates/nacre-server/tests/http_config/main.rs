@@ -9,6 +9,7 @@ mod discovery;
 mod gray;
 mod ops;
 mod polls;
+mod reference;
 mod settings;
 mod transfer;
 mod v3;

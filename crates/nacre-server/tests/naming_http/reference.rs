@@ -272,3 +272,38 @@ async fn what_a_request_accepts_decides_what_its_refusal_is() {
     assert_eq!(asked("/v3/client/cs/config?dataId=d&groupName=g", "json").await, (406, String::new()));
     server.stop().await;
 }
+
+/// A key of null is as if it was not named, except where keys are removed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn metadata_of_null_are_none() {
+    let server = Server::start(&[]).await;
+    let at = [("serviceName", "s"), ("ip", "1.1.1.1"), ("port", "80")];
+    let with = |metadata: &'static str| [&at[..], &[("metadata", metadata)]].concat();
+    let batch = "/v1/ns/instance/metadata/batch";
+    let shown = || async { ask(&server, "GET", "/v1/ns/instance", &at).await.json()["metadata"].clone() };
+    for (method, path, metadata, expected) in [
+        ("POST", "/v1/ns/instance", r#"{"a":"1","b":null}"#, json!({"a": "1"})),
+        ("PATCH", "/v1/ns/instance", r#"{"a":null,"c":"3"}"#, json!({"a": "1", "c": "3"})),
+        ("PUT", batch, r#"{"c":"4"}"#, json!({"a": "1", "c": "4"})),
+        ("DELETE", batch, r#"{"c":null}"#, json!({"a": "1"})),
+    ] {
+        assert_eq!(ask(&server, method, path, &with(metadata)).await.status, 200, "{method} {metadata}");
+        assert_eq!(shown().await, expected, "{method} {metadata}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_catalog_with_instances_lists_empty_services_too() {
+    let server = Server::start(&[]).await;
+    ask(&server, "POST", "/v1/ns/service", &[("serviceName", "empty")]).await;
+    ask(&server, "POST", "/v1/ns/instance", &[("serviceName", "s"), ("ip", "1.1.1.1"), ("port", "80")]).await;
+    let page = [("pageNo", "1"), ("pageSize", "9"), ("hasIpCount", "true")];
+    for (with_instances, count) in [("true", 2), ("false", 1)] {
+        let query = [&page[..], &[("withInstances", with_instances)]].concat();
+        let seen = ask(&server, "GET", "/v1/ns/catalog/services", &query).await.json();
+        let rows = seen.as_array().or_else(|| seen["serviceList"].as_array()).unwrap();
+        assert_eq!(rows.len(), count, "withInstances={with_instances}");
+    }
+    server.stop().await;
+}

@@ -102,7 +102,7 @@ pub struct HistoryInfo<'a> {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HistoryDetail<'a> {
-    #[serde(serialize_with = "id_text")]
+    /// A number here alone; the rows themselves show theirs as a text.
     pub id: u64,
     pub last_id: i64,
     pub data_id: &'a str,
@@ -217,8 +217,8 @@ pub struct ClientRead<'a> {
 #[serde(rename_all = "camelCase")]
 pub struct ListenersV1 {
     pub collect_status: i32,
-    /// By address or by group key: the md5.
-    pub lisenters_groupkey_status: BTreeMap<String, String>,
+    /// By address or by group key: the md5. `None` when nobody was asked.
+    pub lisenters_groupkey_status: Option<BTreeMap<String, String>>,
 }
 
 /// Who listens, in v3 (`ConfigListenerInfo`).

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use nacre_config::{check, names::group_key};
 use nacre_wire::grpc::config::{Metrics, MetricsKey};
 
+use super::preset_json;
 use crate::{
     app::App,
     http::{
@@ -31,7 +32,7 @@ pub async fn v1(app: Arc<App>, ctx: Ctx) -> Answer {
     let ip = v1_text(&ctx.params, "ip")?;
     let (data_id, group) = (ctx.params.or("dataId", ""), ctx.params.or("group", ""));
     check::key(ctx.params.get("dataId"), ctx.params.get("group"))?;
-    Ok(Reply::json(&metrics(&app, ip, data_id, group, ctx.params.or("tenant", "")).await))
+    Ok(preset_json(&metrics(&app, ip, data_id, group, ctx.params.or("tenant", "")).await))
 }
 
 pub async fn v3(app: Arc<App>, ctx: Ctx) -> Answer {

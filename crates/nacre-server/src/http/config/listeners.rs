@@ -36,13 +36,13 @@ fn of_address(
     views.iter().filter(|view| wanted(view)).map(|view| (key(&view.key), view.md5.to_string())).collect()
 }
 
-fn v1_body(status: BTreeMap<String, String>) -> Reply {
-    preset_json(&ListenersV1 { collect_status: 200, lisenters_groupkey_status: status })
+fn v1_body(times: i64, status: impl FnOnce() -> BTreeMap<String, String>) -> Reply {
+    preset_json(&ListenersV1 { collect_status: 200, lisenters_groupkey_status: (times > 0).then(status) })
 }
 
-/// How often other nodes are asked: a number, and one asking is enough here.
-fn sample_time(ctx: &Ctx) -> Result<(), Refusal> {
-    v1_number_opt(&ctx.params, "sampleTime", Java::Integer).map(drop)
+/// How often the nodes are asked: once is enough here, less than once is nobody.
+fn sample_time(ctx: &Ctx) -> Result<i64, Refusal> {
+    Ok(v1_number_opt(&ctx.params, "sampleTime", Java::Int)?.unwrap_or(1))
 }
 
 /// What one node knows itself.
@@ -57,22 +57,22 @@ fn group_key_2x(key: &ConfigKey) -> String {
 /// `GET /v1/cs/configs/listener`; a blank group is the default one.
 pub(super) fn v1_of_config(app: &App, ctx: &Ctx) -> Answer {
     let (data_id, group) = v1::named(ctx)?;
-    sample_time(ctx)?;
+    let times = sample_time(ctx)?;
     let group = if group.trim().is_empty() { DEFAULT_GROUP } else { group };
-    Ok(v1_body(of_config(app, &v1::written_key(ctx, data_id, group))))
+    Ok(v1_body(times, || of_config(app, &v1::written_key(ctx, data_id, group))))
 }
 
 /// `GET /v1/cs/listener`: the default namespace's and those of a namespace that contains the given text, or all.
 pub(super) fn v1_of_address(app: &App, ctx: &Ctx) -> Answer {
     let ip = v1_text(&ctx.params, "ip")?;
     let all = v1_bool(&ctx.params, "all", false)?;
-    sample_time(ctx)?;
+    let times = sample_time(ctx)?;
     let tenant = ctx.params.or("tenant", "");
     let wanted = |view: &ListenerView| {
         let shown = names::shown_2x(&view.key.namespace);
         all || shown.is_empty() || (!tenant.is_empty() && shown.contains(tenant))
     };
-    Ok(v1_body(of_address(app, ip, wanted, group_key_2x)))
+    Ok(v1_body(times, || of_address(app, ip, wanted, group_key_2x)))
 }
 
 /// `GET /v1/cs/communication/configWatchers` and `watcherConfigs`: the same of this node.

@@ -160,7 +160,7 @@ async fn over_limit(app: &App, ip: &str) -> NacosError {
 
 /// A poll without a time-out compares at once. Old clients read the answer from headers; newer ones get an empty body.
 fn short_poll(app: &App, ctx: &Ctx, asker: &AskerBuf, keys: &[ListenKey]) -> Reply {
-    let reply = changed(&[]);
+    let reply = uncached(changed(&[]));
     if version_number(ctx.header("client-version").unwrap_or("2.0.0")) >= HEADERS_BELOW {
         return reply;
     }
@@ -180,7 +180,9 @@ fn version_number(version: &str) -> i64 {
 }
 
 fn changed(keys: &[ListenKey]) -> Reply {
-    uncached(Reply::new(JSON_UTF8, longpoll::changed_body(keys)))
+    let reply = Reply::new(JSON_UTF8, longpoll::changed_body(keys));
+    // That nothing changed may be kept by whoever wants to, as the reference says nothing against it.
+    if keys.is_empty() { reply } else { uncached(reply) }
 }
 
 #[cfg(test)]

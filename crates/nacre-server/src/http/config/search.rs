@@ -27,7 +27,8 @@ use crate::{
 /// The reference's own cap of a statement.
 const MOST: u64 = 50_000;
 
-/// Comma list of patterns; empty parts do not count, and blanks are part of the others.
+/// Comma list of patterns; empty parts do not count, and blanks are part of the others. v1 and v2 take every tag as it is,
+/// however they search.
 fn patterns(mode: SearchMode, text: &str) -> Vec<Pattern> {
     let pattern = |part: &str| match mode {
         SearchMode::Blur if part.contains('*') => Pattern::Glob(part.to_owned()),
@@ -60,7 +61,7 @@ pub(super) async fn v1_search(app: &App, ctx: &Ctx, mode: SearchMode) -> Answer 
     let params = &ctx.params;
     let (data_id, group) = v1::named(ctx)?;
     let request = numbers(params, data_id, group)?;
-    let tags = patterns(mode, params.or("config_tags", ""));
+    let tags = patterns(SearchMode::Accurate, params.or("config_tags", ""));
     let tagged = !tags.is_empty();
     let search = ConfigSearch {
         namespace: namespace(mode, params.get("tenant").unwrap_or("")),
@@ -95,7 +96,7 @@ pub(super) async fn v2_search(app: Arc<App>, ctx: Ctx) -> Answer {
         data_id: Pattern::of(mode, data_id),
         group: Pattern::of(mode, group),
         app_name: Pattern::accurate(params.or("appName", "")),
-        tags: patterns(mode, params.or("config_tags", "")),
+        tags: patterns(SearchMode::Accurate, params.or("config_tags", "")),
         types: words(params.or("type", "")),
         content: Pattern::of(mode, content),
         repeat_per_tag: true,

@@ -144,7 +144,10 @@ fn beta_info(item: &ConfigItem) -> Option<Value> {
 async fn stop_beta(app: &App, ctx: &Ctx) -> Answer {
     let (data_id, group) = named(ctx)?;
     let key = written_key(ctx, data_id, group);
-    let removed = write::remove_target(app, key, RemoveTarget::Beta, write::source(ctx, "srcUser")).await?;
+    let mut source = write::source(ctx, "srcUser");
+    // Nobody is an empty name in the history of a beta's end.
+    source.user.get_or_insert_default();
+    let removed = write::remove_target(app, key, RemoveTarget::Beta, source).await?;
     let reply = match removed {
         0 => Reply::rest_code(500, Some("remove beta data error"), false),
         _ => Reply::rest(Some("stop beta ok"), true),

@@ -136,7 +136,8 @@ fn strays(params: &Params, names: &Names) -> Vec<String> {
     const NAMED: usize = 10;
     let known = |name: &str| COMMON.contains(&name) || names.known.contains(&name) || FOREIGN.contains(&name);
     let shorten = |name: &str| name.chars().take(40).collect::<String>();
-    params.iter().map(|(name, _)| name).filter(|name| !known(name)).take(NAMED).map(shorten).collect()
+    let broken = params.broken().iter().map(String::as_str);
+    params.iter().map(|(name, _)| name).chain(broken).filter(|name| !known(name)).take(NAMED).map(shorten).collect()
 }
 
 #[cfg(test)]

@@ -190,14 +190,19 @@ fn as_named(updated: String, targets: &[BatchTarget]) -> String {
     }
 }
 
+/// What a batch does to the metadata of its instances.
+pub enum BatchChange {
+    Set(Arc<Metadata>),
+    Remove(Vec<Arc<str>>),
+}
+
 /// PUT and DELETE metadata/batch. Answers `updated`. The reference reads a `consistencyType` and heeds it nowhere: the
 /// instances of a service are of one kind.
 pub async fn metadata_batch(
     app: &App,
     service: ServiceKey,
     instances: Option<&str>,
-    metadata: &Metadata,
-    delete: bool,
+    change: BatchChange,
 ) -> Result<Vec<String>, NacosError> {
     let targets = instances.map(BatchTarget::parse).transpose()?.unwrap_or_default();
     let instances = targets
@@ -212,11 +217,12 @@ pub async fn metadata_batch(
         })
         .collect();
     let consistency = Consistency::Any;
-    let command = if delete {
-        let keys = metadata.keys().cloned().collect();
-        NamingCommand::DeleteInstanceMetadata { service, consistency, instances, keys }
-    } else {
-        NamingCommand::UpdateInstanceMetadata { service, consistency, instances, metadata: metadata.clone() }
+    let command = match change {
+        BatchChange::Remove(keys) => NamingCommand::DeleteInstanceMetadata { service, consistency, instances, keys },
+        BatchChange::Set(metadata) => {
+            let metadata = Metadata::clone(&metadata);
+            NamingCommand::UpdateInstanceMetadata { service, consistency, instances, metadata }
+        }
     };
     match app.write_naming(command).await? {
         NamingReply::Updated(updated) => Ok(updated.into_iter().map(|name| as_named(name, &targets)).collect()),

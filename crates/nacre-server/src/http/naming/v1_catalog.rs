@@ -113,7 +113,8 @@ fn services(app: &App, ctx: &Ctx) -> Answer {
         (_, ..1) => Page::new(1, 1),
         (number, size) => Page::new(number.into(), size.into()),
     };
-    let has_ip_count = declared.optional_truth("hasIpCount")?.unwrap_or(false);
+    // With their instances, services without any are listed too, whatever `hasIpCount` says.
+    let has_ip_count = declared.optional_truth("hasIpCount")?.unwrap_or(false) && !with_instances;
     let params = &ctx.params;
     let (name, group) = (params.or("serviceNameParam", ""), params.or("groupNameParam", ""));
     let namespace = params.or("namespaceId", PUBLIC);

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use nacre_model::{DEFAULT_CLUSTER, Metadata, ServiceKey};
-use nacre_naming::{InstanceRef, NamingCommand, check_instance};
+use nacre_naming::{InstanceRef, NamingCommand, check_instance, parse_metadata_keys};
 use serde_json::json;
 
 use super::{
     bodies,
-    call::{self, BeatParams, Poller},
+    call::{self, BatchChange, BeatParams, Poller},
     read::{Double, V1, no_number},
 };
 use crate::{
@@ -136,9 +136,13 @@ async fn metadata_batch(app: &App, ctx: &Ctx, delete: bool) -> Answer {
     let read = V1::new(ctx);
     let service = read.any_service()?;
     let instances = read.optional("instances");
-    read.required("metadata")?;
-    let metadata = read.metadata()?.unwrap_or_default();
-    let updated = call::metadata_batch(app, service, instances.as_deref(), &metadata, delete).await?;
+    let text = read.required("metadata")?;
+    let change = if delete {
+        BatchChange::Remove(parse_metadata_keys(&text)?)
+    } else {
+        BatchChange::Set(read.metadata()?.unwrap_or_default())
+    };
+    let updated = call::metadata_batch(app, service, instances.as_deref(), change).await?;
     Ok(Reply::json(&json!({ "updated": updated })))
 }
 

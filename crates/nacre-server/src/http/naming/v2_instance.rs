@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use nacre_model::{DEFAULT_CLUSTER, DEFAULT_GROUP, Metadata, NacosError, PUBLIC, ServiceKey, key::GROUP_SEPARATOR};
-use nacre_naming::{InstanceRef, NamingCommand, check_weight, parse_metadata};
+use nacre_model::{DEFAULT_CLUSTER, DEFAULT_GROUP, NacosError, PUBLIC, ServiceKey, key::GROUP_SEPARATOR};
+use nacre_naming::{InstanceRef, NamingCommand, check_weight, parse_metadata, parse_metadata_keys};
 use nacre_wire::naming::InstanceJson;
 use serde_json::{Value, json};
 
 use super::{
     bodies,
-    call::{self, BeatParams, Poller},
+    call::{self, BatchChange, BeatParams, Poller},
     read::{Double, InstanceForm, cut, form_metadata, form_service, grouped_key, joined_key},
 };
 use crate::{
@@ -156,11 +156,14 @@ async fn delete_metadata(app: Arc<App>, ctx: Ctx) -> Answer {
 pub async fn metadata_batch(app: &App, ctx: &Ctx, generation: Generation, delete: bool) -> Answer {
     let form = Form { params: &ctx.params, generation, name: "instanceMetadataBatchOperationForm" };
     let service = form_service(&form)?;
-    form.required("metadata")?;
-    let metadata = form_metadata(ctx)?.unwrap_or_default();
+    let text = form.required("metadata")?;
+    let change = if delete {
+        BatchChange::Remove(parse_metadata_keys(text)?)
+    } else {
+        BatchChange::Set(form_metadata(ctx)?.unwrap_or_default())
+    };
     let instances = ctx.params.non_blank("instances");
-    let metadata: &Metadata = &metadata;
-    let updated = call::metadata_batch(app, service, instances, metadata, delete).await?;
+    let updated = call::metadata_batch(app, service, instances, change).await?;
     Ok(Reply::result(json!({ "updated": updated })))
 }
 

@@ -1,0 +1,111 @@
+//! Details of what 2.5.1 says, as it was asked.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::client::Server;
+
+#[tokio::test]
+async fn details_of_the_old_calls_are_as_recorded() {
+    let server = Server::start(&[]).await;
+    server.publish_as(&[("dataId", "d"), ("group", "G"), ("content", "1"), ("config_tags", "blue,red")]).await;
+    // Tags have no wildcards, whichever way is searched.
+    let search = [("search", "blur"), ("dataId", ""), ("group", ""), ("pageNo", "1"), ("pageSize", "9")];
+    for (tags, count) in [("blue", 1), ("b*", 0), ("blue,red", 2)] {
+        let seen = server.get("/v1/cs/configs").query(&search).query(&[("config_tags", tags)]).send().await;
+        assert_eq!(seen.json()["totalCount"], count, "{tags}");
+    }
+    // Nobody is asked for listeners less than once.
+    for (times, status) in [("1", json!({})), ("0", Value::Null), ("-1", Value::Null)] {
+        for (path, query) in [
+            ("/v1/cs/listener", [("ip", "192.0.2.1")].as_slice()),
+            ("/v1/cs/configs/listener", &[("dataId", "d"), ("group", "G")]),
+        ] {
+            let seen = server.get(path).query(query).query(&[("sampleTime", times)]).send().await;
+            assert_eq!(seen.json(), json!({"collectStatus": 200, "lisentersGroupkeyStatus": status}), "{path} {times}");
+        }
+    }
+    let seen = server.get("/v1/cs/listener").query(&[("ip", "192.0.2.1"), ("sampleTime", "x")]).send().await;
+    assert!(seen.text().contains("to required type 'int';"), "{}", seen.text());
+    let metrics = [("ip", "192.0.2.1"), ("dataId", "d"), ("group", "G")];
+    let seen = server.get("/v1/cs/metrics/cluster").query(&metrics).send().await;
+    assert_eq!((seen.header("content-type"), seen.text()), (Some("application/json;charset=UTF-8"), "{}"));
+    // The row of history is a number where it is shown beside what it became.
+    let page = [("search", "accurate"), ("dataId", "d"), ("group", "G")];
+    let nid = server.get("/v1/cs/history").query(&page).send().await.json()["pageItems"][0]["id"].clone();
+    let query = [("nid", nid.as_str().unwrap()), ("dataId", "d"), ("group", "G")];
+    let detail = server.get("/v2/cs/history/detail").query(&query).send().await.json();
+    assert_eq!(detail["data"]["id"].to_string(), nid.as_str().unwrap());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_beta_is_of_the_app_its_last_publish_names_and_nobody_ends_it() {
+    let server = Server::start(&[]).await;
+    server.publish("d", "v1").await;
+    let key = [("dataId", "d"), ("group", "G")];
+    let shown = || server.get("/v1/cs/configs").query(&key).query(&[("beta", "true")]).send();
+    for (app, content) in [("shop", "b1"), ("", "b2")] {
+        let form = [("dataId", "d"), ("group", "G"), ("content", content), ("appName", app)];
+        server.post("/v1/cs/configs").form(&form).header("betaIps", "192.0.2.1").send().await;
+        assert_eq!(shown().await.json()["data"]["appName"], app);
+    }
+    server.delete("/v1/cs/configs").query(&key).query(&[("beta", "true")]).send().await;
+    server.delete("/v1/cs/configs").query(&key).send().await;
+    let page = server.get("/v1/cs/history").query(&key).query(&[("search", "accurate")]).send().await.json();
+    let users: Vec<_> = page["pageItems"].as_array().unwrap().iter().map(|row| row["srcUser"].clone()).collect();
+    assert_eq!(users[..3], [Value::Null, json!(""), Value::Null], "the end of the config, of the beta, its change");
+    server.stop().await;
+}
+
+/// `curl -d content=100%`
+#[tokio::test]
+async fn a_percent_sign_that_is_no_escape_is_refused_as_by_the_reference() {
+    let server = Server::start(&[]).await;
+    let form = "application/x-www-form-urlencoded";
+    let seen = server.post("/v1/cs/configs").body(form, "dataId=d&group=G&content=100%").send().await;
+    assert_eq!(seen.status, 500);
+    assert!(seen.text().contains("Required request parameter &#39;content&#39;"), "{}", seen.text());
+    let told = nacre_journal::Filter { kinds: vec!["suspicious".to_owned()], ..Default::default() };
+    let told = server.app.journal.query(&told);
+    assert!(format!("{told:?}").contains("a broken escape in content"), "{told:?}");
+    let seen = server.post("/v3/admin/cs/config").body(form, "dataId=d&groupName=G&content=100%").send().await;
+    assert_eq!((seen.status, &seen.json()["code"]), (400, &json!(10000)));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn multipart_bodies_are_read_as_far_as_they_are_parts() {
+    let server = Server::start(&[]).await;
+    let part =
+        |name: &str, value: &str| format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+    let parts = [part("dataId", "d"), part("group", "G"), part("content", "x")].concat();
+    for (content_type, end, status) in [
+        ("multipart/form-data; boundary=b", "--b--\r\n", 200),
+        ("multipart/mixed; boundary=b", "--b--\r\n", 200),
+        ("multipart/form-data; boundary=b", "--b", 200),
+        ("multipart/form-data; boundary=other", "--b--\r\n", 500),
+    ] {
+        let body = format!("{parts}{end}");
+        let seen = server.post("/v1/cs/configs").body(content_type, body).send().await;
+        assert_eq!(seen.status, status, "{content_type} {end}: {}", seen.text());
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn paths_and_preflights_are_spelled_as_the_reference_does() {
+    let server = Server::start(&[]).await;
+    let seen = server.get("/v1/ns/%69nstance/list").query(&[("serviceName", "s")]).send().await;
+    assert_eq!(seen.status, 200);
+    for (path, said) in [("/foo.html", Some("inline;filename=f.txt")), ("/foo.json", None), ("/a.b/foo", None)] {
+        let seen = server.get(path).send().await;
+        assert_eq!((seen.status, seen.header("content-disposition")), (404, said), "{path}");
+    }
+    for (asked, allowed) in [("x-a,x-b", Some("x-a, x-b")), (" x-a ,, x-b", Some("x-a, x-b")), ("", None)] {
+        let ask = server.ask(Method::OPTIONS, "/v1/cs/configs").header("origin", "http://a.example");
+        let ask = ask.header("access-control-request-method", "GET").header("access-control-request-headers", asked);
+        assert_eq!(ask.send().await.header("access-control-allow-headers"), allowed, "{asked:?}");
+    }
+    server.stop().await;
+}
