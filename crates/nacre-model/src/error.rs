@@ -34,7 +34,7 @@ codes! {
     CONFIG_LISTENER_ERROR = 20007, "config listener error";
     INVALID_DATA_ID = 20008, "invalid dataId";
     PARAMETER_MISMATCH = 20009, "parameter mismatch";
-    CONFIG_GRAY_OVER_MAX_VERSION_COUNT = 20010, "config gray version over max count";
+    CONFIG_GRAY_OVER_MAX_VERSION_COUNT = 20010, "config gray version version over max count";
     CONFIG_GRAY_RULE_FORMAT_INVALID = 20011, "config gray rule format invalid";
     CONFIG_GRAY_VERSION_INVALID = 20012, "config gray rule version invalid";
     CONFIG_GRAY_NAME_UNRECOGNIZED_ERROR = 20013, "config gray name not recognized";

@@ -379,7 +379,9 @@ where
             }
             // The reference's handler of refusals fails, too, when its `Result` is not accepted.
             if row.style == Style::Api && accept.is_some_and(|accept| !takes_json(accept) && is_readable(accept)) {
-                return refusal.into_page(&site);
+                let third =
+                    matches!(row.generation, Generation::V3Client | Generation::V3Admin | Generation::V3Console);
+                return refusal.into_page(&site, third);
             }
             refusal.into_reply(row.style, &site)
         }

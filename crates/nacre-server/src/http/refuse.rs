@@ -42,8 +42,11 @@ impl Refusal {
     }
 
     /// The refusal of a `Result` that the request does not accept: the page of what was thrown. What the framework itself
-    /// could not read is the caller's fault there, everything else the server's.
-    pub fn into_page(self, site: &Site<'_>) -> Reply {
+    /// could not read is the caller's fault there, everything else the server's. `third`: in the words of 3.x.
+    pub fn into_page(self, site: &Site<'_>, third: bool) -> Reply {
+        if third && let Some((status, text)) = self.framework_3x() {
+            return site.error(status, &text);
+        }
         let status = |framework: bool| if framework { 400 } else { 500 };
         match self {
             Self::Nacos(error) => {
@@ -55,6 +58,36 @@ impl Refusal {
                 site.error(status(unread), &message)
             }
             Self::Container { status, message } => site.error(status, &message),
+        }
+    }
+
+    /// What the page of 3.x says of what the framework could not read: shorter than its `Result`.
+    fn framework_3x(&self) -> Option<(u16, String)> {
+        match self {
+            Self::Nacos(error) if error.code == ErrorCode::MEDIA_TYPE_ERROR => {
+                Some((415, format!("{}.", error.client_text())))
+            }
+            Self::Nacos(error) => {
+                let text = error.client_text();
+                if text.starts_with("JSON parse error") || text.starts_with("Required request body is missing") {
+                    return Some((400, text));
+                }
+                let (name, _) = text.strip_prefix("Required request parameter '")?.split_once('\'')?;
+                Some((400, format!("Required parameter '{name}' is not present.")))
+            }
+            Self::Exception { message, .. } => {
+                let (_, told) = message.strip_prefix("Validation failed for argument [")?.split_once(" in public ")?;
+                let form = match told.split_once(':')?.0 {
+                    // The forms of config and core, which do not tell their names.
+                    "form" if message.contains("'aggregation'") => "aggregationForm",
+                    "form" if message.contains("'pageNo'") || message.contains("'pageSize'") => "pageForm",
+                    "form" => "updateCapacityForm",
+                    name => name,
+                };
+                let errors = message.matches("Field error ").count();
+                Some((400, format!("Validation failed for object='{form}'. Error count: {errors}")))
+            }
+            Self::Container { .. } => None,
         }
     }
 
@@ -479,7 +512,7 @@ mod tests {
         let uri = Uri::from_static("/nacos/v3/admin/ns/service");
         let page = |refusal: Refusal| {
             let accept = Some("text/html");
-            let reply = refusal.into_page(&Site { accept, ..site(&uri) });
+            let reply = refusal.into_page(&Site { accept, ..site(&uri) }, false);
             (reply.status, String::from_utf8_lossy(&reply.body).into_owned())
         };
         let (status, text) = page(NacosError::new(404, ErrorCode::RESOURCE_NOT_FOUND, "no <such> service").into());

@@ -190,3 +190,87 @@ async fn a_factor_of_load_is_a_number_or_nothing() {
     }
     server.stop().await;
 }
+
+#[tokio::test]
+async fn history_names_who_published_by_the_form_and_who_removed_by_the_login() {
+    let server = Server::start(&[]).await;
+    let key = [("dataId", "d"), ("groupName", "G")];
+    let last = async || {
+        let seen = server.get("/v3/admin/cs/history/list").query(&key).send().await;
+        seen.json()["data"]["pageItems"][0]["srcUser"].clone()
+    };
+    for (user, published, removed) in [
+        (&[("srcUser", "x")][..], json!("x"), json!(null)),
+        (&[("username", "y")], json!("y"), json!("y")),
+        (&[("srcUser", "x"), ("username", "y")], json!("x"), json!("y")),
+        (&[], json!(null), json!(null)),
+    ] {
+        let form = [&key[..], &[("content", "c")], user].concat();
+        assert_eq!(server.post("/v3/admin/cs/config").form(&form).send().await.json()["data"], true);
+        assert_eq!(last().await, published, "{user:?}");
+        let query = [&key[..], user].concat();
+        assert_eq!(server.ask(Method::DELETE, "/v3/admin/cs/config").query(&query).send().await.json()["data"], true);
+        assert_eq!(last().await, removed, "{user:?}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn only_a_blurred_search_looks_at_types() {
+    let server = Server::start(&[]).await;
+    server.publish("a", "x").await;
+    for (path, search, found) in [
+        ("/v3/admin/cs/config/list", "accurate", 1),
+        ("/v3/admin/cs/config/list", "blur", 0),
+        ("/v3/console/cs/config/searchDetail", "accurate", 1),
+        ("/v3/console/cs/config/searchDetail", "blur", 0),
+        ("/v3/console/cs/config/list", "accurate", 0),
+    ] {
+        let query = [("dataId", "a"), ("groupName", ""), ("type", "json"), ("search", search)];
+        let seen = server.get(path).query(&query).send().await;
+        assert_eq!(seen.json()["data"]["totalCount"], found, "{path} {search}: {}", seen.text());
+    }
+    let query =
+        [("dataId", "a"), ("group", ""), ("type", "json"), ("config_detail", ""), ("pageNo", "1"), ("pageSize", "9")];
+    let seen = server.get("/v2/cs/config/searchDetail").query(&query).send().await;
+    assert_eq!(seen.json()["totalCount"], 1, "2.x knows no type here: {}", seen.text());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn pages_of_unreadable_requests_are_the_callers_fault_and_short() {
+    let server = Server::start(&[]).await;
+    let get = async |path: &str, query: &[(&str, &str)]| {
+        server.get(path).query(query).header("accept", "text/html").send().await
+    };
+    let key = [("dataId", "a"), ("groupName", "G")];
+    let with = |more: (&'static str, &'static str)| [&key[..], &[more]].concat();
+    for (seen, status, text) in [
+        (
+            get("/v3/admin/cs/history/list", &with(("pageSize", "x"))).await,
+            400,
+            "object=&#39;pageForm&#39;. Error count: 1",
+        ),
+        (
+            get("/v3/admin/cs/config/listener", &with(("aggregation", "x"))).await,
+            400,
+            "object=&#39;aggregationForm&#39;.",
+        ),
+        (get("/v3/admin/ns/service/list", &[("withInstances", "x")]).await, 400, "object=&#39;serviceListForm&#39;."),
+        (
+            get("/v3/admin/ns/client", &[]).await,
+            400,
+            "<div>Required parameter &#39;clientId&#39; is not present.</div>",
+        ),
+        (get("/v3/admin/cs/config", &key[..1]).await, 500, "Required parameter &#39;groupName&#39; type String"),
+        (get("/v3/admin/cs/config", &key).await, 500, "Config not exist, please publish Config first."),
+    ] {
+        assert_eq!(seen.status, status, "{}", seen.text());
+        assert!(seen.text().contains(text), "{text}: {}", seen.text());
+    }
+    let ask = server.ask(Method::PUT, "/v3/admin/core/ops/log").header("accept", "text/html");
+    assert_eq!(ask.body("text/plain", "x").send().await.status, 415);
+    let ask = server.ask(Method::PUT, "/v3/admin/core/ops/log").header("accept", "text/html");
+    assert_eq!(ask.body("application/json", "{").send().await.status, 400);
+    server.stop().await;
+}

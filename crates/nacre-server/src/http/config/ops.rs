@@ -28,7 +28,7 @@ async fn remove(app: &App, ctx: &Ctx, ids: Vec<u64>) -> Result<(), NacosError> {
     if ids.len() > IDS {
         return Err(NacosError::invalid(format!("more than {IDS} ids in one call")));
     }
-    let source = write::source(ctx, "srcUser");
+    let source = write::remover(ctx);
     app.write_config(ConfigCommand::RemoveIds(RemoveIds { ids, source })).await.map(drop)
 }
 

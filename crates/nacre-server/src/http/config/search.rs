@@ -97,7 +97,7 @@ pub(super) async fn v2_search(app: Arc<App>, ctx: Ctx) -> Answer {
         group: Pattern::of(mode, group),
         app_name: Pattern::accurate(params.or("appName", "")),
         tags: patterns(SearchMode::Accurate, params.or("config_tags", "")),
-        types: words(params.or("type", "")),
+        types: Vec::new(),
         content: Pattern::of(mode, content),
         repeat_per_tag: true,
     };
@@ -256,7 +256,8 @@ async fn v3_list(app: &App, ctx: &Ctx, mode: SearchMode, content: Pattern) -> An
         group: Pattern::of(mode, params.or("groupName", "")),
         app_name: Pattern::accurate(params.or("appName", "")),
         tags,
-        types: words(params.or("type", "")),
+        // An accurate search looks at no type.
+        types: if mode == SearchMode::Blur { words(params.or("type", "")) } else { Vec::new() },
         content,
         repeat_per_tag: true,
     };

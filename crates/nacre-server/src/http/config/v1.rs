@@ -71,7 +71,7 @@ pub(super) async fn delete(app: Arc<App>, ctx: Ctx) -> Answer {
     check::key(Some(data_id), Some(group))?;
     check::tag(ctx.params.get("tag"))?;
     let key = written_key(&ctx, data_id, group);
-    write::remove(&app, &ctx, key, &write::V1).await?;
+    write::remove(&app, &ctx, key).await?;
     Ok(preset_json(&true))
 }
 
@@ -144,7 +144,7 @@ fn beta_info(item: &ConfigItem) -> Option<Value> {
 async fn stop_beta(app: &App, ctx: &Ctx) -> Answer {
     let (data_id, group) = named(ctx)?;
     let key = written_key(ctx, data_id, group);
-    let mut source = write::source(ctx, "srcUser");
+    let mut source = write::remover(ctx);
     // Nobody is an empty name in the history of a beta's end.
     source.user.get_or_insert_default();
     let removed = write::remove_target(app, key, RemoveTarget::Beta, source).await?;

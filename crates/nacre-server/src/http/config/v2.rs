@@ -67,7 +67,7 @@ pub(super) async fn publish(app: Arc<App>, ctx: Ctx) -> Answer {
 pub(super) async fn delete(app: Arc<App>, ctx: Ctx) -> Answer {
     let (data_id, group) = checked_key(&ctx)?;
     check::tag(ctx.params.get("tag"))?;
-    write::remove(&app, &ctx, written_key(&ctx, data_id, group), &write::V2).await?;
+    write::remove(&app, &ctx, written_key(&ctx, data_id, group)).await?;
     Ok(Reply::result(true))
 }
 

@@ -79,7 +79,7 @@ pub(super) async fn publish(app: Arc<App>, ctx: Ctx) -> Answer {
 pub(super) async fn delete(app: Arc<App>, ctx: Ctx) -> Answer {
     let key = sought_key(&ctx)?;
     check::tag(ctx.params.get("tag"))?;
-    write::remove(&app, &ctx, key, &write::V3).await?;
+    write::remove(&app, &ctx, key).await?;
     Ok(Reply::result(true))
 }
 
@@ -199,7 +199,7 @@ pub(super) async fn console_stop_beta(app: Arc<App>, ctx: Ctx) -> Answer {
 
 async fn stopped(app: &App, ctx: &Ctx, code: i32, message: &str) -> Answer {
     let key = sought_key(ctx)?;
-    match write::remove_target(app, key, RemoveTarget::Beta, write::source(ctx, "srcUser")).await? {
+    match write::remove_target(app, key, RemoveTarget::Beta, write::remover(ctx)).await? {
         0 => Ok(Reply::json(&json!({ "code": code, "message": message, "data": false }))),
         _ => Ok(Reply::result(true)),
     }

@@ -48,6 +48,11 @@ pub(super) fn source(ctx: &Ctx, user_name: &str) -> Source {
     Source { user: user.map(Arc::from), ip: ctx.client_ip().into() }
 }
 
+/// Who removes: nobody but the login is asked.
+pub(super) fn remover(ctx: &Ctx) -> Source {
+    source(ctx, "username")
+}
+
 /// Checks content, tag and advance parameters, then publishes the formal version or the gray one that the request
 /// means. The key is checked by the caller, in its generation's order.
 pub(super) async fn publish(
@@ -93,12 +98,12 @@ pub(super) async fn publish(
 }
 
 /// Removes the formal version, or the tag's when one is named. Done also when there was nothing.
-pub(super) async fn remove(app: &App, ctx: &Ctx, key: ConfigKey, names: &Names) -> Result<u32, NacosError> {
+pub(super) async fn remove(app: &App, ctx: &Ctx, key: ConfigKey) -> Result<u32, NacosError> {
     let target = match ctx.params.non_blank("tag") {
         Some(tag) => RemoveTarget::Tag { tag: tag.to_owned() },
         None => RemoveTarget::Formal,
     };
-    remove_target(app, key, target, source(ctx, names.user)).await
+    remove_target(app, key, target, remover(ctx)).await
 }
 
 /// Removes one version and tells how many there were.
