@@ -3,7 +3,7 @@
 use super::{
     refuse::{Refusal, Site},
     reply::{JSON_UTF8, Reply, Style},
-    table::{Generation, Row},
+    table::Row,
 };
 
 /// Can the reference read it? Each element is `type/subtype` with parameters; a lone `*` is any type.
@@ -63,7 +63,7 @@ pub fn not_acceptable(row: &Row, site: &Site<'_>) -> Reply {
 }
 
 fn is_v3(row: &Row) -> bool {
-    matches!(row.generation, Generation::V3Client | Generation::V3Admin | Generation::V3Console)
+    row.generation.is_third()
 }
 
 #[cfg(test)]

@@ -379,9 +379,7 @@ where
             }
             // The reference's handler of refusals fails, too, when its `Result` is not accepted.
             if row.style == Style::Api && accept.is_some_and(|accept| !takes_json(accept) && is_readable(accept)) {
-                let third =
-                    matches!(row.generation, Generation::V3Client | Generation::V3Admin | Generation::V3Console);
-                return refusal.into_page(&site, third);
+                return refusal.into_page(&site, row.generation.is_third());
             }
             refusal.into_reply(row.style, &site)
         }
@@ -446,6 +444,11 @@ async fn prepare(app: &App, row: &'static Row, ctx: &mut Ctx) -> Result<Option<R
     }
     read_params(ctx).await?;
     note_broken(app, row, ctx);
+    // 2.x binds its forms so, and 3.x all parameters.
+    let form = row.generation == Generation::V2 && matches!(ctx.method, Method::POST | Method::PUT);
+    if form || row.generation.is_third() {
+        ctx.params.take_lists();
+    }
     ctx.params.join_repeated();
     let live = app.live();
     live.compatibility.check(&ctx.method, row, &ctx.params)?;

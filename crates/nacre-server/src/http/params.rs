@@ -80,6 +80,21 @@ impl Params {
         }
     }
 
+    /// `name[]`, as scripts of browsers send lists, stands for `name` where nobody sent that one.
+    pub fn take_lists(&mut self) {
+        let listed = |pair: &&Pair| pair.mark & 0xff == u32::from(b']');
+        if !self.pairs.iter().any(|pair| listed(&pair)) {
+            return;
+        }
+        let list = |pair| Some((self.name(pair).strip_suffix("[]")?, self.value(pair)));
+        let lists = self.pairs.iter().filter(listed).filter_map(list);
+        let plain = lists.filter(|(name, _)| !name.is_empty() && self.first(name).is_none());
+        let found: Vec<_> = plain.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        for (name, value) in found {
+            self.push(&name, &value);
+        }
+    }
+
     /// Adds one pair at the end.
     pub fn push(&mut self, name: &str, value: &str) {
         let all = |of: &str, text: &mut String| {
@@ -393,6 +408,22 @@ mod tests {
             params.join_repeated();
             params.set_repeated_apart();
             assert_eq!((params.first("p"), params.get("p")), (Some(first), Some(all)), "{query}");
+        }
+    }
+
+    #[test]
+    fn a_list_stands_for_its_name_unless_that_is_there() {
+        for (query, want) in [
+            ("tags[]=a&tags[]=b", Some("a,b")),
+            ("tags%5B%5D=a", Some("a")),
+            ("tags=x&tags[]=a", Some("x")),
+            ("tags[0]=a&[]=b&tags]=c", None),
+        ] {
+            let mut params = Params::default();
+            params.add_urlencoded(query.as_bytes());
+            params.take_lists();
+            params.join_repeated();
+            assert_eq!(params.get("tags"), want, "{query}");
         }
     }
 

@@ -25,6 +25,13 @@ pub enum Generation {
     Other,
 }
 
+impl Generation {
+    /// One of 3.x.
+    pub fn is_third(self) -> bool {
+        matches!(self, Self::V3Client | Self::V3Admin | Self::V3Console)
+    }
+}
+
 /// What a caller needs; enforced once authentication lands, shown in the docs already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Auth {

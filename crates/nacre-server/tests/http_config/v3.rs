@@ -274,3 +274,18 @@ async fn pages_of_unreadable_requests_are_the_callers_fault_and_short() {
     assert_eq!(ask.body("application/json", "{").send().await.status, 400);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn lists_of_browsers_are_read_by_their_bare_name() {
+    let server = Server::start(&[]).await;
+    let form = [("dataId[]", "d"), ("groupName", "G"), ("content", "x"), ("configTags[]", "a"), ("configTags[]", "b")];
+    assert_eq!(server.post("/v3/admin/cs/config").form(&form).send().await.json()["data"], true);
+    let query = [("dataId[]", "d"), ("groupName", "G"), ("groupName[]", "H")];
+    let seen = server.get("/v3/admin/cs/config").query(&query).send().await;
+    assert_eq!(seen.json()["data"]["configTags"], "a,b", "{}", seen.text());
+    let form = [("dataId", "e"), ("group", "G"), ("content[]", "x")];
+    assert_eq!(server.post("/v2/cs/config").form(&form).send().await.json()["data"], true);
+    let seen = server.get("/v2/cs/config").query(&[("dataId[]", "e"), ("group", "G")]).send().await;
+    assert_eq!(seen.status, 400, "2.x reads single parameters by their own name");
+    server.stop().await;
+}
