@@ -399,6 +399,14 @@ async fn what_is_wrong_with_an_instance_is_said_before_that_its_namespace_is_nul
     full["instance"] = json!({"ip":"10.0.0.1","port":1});
     let answer = client.call("InstanceRequest", full).await;
     assert_eq!((&answer.body["errorCode"], answer.name.as_str()), (&json!(500), "ErrorResponse"));
+    // A persistent instance is nowhere without a namespace: nothing is missed.
+    let mut nowhere = json!({"serviceName":"s","groupName":"G","type":"deregisterInstance"});
+    assert_eq!(client.call("PersistentInstanceRequest", nowhere.clone()).await.body["errorCode"], 500);
+    nowhere["instance"] = json!({"ip":"10.0.0.1","port":1});
+    let answer = client.call("PersistentInstanceRequest", nowhere.clone()).await;
+    assert_eq!((&answer.body["success"], &answer.body["type"]), (&json!(true), &json!("deregisterInstance")));
+    nowhere["type"] = json!("registerInstance");
+    assert_eq!(client.call("PersistentInstanceRequest", nowhere).await.body["errorCode"], 500);
     // Deregistering looks at no instance, and misses it afterwards.
     client.call("InstanceRequest", instance("registerInstance", "s", 1)).await;
     let mut gone = instance("deregisterInstance", "s", 1);

@@ -263,8 +263,17 @@ impl Operation for Persistent {
     async fn run(&self, call: &Call<'_>) -> Result<Reply, NacosError> {
         let request = &self.0;
         let (namespace, group) = (request.namespace.as_deref(), request.group_name.as_deref());
-        let key = service(namespace, group, request.service_name.as_deref())?;
+        let key = service(Some(namespace.unwrap_or_default()), group, request.service_name.as_deref())?;
         let body = || request.instance.as_ref().ok_or_else(|| NacosError::server("the instance is null"));
+        if namespace.is_none() {
+            // There is nothing to deregister where no namespace is; what is registered there fails in the end.
+            return match request.kind.as_deref() {
+                Some(REGISTER) => check_instance(&body()?.to_instance(false)).and(Err(no_namespace())),
+                Some(DEREGISTER) => body().map(|_| echo(DEREGISTER)),
+                Some(other) => Err(unsupported(other)),
+                None => Err(no_type()),
+            };
+        }
         let command = match request.kind.as_deref() {
             Some(REGISTER) => {
                 let instance = to_register(call, &key, body()?, false)?;
