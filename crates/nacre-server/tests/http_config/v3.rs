@@ -289,3 +289,22 @@ async fn lists_of_browsers_are_read_by_their_bare_name() {
     assert_eq!(seen.status, 400, "2.x reads single parameters by their own name");
     server.stop().await;
 }
+
+#[tokio::test]
+async fn an_empty_all_is_no_truth_value() {
+    let server = Server::start(&[]).await;
+    for (all, status) in [("", 500), ("x", 500), ("true", 200), ("0", 200)] {
+        for path in ["/v1/cs/listener", "/v3/admin/cs/listener", "/v3/console/cs/config/listener/ip"] {
+            let seen = server.get(path).query(&[("ip", "192.0.2.1"), ("all", all)]).send().await;
+            assert_eq!(
+                seen.status,
+                if status == 500 && path.starts_with("/v1") { 400 } else { status },
+                "{path} {all}"
+            );
+        }
+    }
+    for path in ["/v1/cs/listener", "/v3/admin/cs/listener"] {
+        assert_eq!(server.get(path).query(&[("ip", "192.0.2.1")]).send().await.status, 200, "{path}");
+    }
+    server.stop().await;
+}

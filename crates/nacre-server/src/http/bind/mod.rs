@@ -18,7 +18,7 @@ pub use self::{
     java::{Java, Number, ids},
     single::{
         PageForm, api_text, page_form, v1_bool, v1_number, v1_number_opt, v1_text, v2_number, v2_number_required,
-        v3_bool, v3_form_bool, v3_form_number, v3_number, v3_number_required,
+        v3_bool, v3_bool_bare, v3_form_bool, v3_form_number, v3_number, v3_number_required,
     },
     words::{api_missing, field_missing, not_present, other_type, param_required, v1_no_ids, v3_mismatch, v3_no_ids},
 };

@@ -46,9 +46,11 @@ pub fn v1_number(params: &Params, name: &str, java: Java) -> Result<i64, Refusal
     }
 }
 
-/// A truth value with a default.
-pub fn v1_bool(params: &Params, name: &str, default: bool) -> Result<bool, Refusal> {
-    truth_or(params, name, default).map_err(|value| v1_mismatch(Java::PrimitiveBoolean, &value).into())
+/// A truth value that may be left out, and is false then; an empty one is none.
+pub fn v1_bool(params: &Params, name: &str) -> Result<bool, Refusal> {
+    let java = Java::PrimitiveBoolean;
+    let truth = java::truth(params, name, java).map_err(|value| Refusal::from(v1_mismatch(java, &value)))?;
+    Ok(truth.unwrap_or_default())
 }
 
 // Handlers with the `@NacosApi` error rules (v2 and v3).
@@ -89,6 +91,13 @@ fn required(params: &Params, name: &str, java: Java, number: Option<i64>) -> Res
 pub fn v3_bool(params: &Params, name: &str, default: bool) -> Result<bool, Refusal> {
     let java = Java::PrimitiveBoolean;
     truth_or(params, name, default).map_err(|value| not_convertible(Generation::V3Admin, name, java, &value))
+}
+
+/// The same without a declared default: false when it is left out, and an empty one is none.
+pub fn v3_bool_bare(params: &Params, name: &str) -> Result<bool, Refusal> {
+    let java = Java::PrimitiveBoolean;
+    let truth = java::truth(params, name, java);
+    Ok(truth.map_err(|value| not_convertible(Generation::V3Admin, name, java, &value))?.unwrap_or_default())
 }
 
 /// A number of a v3 form with a default; a blank text is no number unless the type is nullable.

@@ -12,7 +12,7 @@ use crate::{
     app::App,
     http::{
         Ctx,
-        bind::{Java, api_text, v1_bool, v1_number_opt, v1_text, v3_bool, v3_form_bool},
+        bind::{Java, api_text, v1_bool, v1_number_opt, v1_text, v3_bool_bare, v3_form_bool},
         refuse::Refusal,
         reply::Reply,
         table::Answer,
@@ -65,7 +65,7 @@ pub(super) fn v1_of_config(app: &App, ctx: &Ctx) -> Answer {
 /// `GET /v1/cs/listener`: the default namespace's and those of a namespace that contains the given text, or all.
 pub(super) fn v1_of_address(app: &App, ctx: &Ctx) -> Answer {
     let ip = v1_text(&ctx.params, "ip")?;
-    let all = v1_bool(&ctx.params, "all", false)?;
+    let all = v1_bool(&ctx.params, "all")?;
     let times = sample_time(ctx)?;
     let tenant = ctx.params.or("tenant", "");
     let wanted = |view: &ListenerView| {
@@ -97,7 +97,7 @@ pub(super) fn v3_of_config(app: &App, ctx: &Ctx) -> Answer {
 /// `GET /v3/admin/cs/listener`: of one namespace (the default one when none is named), or all.
 pub(super) fn v3_of_address(app: &App, ctx: &Ctx) -> Answer {
     let ip = api_text(&ctx.params, "ip")?;
-    let all = v3_bool(&ctx.params, "all", false)?;
+    let all = v3_bool_bare(&ctx.params, "all")?;
     v3_form_bool(&ctx.params, "aggregation", true, 1)?;
     let namespace = names::namespace_3x(ctx.params.get("namespaceId").unwrap_or(""));
     let wanted = |view: &ListenerView| all || *view.key.namespace == *namespace;
