@@ -97,7 +97,7 @@ fn body(headers: &HeaderMap, body: &[u8]) -> Result<(String, String), String> {
 
 /// The JSON body of v3. Without a level the log's own stays as it is.
 fn v3_body(ctx: &Ctx) -> Result<(String, String), Refusal> {
-    const MISSING: &str = "Required request body is missing: logName and logLevel in JSON";
+    const MISSING: &str = "Required request body is missing: public name and level of a log";
     let missing = |text: String| NacosError::new(400, ErrorCode::PARAMETER_MISSING, text);
     if ctx.body.is_empty() {
         return Err(missing(MISSING.to_owned()).into());
