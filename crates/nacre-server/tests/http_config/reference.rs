@@ -15,6 +15,22 @@ async fn details_of_the_old_calls_are_as_recorded() {
         let seen = server.get("/v1/cs/configs").query(&search).query(&[("config_tags", tags)]).send().await;
         assert_eq!(seen.json()["totalCount"], count, "{tags}");
     }
+    // What a search by content shows of a config depends on how it searches.
+    let detail = [("dataId", ""), ("group", ""), ("config_detail", "1"), ("pageSize", "9")];
+    let null = Value::Null;
+    for (mode, tags, kind, key) in [
+        ("blur", "", json!("text"), json!("")),
+        ("blur", "blue", json!("text"), null.clone()),
+        ("accurate", "", json!("text"), null.clone()),
+        ("accurate", "blue", null.clone(), null.clone()),
+    ] {
+        let query = [("search", mode), ("config_tags", tags), ("pageNo", "1")];
+        let seen = server.get("/v2/cs/config/searchDetail").query(&detail).query(&query).send().await.json();
+        let item = &seen["pageItems"][0];
+        assert_eq!((&item["type"], &item["encryptedDataKey"]), (&kind, &key), "{mode} {tags}");
+    }
+    let seen = server.get("/v2/cs/config/searchDetail").query(&detail).query(&[("pageNo", "0")]).send().await;
+    assert_eq!((seen.status, &seen.json()["data"]), (503, &json!("errCode: 503, errMsg: server limit match. ")));
     // Nobody is asked for listeners less than once.
     for (times, status) in [("1", json!({})), ("0", Value::Null), ("-1", Value::Null)] {
         for (path, query) in [

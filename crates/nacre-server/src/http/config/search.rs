@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use nacre_config::{ConfigSearch, KeyRef, PageRequest, Pattern, SearchMode, names};
-use nacre_model::{NacosError, PUBLIC};
+use nacre_model::{ErrorCode, NacosError, PUBLIC};
 use nacre_store::ConfigRow;
 use nacre_wire::http::{
     PageBody,
@@ -77,9 +77,7 @@ pub(super) async fn v1_search(app: &App, ctx: &Ctx, mode: SearchMode) -> Answer 
         app.metrics.config.fuzzy_search.add(app.clock.now().wall);
     }
     let page = page(app, search, request, true).await?;
-    // Which members the reference's own statements select depends on the kind of search.
-    let shown = Shown { key: mode == SearchMode::Blur && !tagged, kind: mode == SearchMode::Blur || !tagged };
-    Ok(preset_json(&page_2x(&page, shown)))
+    Ok(preset_json(&page_2x(&page, Shown::by(mode, tagged))))
 }
 
 /// `GET /v2/cs/config/searchDetail`: v1's names, a filter by content, no envelope.
@@ -90,20 +88,24 @@ pub(super) async fn v2_search(app: Arc<App>, ctx: Ctx) -> Answer {
     let content = api_text(params, "config_detail")?;
     let page_no = v2_number_required(params, "pageNo", Java::Int)?;
     let page_size = v2_number_required(params, "pageSize", Java::Int)?;
-    let request = page_request(page_no, page_size, data_id, group)?;
+    // The search waits in a queue, whose end is all that is told of a page that cannot be.
+    let full = |_| NacosError::new(503, ErrorCode::SERVER_ERROR, "errCode: 503, errMsg: server limit match. ");
+    let request = page_request(page_no, page_size, data_id, group).map_err(full)?;
+    let tags = patterns(SearchMode::Accurate, params.or("config_tags", ""));
+    let tagged = !tags.is_empty();
     let search = ConfigSearch {
         namespace: namespace(mode, params.get("tenant").unwrap_or("")),
         data_id: Pattern::of(mode, data_id),
         group: Pattern::of(mode, group),
         app_name: Pattern::accurate(params.or("appName", "")),
-        tags: patterns(SearchMode::Accurate, params.or("config_tags", "")),
+        tags,
         types: Vec::new(),
         content: Pattern::of(mode, content),
         repeat_per_tag: true,
     };
     app.metrics.config.fuzzy_search.add(app.clock.now().wall);
     let page = page(&app, search, request, true).await?;
-    Ok(Reply::json(&page_2x(&page, Shown { key: true, kind: true })))
+    Ok(Reply::json(&page_2x(&page, Shown::by(mode, tagged))))
 }
 
 /// A glob spans namespaces; every spelling of the default one is the default one.
@@ -143,6 +145,14 @@ struct Shown {
     key: bool,
     /// The type.
     kind: bool,
+}
+
+impl Shown {
+    /// Which members the reference's own statements select depends on the kind of search.
+    fn by(mode: SearchMode, tagged: bool) -> Self {
+        let blur = mode == SearchMode::Blur;
+        Self { key: blur && !tagged, kind: blur || !tagged }
+    }
 }
 
 fn page_2x(page: &nacre_config::Page<ConfigRow>, shown: Shown) -> PageBody<Value> {
