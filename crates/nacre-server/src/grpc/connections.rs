@@ -1,7 +1,7 @@
 //! Registered connections: what a set-up said, how long ago the client was heard of, and the way to close it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     net::SocketAddr,
     sync::{
         Arc, OnceLock,
@@ -78,7 +78,7 @@ pub struct Connection {
     /// The header `Vipserver-Tag` of its first listen that had one; the doctor looks at it.
     pub listens_as: OnceLock<Arc<str>>,
     /// Services it subscribed without a word of clusters; hardly any client does.
-    no_clusters: Mutex<Vec<ServiceKey>>,
+    no_clusters: Mutex<HashSet<ServiceKey>>,
     pub outbox: Outbox,
     pub closer: Arc<Closer>,
     last_active: AtomicU64,
@@ -169,12 +169,10 @@ impl Connection {
     /// It subscribed the service, saying a word of clusters or none, or subscribes it no longer (`true`).
     pub fn note_clusters(&self, service: &ServiceKey, says: bool) {
         let mut silent = self.no_clusters.lock();
-        match (silent.iter().position(|known| known == service), says) {
-            (Some(at), true) => {
-                silent.swap_remove(at);
-            }
-            (None, false) => silent.push(service.clone()),
-            _ => {}
+        if says {
+            silent.remove(service);
+        } else {
+            silent.insert(service.clone());
         }
     }
 
