@@ -151,10 +151,11 @@ impl Publish {
     }
 }
 
-/// The parts of a `config_tags` text: trimmed, without blanks and duplicates, in order.
+/// The parts of a `config_tags` text, each with its blanks as the reference keeps them; without blank ones and duplicates,
+/// in order.
 pub fn split_tags(text: &str) -> Vec<Arc<str>> {
     let mut tags: Vec<Arc<str>> = Vec::new();
-    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+    for part in text.split(',').filter(|part| !part.trim().is_empty()) {
         if !tags.iter().any(|tag| &**tag == part) {
             tags.push(part.into());
         }
@@ -340,4 +341,16 @@ pub struct SetCapacity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PurgeHistory {
     pub before: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_keep_their_blanks() {
+        let split = |text| split_tags(text).join("|");
+        assert_eq!(split("a, b , ,c,,a,"), "a| b |c");
+        assert_eq!(split(" , "), "");
+    }
 }

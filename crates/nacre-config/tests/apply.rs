@@ -120,7 +120,7 @@ fn an_update_replaces_the_form_and_keeps_app_name_and_unnamed_tags() {
     publish(&configs, first);
     put(&configs, "d", "v2");
     let formal = configs.get(&key("d")).unwrap().formal.clone().unwrap();
-    assert_eq!(formal.meta.tags_text().as_deref(), Some("b,a"));
+    assert_eq!(formal.meta.tags_text().as_deref(), Some("b, a"));
     assert_eq!((&*formal.meta.app_name, formal.meta.desc.as_deref()), ("app", None));
     assert_eq!(formal.meta.config_type.as_deref(), Some("text"), "a publish without type sets it back");
     publish(&configs, Publish::new(key("d"), "v3").with_tags_param(Some("")));
