@@ -9,13 +9,13 @@ use nacre_server::http::{
     params::Params,
 };
 
-/// A query or an urlencoded form: every pair is there, in order, and a name finds its first value.
+/// A query or an urlencoded form: every pair without a broken escape is there, in order, and a name finds its first value.
 pub fn form(data: &[u8]) {
     let mut params = Params::default();
     let (query, body) = crate::two(data);
     params.add_urlencoded(query);
     params.add_urlencoded(body);
-    let wanted = [query, body].into_iter().flat_map(|part| part.split(|b| *b == b'&')).filter(|pair| !pair.is_empty());
+    let wanted = [query, body].into_iter().flat_map(|part| part.split(|b| *b == b'&')).filter(|pair| is_taken(pair));
     let pairs: Vec<(String, String)> = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     assert_eq!(pairs.len(), wanted.count().min(limits::HTTP_PARAMS as usize));
     for (name, _) in &pairs {
@@ -34,6 +34,17 @@ pub fn form(data: &[u8]) {
         params.set(name, "x");
         assert_eq!(params.all(name).collect::<Vec<_>>(), ["x"]);
     }
+}
+
+/// Old Go clients send the JSON of a beat as it is, so its escapes may be broken.
+fn is_taken(pair: &[u8]) -> bool {
+    let whole = |text: &[u8]| {
+        let mut rest = text.split(|byte| *byte == b'%');
+        rest.next();
+        rest.all(|after| after.len() >= 2 && after[..2].iter().all(u8::is_ascii_hexdigit))
+    };
+    let name = pair.split(|byte| *byte == b'=').next().unwrap_or(&[]);
+    !pair.is_empty() && (whole(pair) || name == b"beat")
 }
 
 /// The first line is the content type, the rest the body.

@@ -14,19 +14,28 @@ pub fn is_without_boundary(content_type: &str) -> bool {
     multipart && !content_type.to_ascii_lowercase().contains("boundary=")
 }
 
+/// Whether nothing follows the last boundary: else the body was cut off.
+fn is_over(body: &[u8], boundary: &str) -> bool {
+    let mark = format!("--{boundary}");
+    let after = memchr::memmem::rfind(body, mark.as_bytes()).and_then(|at| body.get(at + mark.len()..));
+    after.is_none_or(|after| after.iter().all(|byte| b"-\r\n \t".contains(byte)))
+}
+
 /// Reads a whole body into `params`.
 pub async fn read(params: &mut Params, content_type: &str, body: Bytes) -> Result<(), NacosError> {
     let bad = |error: multer::Error| NacosError::invalid(format!("the multipart body cannot be read: {error}"));
     // Every kind of multipart is read as a form.
     let named = content_type.split_once(';').map_or("", |(_, named)| named);
     let boundary = multer::parse_boundary(format!("multipart/form-data;{named}")).map_err(bad)?;
+    let over = is_over(&body, &boundary);
     let stream = futures::stream::once(async move { Ok::<_, std::convert::Infallible>(body) });
     let mut multipart = multer::Multipart::new(stream, boundary);
     loop {
         let field = match multipart.next_field().await {
             Ok(Some(field)) => field,
-            // Without a (further) boundary, or with none that says it is the last, there are no further parts.
-            Ok(None) | Err(multer::Error::IncompleteStream) => break,
+            Ok(None) => break,
+            // Without a boundary there are no parts, and none need say that it is the last.
+            Err(multer::Error::IncompleteStream) if over => break,
             Err(error) => return Err(bad(error)),
         };
         let name = field.name().unwrap_or("").to_owned();
