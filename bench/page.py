@@ -113,24 +113,51 @@ def overhead_rows(results):
     """What the signals cost, by operation. A server that its processors bound does the less of what takes more processor time, so
     that time decides; throughput says the same with more noise. The error is the standard one."""
     what, found = "signals, cost of throughput", {}
-    for key, result in results.items():
-        if key.startswith("signals-"):
-            protocol, operation = key.removeprefix("signals-").split("-", 1)
-            name = f"{'HTTP' if protocol == 'http' else 'gRPC'} {operation}"
-            found[name] = (in_turns(result, "rate")[0], *in_turns(result, "cpu"), len(result["on"]), result["command"])
+    for name, result in of_operations(results, "signals-"):
+        found[name] = (in_turns(result, "rate")[0], *in_turns(result, "cpu"), len(result["on"]), result["command"])
     if not found:
         return [Row(what, "≤ 2 %", "not measured", "open")]
-    rate, cpu = (statistics.geometric_mean(each[place] for each in found.values()) for place in (0, 1))
-    error = math.sqrt(sum(each[2] for each in found.values())) / len(found)
+    rate = statistics.geometric_mean(each[0] for each in found.values())
+    cost, shown = share({name: each[1:3] for name, each in found.items()}, "by CPU time")
     worst = max(found, key=lambda name: found[name][1])
-    cost = 1 - 1 / cpu
-    shown = (f"{cost * 100:.1f} % ± {error * 100:.1f} by CPU time over {len(found)} operations, most for {worst}: "
-             f"{(1 - 1 / found[worst][1]) * 100:.1f} % ± {math.sqrt(found[worst][2]) * 100:.1f}; {(1 - rate) * 100:.1f} % by throughput")
-    rows = [Row(what, "≤ 2 %", shown, verdict(cost <= 0.02), found[worst][4])]
+    rows = [Row(what, "≤ 2 %", f"{shown}; {(1 - rate) * 100:.1f} % by throughput", verdict(cost <= 0.02), found[worst][4])]
     for name, (rate, cpu, spread, pairs, command) in found.items():
         rows.append(Row(f"signals, {name}", "", f"{cpu:.3f} ± {math.sqrt(spread):.3f} x the CPU time, {rate:.3f} x the throughput of the same "
                         f"server without them, {pairs} pairs of turns", "info", command))
     return rows
+
+
+def instruction_rows(results):
+    """The same in instructions of the threads that serve, which other load does not change."""
+    found = dict(of_operations(results, "instructions-"))
+    if not found:
+        return [Row("signals, cost in instructions", "≤ 2 %", "not measured", "open")]
+    cost, shown = share({name: in_turns(result, "instructions") for name, result in found.items()}, "of the instructions")
+    rows = [Row("signals, cost in instructions", "≤ 2 %", shown, verdict(cost <= 0.02), "bench/run.py --only instructions")]
+    for name, result in found.items():
+        ratio, spread = in_turns(result, "instructions")
+        count = statistics.fmean(turn["instructions"] for turn in result["on"])
+        measured = f"{count:,.0f} a call, of which signals {(1 - 1 / ratio) * 100:.1f} % ± {math.sqrt(spread) * 100:.1f}"
+        rows.append(Row(f"instructions, {name}", "", measured, "info", result["command"]))
+    return rows
+
+
+def of_operations(results, prefix):
+    """(operation as it is shown, result) of the results that begin so."""
+    for key, result in results.items():
+        if key.startswith(prefix):
+            protocol, operation = key.removeprefix(prefix).split("-", 1)
+            yield f"{'HTTP' if protocol == 'http' else 'gRPC'} {operation}", result
+
+
+def share(found, of_what):
+    """Of ratios with their spread by operation: what share is the signals' over all of them, and how it is said."""
+    cost = 1 - 1 / statistics.geometric_mean(ratio for ratio, _ in found.values())
+    error = math.sqrt(sum(spread for _, spread in found.values())) / len(found)
+    worst = max(found, key=lambda name: found[name][0])
+    ratio, spread = found[worst]
+    return cost, (f"{cost * 100:.1f} % ± {error * 100:.1f} {of_what} over {len(found)} operations, most for {worst}: "
+                  f"{(1 - 1 / ratio) * 100:.1f} % ± {math.sqrt(spread) * 100:.1f}")
 
 
 def config_cost(result):
@@ -164,7 +191,7 @@ def rows(results):
         shown = ", ".join(f"{n}: {rate:.0f}/s" for n, rate in scaling.items())
         grows = scaling[max(scaling)] > scaling[min(scaling)] * 2
         table.append(Row("durable publish, by clients", "scales with clients", shown, verdict(grows), results["publish-16"]["command"] if 16 in scaling else ""))
-    table += overhead_rows(results)
+    table += overhead_rows(results) + instruction_rows(results)
     table += fan_out_rows(results)
     table += [
         simple(results, "footprint", "memory of an ephemeral instance, HTTP", "≤ 450 B", lambda r: r.get("bytes_an_instance"), lambda v: f"{v:.0f} B", lambda v: v <= 450),

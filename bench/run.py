@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Measures nacre and writes what it found: target/bench/*.json, docs/performance.md, target/promises/*.json.
 
-    bench/run.py             everything, about twenty minutes after the builds
+    bench/run.py             everything, about half an hour after the builds
     bench/run.py --quick     the same rows in a few minutes; figures are rougher
-    bench/run.py --only http one part: http, grpc, publish, fan-out, memory, core, start, overhead
+    bench/run.py --only http one part: http, grpc, publish, fan-out, memory, core, start, overhead, instructions
 
 Beside nacre stand a bare hyper or tonic server (in the tool itself), r-nacos when target/rnacos/bin/rnacos is there
 (bench/rnacos.sh builds it), and a Java Nacos when NACOS_ADDR names one (host:port, on this machine).
@@ -19,22 +19,32 @@ sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 sys.path.insert(0, HERE)
+import instructions  # noqa: E402
 import page  # noqa: E402
 import servers  # noqa: E402
 
 TARGET = os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target"))
 RESULTS = os.path.join(TARGET, "bench")
-PARTS = ["http", "grpc", "publish", "fan-out", "memory", "core", "start", "overhead"]
+PARTS = ["http", "grpc", "publish", "fan-out", "memory", "core", "start", "overhead", "instructions"]
 
-# What may be switched off of what measures itself. The journal in memory always is there.
+# What the signals are measured with, and builds against each other.
 SIGNALLED = ["http register", "http beat", "http list", "http config-get", "http config-publish",
              "grpc register", "grpc service-query", "grpc config-query"]
 
 
+def in_pairs(pairs, turn):
+    """What `turn` measures "on" and "off", in pairs: what comes second in one pair comes first in the next."""
+    measured = {"on": [], "off": []}
+    for pair in range(pairs):
+        for which in ("on", "off") if pair % 2 == 0 else ("off", "on"):
+            measured[which].append(turn(which))
+    return measured
+
+
 class Run:
-    def __init__(self, arguments):
-        self.quick = arguments.quick
-        self.binary = os.path.abspath(arguments.binary or os.path.join(TARGET, "shipping", "nacre"))
+    def __init__(self, quick=False, binary=None):
+        self.quick = quick
+        self.binary = os.path.abspath(binary or os.path.join(TARGET, "shipping", "nacre"))
         self.rnacos = os.path.join(TARGET, "rnacos", "bin", "rnacos")
         self.java = os.environ.get("NACOS_ADDR", "")
         self.homes = os.path.join(RESULTS, "homes")
@@ -198,17 +208,51 @@ class Run:
 
     def both_ways(self, nacre, name, span, pairs):
         words = [*name.split(" "), "-d", span]
-        turns = {True: [], False: []}
-        for pair in range(pairs):
-            # What comes second in one pair comes first in the next.
-            for on in (True, False) if pair % 2 == 0 else (False, True):
-                nacre.signals(on)
-                result = self.bench(None, nacre.address, *words)
-                if result is None:
-                    return
-                target = page.server(result)
-                turns[on].append({"rate": target["rate"], "cpu": target["cpu_us_each"]})
-        self.keep("signals-" + name.replace(" ", "-"), {"on": turns[True], "off": turns[False], "command": "nacre bench " + " ".join(words)})
+        self.with_and_without("signals-" + name.replace(" ", "-"), nacre, pairs, lambda: self.costs(nacre, words), words)
+
+    def with_and_without(self, file, nacre, pairs, measure, words):
+        """What is measured with the signals and without."""
+        def turn(which):
+            nacre.signals(which == "on")
+            return measure()
+
+        try:
+            self.keep(file, {**in_pairs(pairs, turn), "command": "nacre bench " + " ".join(words)})
+        except RuntimeError as error:
+            print(f"    {file} is left out: {error}")
+
+    def costs(self, nacre, words):
+        """A second's calls and the CPU time of one."""
+        target = page.server(self.need(nacre, *words))
+        return {"rate": target["rate"], "cpu": target["cpu_us_each"]}
+
+    def need(self, nacre, *words):
+        """Like `bench`, of what nothing can be done without."""
+        result = self.bench(None, nacre.address, *words)
+        if result is None:
+            raise RuntimeError(f"nacre bench {' '.join(words)} failed")
+        return result
+
+    def instructions(self):
+        """The same in instructions, which a busy machine does not change."""
+        if not instructions.available():
+            print("  valgrind is not there (apt-get install valgrind)")
+            return
+        calls, pairs = (1000, 2) if self.quick else (2000, 4)
+        with self.nacre(wrap=instructions.wrap) as nacre:
+            # What is done once is done before it counts.
+            for name in SIGNALLED:
+                self.need(nacre, *self.few(name, 200))
+            for name in SIGNALLED:
+                def measure(name=name):
+                    idle = instructions.at_rest(nacre)
+                    return {"instructions": instructions.a_call(nacre, lambda count: self.need(nacre, *self.few(name, count)), idle, calls)}
+
+                self.with_and_without("instructions-" + name.replace(" ", "-"), nacre, pairs, measure, self.few(name, calls))
+
+    def few(self, name, calls):
+        """So many calls on so few subjects that however many make and remove the same ones."""
+        return [*name.split(" "), "--count", str(calls), "--keys", "100", "-c", str(instructions.CONNECTIONS)]
 
     def core(self):
         """The naming core in process."""
@@ -236,7 +280,7 @@ def main():
     parser.add_argument("--binary", help="measure this binary instead of target/shipping/nacre")
     parser.add_argument("--no-page", action="store_true", help="leave docs/performance.md as it is")
     arguments = parser.parse_args()
-    run = Run(arguments)
+    run = Run(arguments.quick, arguments.binary)
     if not os.path.exists(run.binary):
         sys.exit(f"{run.binary} is not there: cargo build --profile shipping --locked -p nacre-cli")
     begun = time.monotonic()

@@ -130,12 +130,14 @@ def home(base):
     return tempfile.mkdtemp(dir=base)
 
 
-def nacre(binary, base, where=None, port=None, settings=()):
-    """nacre, logging what is wrong only. `where` is the home of an earlier one, `settings` are further properties."""
+def nacre(binary, base, where=None, port=None, settings=(), wrap=None):
+    """nacre, logging what is wrong only. `where` is the home of an earlier one, `settings` are further properties; `wrap` makes
+    another command of the command and its home, and says what that needs in its environment."""
     where, port = where or home(base), port or free_port()
     command = [binary, "server", "--home", where, "-D", f"server.port={port}", "-D", "nacre.logging=warn"]
     command += [word for setting in settings for word in ("-D", setting)]
-    return Server("nacre", command, port, where)
+    command, env = wrap(command, where) if wrap else (command, None)
+    return Server("nacre", command, port, where, env)
 
 
 def rnacos(binary, base):

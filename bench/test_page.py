@@ -7,6 +7,7 @@ import tempfile
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import instructions  # noqa: E402
 import page  # noqa: E402
 
 FACTS = {"cores": 2, "cpu": "x", "memory": "1 GiB", "kernel": "6", "nacre": "0.1.0 (abc)", "rustc": "rustc 1", "rnacos": "0.8"}
@@ -50,6 +51,24 @@ class Page(unittest.TestCase):
         self.assertEqual(page.overhead_rows(results)[0].verdict, "missed")
         self.assertEqual(page.overhead_rows({})[0].verdict, "open")
         self.assertIn("1.020 ± 0.000 x the CPU time, 0.970 x the throughput of the same server", others[0].measured)
+
+    def test_instructions_say_what_share_of_them_is_the_signals(self):
+        def measured(on, off):
+            return {"on": [{"instructions": on}] * 2, "off": [{"instructions": off}] * 2, "command": "nacre bench"}
+
+        first, one = page.instruction_rows({"instructions-http-config-get": measured(20_000, 19_800)})
+        self.assertEqual((first.verdict, one.what), ("hit", "instructions, HTTP config-get"))
+        self.assertIn("1.0 % ± 0.0 of the instructions over 1 operations", first.measured)
+        self.assertEqual(one.measured, "20,000 a call, of which signals 1.0 % ± 0.0")
+        self.assertEqual(page.instruction_rows({"instructions-http-beat": measured(103, 100)})[0].verdict, "missed")
+        self.assertEqual(page.instruction_rows({})[0].verdict, "open")
+
+    def test_the_newest_dump_of_each_thread_is_read(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for name, text in (("callgrind.2-01", "fn=x\ntotals: 5\n"), ("callgrind.10-01", "part: 1\ntotals: 7\n"), ("callgrind.10-03", "totals: 9\n")):
+                with open(os.path.join(folder, name), "w", encoding="ascii") as file:
+                    file.write(text)
+            self.assertEqual(instructions.totals(folder), {1: 7, 3: 9})
 
     def test_the_error_of_turns_says_how_far_they_differ(self):
         turns = {"on": [{"cpu": 2.0}, {"cpu": 0.5}], "off": [{"cpu": 1.0}, {"cpu": 1.0}]}
