@@ -287,10 +287,18 @@ pub enum Config {
         key: ConfigKey,
     },
     /// Publish a file, a text, or what is read from the standard input.
+    ///
+    /// What is not the JSON, YAML, XML or properties that its type says is shown with line and column and not published, unless you
+    /// agree: --force, or an answer at a terminal.
     #[command(
         after_help = "Examples:\n  nacre config publish app.yaml --file app.yaml\n  generate | nacre config publish app.json\n  nacre config publish app.yaml --file app.yaml --cas-md5 9e107d9d372bb6826bd81d3542a419d6"
     )]
     Publish(Publish),
+    /// Look for what applications would fail on: JSON, YAML, XML, properties; exits with 1 when there is something.
+    #[command(
+        after_help = "Examples:\n  nacre config lint app.yaml db.properties\n  nacre config lint -n prod                 everything that the server stores in this namespace\n  helm template . | nacre config lint - --type yaml"
+    )]
+    Lint(Lint),
     /// Remove a configuration.
     #[command(visible_alias = "delete")]
     Rm {
@@ -350,6 +358,9 @@ pub struct Publish {
     /// Publish only if the content stored now has this md5; exits with 6 otherwise.
     #[arg(long, value_name = "MD5")]
     pub cas_md5: Option<String>,
+    /// Publish it although it is not what its type says.
+    #[arg(long)]
+    pub force: bool,
     /// Name of the application it belongs to.
     #[arg(long, value_name = "NAME")]
     pub app: Option<String>,
@@ -359,6 +370,19 @@ pub struct Publish {
     /// Tags, with commas between.
     #[arg(long, value_name = "LIST")]
     pub tags: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Lint {
+    /// Files, `-` is the standard input; without any, what the server stores.
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// json, xml, yaml or properties [default: by the file's ending, or as stored].
+    #[arg(long, short = 't', value_name = "TYPE")]
+    pub r#type: Option<String>,
+    /// Of what the server stores, only this group; a pattern with `*` is allowed.
+    #[arg(long, short = 'g', value_name = "NAME", conflicts_with = "files")]
+    pub group: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -127,6 +127,44 @@ fn a_config_lives_through_publish_list_diff_and_removal() {
     assert_eq!(server.run(&["config", "rm", "app.yaml"]).0, 3);
 }
 
+#[test]
+fn what_applications_would_fail_on_needs_a_yes_c078_c079() {
+    let server = Server::start();
+    let file = |name: &str, content: &str| {
+        let path = server.home.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let twice = file("twice.yaml", "server:\n  port: 1\n  host: a\n  port: 2\n");
+    let marked = file("marked.yaml", "\u{feff}a: 1\n");
+    let fine = file("fine.yaml", "base: &base\n  a: 1\nmore:\n  <<: *base\n");
+
+    let (code, out, _) = run(&["config", "lint", &twice, &marked, &fine]);
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!((code, lines.len()), (1, 2), "{out}");
+    assert_eq!(lines[0], format!("{twice}:4:3: error: the key `port` is there twice, first in line 2"));
+    assert!(lines[1].starts_with(&format!("{marked}:1:1: warning: begins with a byte order mark")), "{out}");
+    assert_eq!(run(&["config", "lint", &fine]), (0, String::new(), "nacre: nothing to complain of\n".into()));
+    let (code, out, _) = run_with(&["--output", "json", "config", "lint", "-", "--type", "json"], b"{\n,}");
+    let found: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &found[0]["line"], &found[0]["weight"]), (1, &2.into(), &"error".into()), "{out}");
+    assert_eq!(run(&["config", "lint", &file("a.bin", "x")]).0, 2);
+
+    // What has its faults is published by those who say so, what only looks odd by everybody.
+    let (code, _, err) = server.run(&["config", "publish", "twice.yaml", "--file", &twice]);
+    assert!(code == 1 && err.contains("twice.yaml:4:3: error: ") && err.contains("--force"), "{err}");
+    assert_eq!(server.run(&["config", "get", "twice.yaml"]).0, 3, "nothing was published");
+    assert_eq!(server.run(&["config", "publish", "twice.yaml", "--file", &twice, "--force"]).0, 0);
+    assert_eq!(server.run(&["config", "publish", "twice.txt", "--file", &twice]).0, 0, "a text is a text");
+    assert_eq!(server.run(&["config", "publish", "marked.yaml", "--file", &marked]).0, 0);
+
+    // Everything that is stored.
+    let (code, out, _) = server.run(&["config", "lint"]);
+    assert_eq!((code, out.lines().count()), (1, 2), "{out}");
+    assert!(out.contains("DEFAULT_GROUP/twice.yaml:4:3: error: "), "{out}");
+    assert_eq!(server.run(&["config", "lint", "--group", "NOBODYS*"]).0, 0);
+}
+
 /// Starts a watch and waits until it has had its first look; then the lines that it writes.
 fn watch(server: &Server, args: &[&str]) -> (Running, impl FnMut() -> Value) {
     let args = [&["-s", &server.url, "-o", "json"], args].concat();

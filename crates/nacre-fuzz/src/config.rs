@@ -1,6 +1,7 @@
 //! Texts of the config side.
 
 use nacre_config::{GrayRule, Pattern, fuzzy::FuzzyPattern, longpoll};
+use nacre_doctor::lint;
 use nacre_model::ConfigKey;
 use nacre_server::http::params;
 
@@ -51,5 +52,23 @@ pub fn search_patterns(data: &[u8]) {
     }
     if let Ok(rule) = GrayRule::parse(&crate::text(data)) {
         assert_eq!(GrayRule::parse(&rule.to_json()).as_ref(), Ok(&rule), "a stored rule reads back");
+    }
+}
+
+/// A content behind the line that says its type: where its complaints are, and that JSON is judged as its reader judges it.
+pub fn lint(data: &[u8]) {
+    let (kind, content) = crate::two(data);
+    let (kind, content) = (crate::text(kind), crate::text(content));
+    let found = lint::complaints(&kind, &content);
+    assert!(found.len() <= lint::MOST);
+    let lines = content.split('\n').count();
+    for complaint in &found {
+        assert!((1..=lines + 1).contains(&complaint.line) && complaint.column >= 1, "{complaint} of {lines} lines");
+    }
+    if kind == "json" && found.is_empty() {
+        let read = serde_json::from_str::<serde_json::Value>(&content).map_err(|error| error.to_string());
+        // What is right and cannot be held is nobody's mistake.
+        let limits = ["recursion limit", "number out of range"];
+        assert!(read.err().is_none_or(|why| limits.iter().any(|limit| why.starts_with(limit))), "a reader refuses it");
     }
 }

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `properties` | properties files, all settings at once |
 //! | `naming` | beats, metadata, selectors, health checkers, name patterns, fuzzy watches of services |
-//! | `config` | `Listening-Configs`, gray rules, search patterns, fuzzy watches of configs |
+//! | `config` | `Listening-Configs`, gray rules, search patterns, fuzzy watches of configs, contents that say their type |
 //! | `grpc` | payloads, the JSON of every type |
 //! | `http` | forms, multipart bodies, imported archives |
 //! | `probes` | what checked backends answer |
@@ -64,6 +64,7 @@ targets! {
     http_request: server::http_request;
     import_metadata: http::import_metadata;
     import_zip: http::import_zip;
+    lint: config::lint;
     listening_configs: config::listening_configs;
     log_files: files::log_files;
     metadata: naming::metadata;

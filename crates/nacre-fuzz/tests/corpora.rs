@@ -148,5 +148,5 @@ macro_rules! replayed {
 }
 
 replayed! {
-    beat cluster_conf config_history fuzzy_watch grpc_body grpc_call grpc_payload health_checker http_form http_multipart http_request import_metadata import_zip listening_configs log_files metadata name_patterns naming_history probe_http probe_mysql properties search_patterns selector settings snapshot_file socket udp_ack
+    beat cluster_conf config_history fuzzy_watch grpc_body grpc_call grpc_payload health_checker http_form http_multipart http_request import_metadata import_zip lint listening_configs log_files metadata name_patterns naming_history probe_http probe_mysql properties search_patterns selector settings snapshot_file socket udp_ack
 }

@@ -11,6 +11,7 @@ use std::{
 use arc_swap::ArcSwap;
 use nacre_cluster::{Consensus, Readiness, WriteError};
 use nacre_config::{ConfigCommand, ConfigReply, Configs, FuzzyWatch, Listeners, StaleAnswers};
+use nacre_doctor::lint;
 use nacre_journal::Journal;
 use nacre_model::{Cause, ConfigKey, ErrorCode, Event, NacosError, Subject};
 use nacre_naming::{Naming, NamingCommand, NamingReply};
@@ -181,7 +182,7 @@ impl App {
             Reply::Config(reply) => {
                 let reply = reply.into_result()?;
                 if let Some((key, content, Some(kind), from)) = published {
-                    self.look_into(&key, &kind, &content, &from);
+                    self.look_into(&key, kind.to_string(), content, &from).await;
                 }
                 Ok(reply)
             }
@@ -190,14 +191,22 @@ impl App {
     }
 
     /// A content is stored as it is; that it is not what its type says is worth a word (case C078).
-    fn look_into(&self, key: &ConfigKey, kind: &str, content: &str, from: &str) {
+    async fn look_into(&self, key: &ConfigKey, kind: String, content: Arc<str>, from: &str) {
         /// Longer ones are not looked into.
         const LONGEST: usize = 1024 * 1024;
-        if content.len() > LONGEST {
-            return;
-        }
-        if let Some(complaint) = nacre_doctor::lint::complaint(kind, content) {
-            let reason = format!("not parseable as {kind}: {}", complaint.chars().take(200).collect::<String>());
+        /// What takes a millisecond and more to read holds up nobody else.
+        const LONG: usize = 32 * 1024;
+        let complaint = match content.len() {
+            ..LONG => lint::complaint(&kind, &content),
+            LONG..=LONGEST => {
+                let kind = kind.clone();
+                tokio::task::spawn_blocking(move || lint::complaint(&kind, &content)).await.ok().flatten()
+            }
+            _ => None,
+        };
+        if let Some(complaint) = complaint {
+            let text = complaint.to_string();
+            let reason = format!("not parseable as {kind}: {}", text.chars().take(200).collect::<String>());
             let subject = Subject::config(key).with_client(from);
             let cause = Cause::Suspicious { call: "publish".to_owned(), reason };
             self.journal.record(Event::new(self.clock.now(), subject, cause));

@@ -145,17 +145,28 @@ def conflicts(stand):
     stand.clears()
 
 
-@case("CONFIG-UNPARSEABLE", "C078", what="broken JSON and YAML with a tab are published")
+@case("CONFIG-UNPARSEABLE", "C078", what="broken JSON and XML, YAML with a tab, with a key twice and badly indented are published")
 def c078_broken_contents(stand):
     stand.start()
     assert publish(stand, '{"a": 1,\n}', "127.0.0.126", type="json")[1] == "true"
-    assert publish(stand, "a:\n\tb: 1\n", "127.0.0.126", dataId="Y", type="yaml")[1] == "true"
+    broken = {"tab": "a:\n\tb: 1\n", "indent": "a: 1\n    b: 3\nc: 4\n", "twice": "server:\n  port: 1\n  host: a\n  port: 2\n"}
+    for name, content in broken.items():
+        assert publish(stand, content, "127.0.0.126", dataId=name, type="yaml")[1] == "true"
+    assert publish(stand, "<a>\n<b></a>", "127.0.0.126", dataId="X", type="xml")[1] == "true"
+    # Legal, however odd it looks (case C079).
+    tricky = "base: &base\n  a: 1\nmore:\n  <<: *base\n  text: \"one\\\n    two\"\n---\nsecond: doc\n"
+    assert publish(stand, tricky, dataId="tricky", type="yaml")[1] == "true"
     stand.visible()
     stand.finding(mentions=["127.0.0.126", "not parseable as json", "line 2"])
-    stand.finding(mentions=["not parseable as yaml", "line 2", "a tab"])
+    stand.finding(mentions=["tab", "not parseable as yaml", "line 2, column 1", "a tab"])
+    stand.finding(mentions=["indent", "line 2, column 6", "mapping values"])
+    stand.finding(mentions=["twice", "line 4, column 3", "`port`"])
+    stand.finding(mentions=["not parseable as xml", "line 2, column 4"])
     stand.alone()
     publish(stand, '{"a": 1}', type="json")
-    publish(stand, "a:\n  b: 1\n", dataId="Y", type="yaml")
+    publish(stand, "<a/>", dataId="X", type="xml")
+    for name in broken:
+        publish(stand, "a:\n  b: 1\n", dataId=name, type="yaml")
     stand.clears()
 
 

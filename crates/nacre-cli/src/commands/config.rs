@@ -7,11 +7,11 @@ use std::{
 
 use serde_json::json;
 
-use super::{Session, fits, watch::Patience};
+use super::{Session, fits, lint, watch::Patience};
 use crate::{
     api::{
         Client,
-        config::{Config as Stored, Key, Publish as Options, md5_hex},
+        config::{Config as Stored, Found, Key, Publish as Options, md5_hex},
     },
     args::{Config, ConfigKey, Diff, Publish},
     diff,
@@ -27,6 +27,7 @@ pub async fn run(session: &Session, command: Config) -> Outcome {
     match command {
         Config::Get { key } => get(session, &key.into()).await,
         Config::Publish(publish) => self::publish(session, publish).await,
+        Config::Lint(asked) => lint::run(session, asked).await,
         Config::Rm { key } => remove(session, &key.into()).await,
         Config::Ls { pattern, group } => list(session, pattern.as_deref(), group.as_deref()).await,
         Config::Watch { data_ids, group, brief, count } => {
@@ -73,6 +74,7 @@ async fn get(Session { client, screen }: &Session, key: &Key) -> Outcome {
 
 async fn publish(Session { client, screen }: &Session, publish: Publish) -> Outcome {
     let key: Key = publish.key.into();
+    let asked_for_pipe = publish.content.is_none();
     let content = match (publish.content, &publish.file) {
         (Some(content), _) => content,
         (None, Some(file)) => read_text(file)?,
@@ -82,6 +84,11 @@ async fn publish(Session { client, screen }: &Session, publish: Publish) -> Outc
         return Err(CliError::Usage("there is nothing to publish: the content is empty".to_owned()));
     }
     let kind = publish.r#type.or_else(|| kind_of(&key.data_id).map(str::to_owned));
+    if let Some(kind) = kind.as_deref().filter(|_| !publish.force) {
+        // Nobody can answer where the content came from.
+        let piped = publish.file.as_deref().map_or(asked_for_pipe, |file| file == Path::new("-"));
+        lint::agree(&key.data_id, kind, &content, !piped).await?;
+    }
     let options = Options {
         kind: kind.clone(),
         app: publish.app,
@@ -101,7 +108,7 @@ async fn publish(Session { client, screen }: &Session, publish: Publish) -> Outc
 }
 
 /// The type that the ending of a dataId stands for.
-fn kind_of(data_id: &str) -> Option<&'static str> {
+pub(super) fn kind_of(data_id: &str) -> Option<&'static str> {
     let (_, ending) = data_id.rsplit_once('.')?;
     Some(match ending.to_ascii_lowercase().as_str() {
         "yaml" | "yml" => "yaml",
@@ -116,7 +123,7 @@ fn kind_of(data_id: &str) -> Option<&'static str> {
 }
 
 /// The text of a file, or of the standard input for `-`, exactly.
-fn read_text(path: &Path) -> Outcome<String> {
+pub(super) fn read_text(path: &Path) -> Outcome<String> {
     let mut bytes = Vec::new();
     let name = if path == Path::new("-") {
         if std::io::stdin().is_terminal() {
@@ -153,7 +160,8 @@ async fn remove(Session { client, screen }: &Session, key: &Key) -> Outcome {
     screen.line(&format!("removed {}", named(client, key)))
 }
 
-async fn list(Session { client, screen }: &Session, pattern: Option<&str>, group: Option<&str>) -> Outcome {
+/// What the server stores, by group and data id.
+pub(super) async fn stored(client: &Client, pattern: Option<&str>, group: Option<&str>) -> Outcome<Vec<Found>> {
     let asked = match pattern {
         Some(text) if !text.is_empty() && !text.contains('*') => format!("*{text}*"),
         other => other.unwrap_or_default().to_owned(),
@@ -162,6 +170,11 @@ async fn list(Session { client, screen }: &Session, pattern: Option<&str>, group
     let in_group = |name: &str| group.is_none_or(|g| if g.contains('*') { fits(name, g) } else { name == g });
     found.retain(|row| pattern.is_none_or(|pattern| fits(&row.data_id, pattern)) && in_group(&row.group));
     found.sort_by(|a, b| (&a.group, &a.data_id).cmp(&(&b.group, &b.data_id)));
+    Ok(found)
+}
+
+async fn list(Session { client, screen }: &Session, pattern: Option<&str>, group: Option<&str>) -> Outcome {
+    let found = stored(client, pattern, group).await?;
     if screen.json {
         let rows = found.iter().map(|row| {
             json!({

@@ -5,6 +5,7 @@ pub mod config;
 pub mod doctor;
 pub mod explain;
 pub mod instance;
+mod lint;
 pub mod server;
 pub mod service;
 pub mod status;
