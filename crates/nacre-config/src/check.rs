@@ -121,11 +121,11 @@ pub fn advance(given: &Advance<'_>) -> Result<(), NacosError> {
 }
 
 impl Advance<'_> {
-    /// The metadata a publish stores: the type by [`crate::content::config_type`], the rest as given.
-    pub fn to_meta(&self, app_name: Option<&str>) -> ConfigMeta {
+    /// The metadata a publish stores: the type by [`crate::content::config_type`], the rest as given; no application.
+    pub fn to_meta(&self) -> ConfigMeta {
         ConfigMeta {
             config_type: Some(crate::content::config_type(self.config_type).into()),
-            app_name: app_name.unwrap_or_default().into(),
+            app_name: "".into(),
             desc: self.desc.map(Into::into),
             r#use: self.r#use.map(Into::into),
             effect: self.effect.map(Into::into),

@@ -106,13 +106,16 @@ pub struct Publish {
     /// `None`: the formal version.
     #[serde(default)]
     pub gray: Option<GrayTarget>,
-    /// Of the formal version; a gray publish takes only `app_name` from it. An empty `app_name` keeps the stored one.
-    /// `tags` counts only with `replace_tags`.
+    /// Of the formal version; a gray publish takes only `app_name` from it. An empty `app_name` keeps the stored one,
+    /// unless `replace_app`; `tags` counts only with `replace_tags`.
     #[serde(default)]
     pub meta: ConfigMeta,
     /// The request named `config_tags` (even empty): replace the tags. Otherwise they stay.
     #[serde(default)]
     pub replace_tags: bool,
+    /// The request named an application (even empty): replace it.
+    #[serde(default)]
+    pub replace_app: bool,
     #[serde(default)]
     pub encrypted_data_key: Arc<str>,
     #[serde(default)]
@@ -134,6 +137,7 @@ impl Publish {
             gray: None,
             meta: ConfigMeta { config_type: Some("text".into()), ..ConfigMeta::default() },
             replace_tags: false,
+            replace_app: false,
             encrypted_data_key: "".into(),
             source: Source::default(),
             only_if_absent: false,
@@ -146,6 +150,15 @@ impl Publish {
         if let Some(text) = config_tags {
             self.replace_tags = true;
             self.meta.tags = split_tags(text);
+        }
+        self
+    }
+
+    /// Takes an `appName` parameter: absent keeps the application, empty clears it.
+    pub fn with_app_param(mut self, app_name: Option<&str>) -> Self {
+        if let Some(text) = app_name {
+            self.replace_app = true;
+            self.meta.app_name = text.into();
         }
         self
     }
@@ -241,6 +254,9 @@ pub struct ImportItem {
     /// The metadata named tags: replace them.
     #[serde(default)]
     pub replace_tags: bool,
+    /// The metadata named an application (even empty): replace it.
+    #[serde(default)]
+    pub replace_app: bool,
     #[serde(default)]
     pub encrypted_data_key: Arc<str>,
 }

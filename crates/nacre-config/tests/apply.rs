@@ -124,7 +124,10 @@ fn an_update_replaces_the_form_and_keeps_app_name_and_unnamed_tags() {
     assert_eq!((&*formal.meta.app_name, formal.meta.desc.as_deref()), ("app", None));
     assert_eq!(formal.meta.config_type.as_deref(), Some("text"), "a publish without type sets it back");
     publish(&configs, Publish::new(key("d"), "v3").with_tags_param(Some("")));
-    assert_eq!(configs.get(&key("d")).unwrap().formal.as_ref().unwrap().meta.tags_text(), None);
+    let meta = |configs: &Configs| configs.get(&key("d")).unwrap().formal.as_ref().unwrap().meta.clone();
+    assert_eq!((meta(&configs).tags_text(), &*meta(&configs).app_name), (None, "app"));
+    publish(&configs, Publish::new(key("d"), "v3").with_app_param(Some("")));
+    assert_eq!(&*meta(&configs).app_name, "", "an empty name clears it");
 }
 
 #[test]
@@ -337,6 +340,7 @@ fn item(data_id: &str, content: &str) -> ImportItem {
         content: content.into(),
         meta: ConfigMeta::default(),
         replace_tags: false,
+        replace_app: false,
         encrypted_data_key: "".into(),
     }
 }
@@ -413,6 +417,34 @@ fn clones_copy_what_the_reference_copies() {
     };
     assert_eq!(*copy.meta, expected);
     assert!(configs.get(&ConfigKey::new("dev", "G", "d")).is_some());
+}
+
+#[test]
+fn what_is_overwritten_loses_its_application_to_a_clone_and_to_metadata_that_name_one() {
+    let configs = Configs::default();
+    let app = |configs: &Configs, name: &str| {
+        configs.get(&key(name)).unwrap().formal.as_ref().unwrap().meta.app_name.to_string()
+    };
+    put(&configs, "bare", "content");
+    publish(&configs, Publish::new(key("d"), "content").with_app_param(Some("app")));
+    import(&configs, vec![item("d", "n")], ConflictPolicy::Overwrite);
+    assert_eq!(app(&configs, "d"), "app", "metadata that say nothing of it");
+    import(&configs, vec![ImportItem { replace_app: true, ..item("d", "n") }], ConflictPolicy::Overwrite);
+    assert_eq!(app(&configs, "d"), "");
+    publish(&configs, Publish::new(key("d"), "content").with_app_param(Some("app")));
+    let clone = CloneConfigs {
+        items: vec![CloneItem {
+            id: configs.get(&key("bare")).unwrap().formal.as_ref().unwrap().id,
+            data_id: "d".into(),
+            group: String::new(),
+        }],
+        namespace: key("d").namespace.clone(),
+        policy: ConflictPolicy::Overwrite,
+        source: Source::default(),
+        rules: Rules::default(),
+    };
+    configs.apply(ConfigCommand::Clone(clone), NOW);
+    assert_eq!(app(&configs, "d"), "");
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn round_trip<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(val
 
 fn commands() -> Vec<ConfigCommand> {
     let source = Source { user: Some("nacos".into()), ip: "10.0.0.1".into() };
-    let mut publish = Publish::new(key(), "🦀\r\n\0").with_tags_param(Some("a,b"));
+    let mut publish = Publish::new(key(), "🦀\r\n\0").with_tags_param(Some("a,b")).with_app_param(Some("app"));
     publish.gray = Some(GrayTarget::Rule {
         name: "n".into(),
         kind: "tag".into(),
@@ -35,6 +35,7 @@ fn commands() -> Vec<ConfigCommand> {
         content: "c".into(),
         meta: publish.meta.clone(),
         replace_tags: true,
+        replace_app: true,
         encrypted_data_key: "k".into(),
     };
     let form = NamespaceForm { id: "dev".into(), name: "Dev".into(), desc: Some("d".into()) };
@@ -131,7 +132,7 @@ fn names_in_the_log_do_not_change() {
     assert_eq!(
         names,
         [
-            "publish: casMd5 content encryptedDataKey gray key meta onlyIfAbsent replaceTags rules source",
+            "publish: casMd5 content encryptedDataKey gray key meta onlyIfAbsent replaceApp replaceTags rules source",
             "remove: key source target",
             "removeIds: ids source",
             "import: items policy rules source",

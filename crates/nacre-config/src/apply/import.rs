@@ -41,6 +41,7 @@ impl Apply<'_> {
                     ..ConfigMeta::default()
                 },
                 replace_tags: false,
+                replace_app: true,
                 encrypted_data_key: formal.encrypted_data_key.clone(),
             };
             self.import_item(item, clone.policy, &clone.source, &clone.rules, &mut report);
@@ -67,6 +68,7 @@ impl Apply<'_> {
             gray: None,
             meta: item.meta,
             replace_tags: item.replace_tags,
+            replace_app: item.replace_app,
             encrypted_data_key: item.encrypted_data_key,
             source: source.clone(),
             only_if_absent: policy != ConflictPolicy::Overwrite,

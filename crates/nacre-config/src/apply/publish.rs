@@ -63,7 +63,7 @@ impl Apply<'_> {
         });
         let mut meta = publish.meta.clone();
         if let Some(old) = old {
-            if meta.app_name.is_empty() {
+            if meta.app_name.is_empty() && !publish.replace_app {
                 meta.app_name = old.meta.app_name.clone();
             }
             if !publish.replace_tags {

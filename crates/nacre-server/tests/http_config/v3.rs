@@ -238,6 +238,66 @@ async fn only_a_blurred_search_looks_at_types() {
 }
 
 #[tokio::test]
+async fn a_blurred_search_spans_namespaces_and_an_accurate_one_by_tags_shows_no_type() {
+    let server = Server::start(&[]).await;
+    let form = [("dataId", "d"), ("groupName", "G"), ("namespaceId", "dev1"), ("content", "x"), ("configTags", "t")];
+    server.post("/v3/admin/cs/config").form(&form).send().await;
+    for path in ["/v3/admin/cs/config/list", "/v3/console/cs/config/searchDetail"] {
+        for (namespace, search, found) in [("dev*", "blur", 1), ("*", "blur", 1), ("dev*", "accurate", 0)] {
+            let query = [("dataId", "d"), ("groupName", ""), ("namespaceId", namespace), ("search", search)];
+            let seen = server.get(path).query(&query).send().await;
+            assert_eq!(seen.json()["data"]["totalCount"], found, "{path} {namespace} {search}: {}", seen.text());
+        }
+        for (search, tags, kind) in
+            [("blur", "t", json!("text")), ("accurate", "", json!("text")), ("accurate", "t", json!(null))]
+        {
+            let query = [("dataId", "d"), ("namespaceId", "dev1"), ("search", search), ("configTags", tags)];
+            let seen = server.get(path).query(&query).query(&[("groupName", "")]).send().await;
+            assert_eq!(seen.json()["data"]["pageItems"][0]["type"], kind, "{path} {search} {tags}");
+        }
+    }
+    server.stop().await;
+}
+
+/// Its first publish names an application, the second none, the third the empty one.
+#[tokio::test]
+async fn an_empty_application_clears_it_and_no_application_keeps_it() {
+    let server = Server::start(&[]).await;
+    let key = [("dataId", "d"), ("content", "x")];
+    for (path, group, namespace) in [
+        ("/v1/cs/configs", "group", "tenant"),
+        ("/v2/cs/config", "group", "namespaceId"),
+        ("/v3/admin/cs/config", "groupName", "namespaceId"),
+    ] {
+        for (app, kept) in [(Some("shop"), "shop"), (None, "shop"), (Some(""), "")] {
+            let mut form = [&key[..], &[(group, "G"), (namespace, "dev")]].concat();
+            form.extend(app.map(|app| ("appName", app)));
+            assert_eq!(server.post(path).form(&form).send().await.status, 200, "{path}");
+            let query = [("dataId", "d"), ("groupName", "G"), ("namespaceId", "dev")];
+            let seen = server.get("/v3/admin/cs/config").query(&query).send().await;
+            assert_eq!(seen.json()["data"]["appName"], kept, "{path} {app:?}");
+        }
+    }
+    server.stop().await;
+}
+
+/// Two of one name are one that no namespace can have.
+#[tokio::test]
+async fn the_configs_of_a_namespace_are_listed_for_a_namespace_that_can_be() {
+    let server = Server::start(&[]).await;
+    for (path, name, text) in [
+        ("/v1/cs/history/configs", "tenant", "caused: invalid tenant;"),
+        ("/v2/cs/history/configs", "namespaceId", "invalid namespaceId"),
+        ("/v3/admin/cs/history/configs", "namespaceId", "invalid namespaceId"),
+    ] {
+        let seen = server.get(path).query(&[(name, "a"), (name, "b")]).send().await;
+        assert_eq!(seen.status, 400, "{path}");
+        assert!(seen.text().contains(text), "{path}: {}", seen.text());
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn pages_of_unreadable_requests_are_the_callers_fault_and_short() {
     let server = Server::start(&[]).await;
     let get = async |path: &str, query: &[(&str, &str)]| {

@@ -146,7 +146,6 @@ impl Operation for ConfigPublishRequest {
             self.group.as_deref().unwrap_or(""),
             self.data_id.as_deref().unwrap_or(""),
         );
-        let meta = advance.to_meta(self.addition("appName"));
         let publish = Publish {
             gray: GrayTarget::from_params(self.addition("betaIps"), tag),
             replace_tags: advance.config_tags.is_some(),
@@ -154,9 +153,10 @@ impl Operation for ConfigPublishRequest {
             source: source(call, self.addition("src_user")),
             rules: call.app.live().rules.clone(),
             cas_md5: self.cas_md5.clone().filter(|md5| !md5.trim().is_empty()),
-            meta,
+            meta: advance.to_meta(),
             ..Publish::new(key, self.content.as_deref().unwrap_or_default())
-        };
+        }
+        .with_app_param(self.addition("appName"));
         match call.app.write_config(ConfigCommand::Publish(Box::new(publish))).await {
             Ok(_) => Ok(Reply::ok(&Nothing {})),
             Err(error) => Ok(publish_failed(&error)),

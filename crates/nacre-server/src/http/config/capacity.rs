@@ -71,13 +71,13 @@ fn narrowed(number: Option<i64>) -> Option<i32> {
 
 // v1
 
-/// A namespace wins over a group; the empty group is the whole cluster.
+/// A namespace wins over a group; the blank group is the whole cluster.
 fn v1_scope(params: &Params) -> Result<(CapacityScope, &'static str, &str), &'static str> {
     match (params.get("tenant"), params.get("group")) {
         (Some(tenant), _) if !tenant.trim().is_empty() => {
             Ok((CapacityScope::Tenant(names::namespace_2x(tenant).into()), "tenant", tenant))
         }
-        (_, Some("")) => Ok((CapacityScope::Cluster, "group", "")),
+        (_, Some(group)) if group.trim().is_empty() => Ok((CapacityScope::Cluster, "group", "")),
         (_, Some(group)) => Ok((CapacityScope::Group(group.into()), "group", group)),
         (Some(_), None) => Err("tenant cannot be an empty string"),
         (None, None) => Err(NO_SCOPE),
@@ -94,19 +94,26 @@ pub(super) async fn v1_get(app: Arc<App>, ctx: Ctx) -> Answer {
     }
 }
 
+/// What a change is about: not the whole cluster, and of the two the namespace counts, even when it is blank.
+fn v1_changed<'a>(params: &'a Params, values: &Values) -> Result<(CapacityScope, &'static str, &'a str), &'static str> {
+    let found = v1_scope(params).ok().filter(|(scope, ..)| *scope != CapacityScope::Cluster).ok_or(NO_SCOPE)?;
+    match (&found.0, params.get("tenant")) {
+        _ if values.iter().all(Option::is_none) => Err(NO_VALUES),
+        (CapacityScope::Group(_), Some(_)) => Err("parameter tenant is empty."),
+        _ => Ok(found),
+    }
+}
+
 pub(super) async fn v1_set(app: Arc<App>, ctx: Ctx) -> Answer {
     let mut values: Values = [None; 4];
     for (value, name) in values.iter_mut().zip(NAMES) {
         *value = narrowed(v1_number_opt(&ctx.params, name, Java::Integer)?);
     }
     let refused = |text: &str| Ok(Reply::rest_code(400, Some(text), false).typed(JSON_UTF8).status(400));
-    let (scope, name, value) = match v1_scope(&ctx.params) {
-        Ok(scope) => scope,
-        Err(_) => return refused(NO_SCOPE),
+    let (scope, name, value) = match v1_changed(&ctx.params, &values) {
+        Ok(changed) => changed,
+        Err(text) => return refused(text),
     };
-    if values.iter().all(Option::is_none) {
-        return refused(NO_VALUES);
-    }
     set(&app, scope, values).await?;
     let text = format!("successfully updated the capacity information configuration of {name} to {value}");
     Ok(Reply::rest(Some(&text), true).typed(JSON_UTF8))
@@ -157,7 +164,23 @@ mod tests {
         assert_eq!(scope(""), Err(NO_SCOPE));
         assert_eq!(scope("tenant="), Err("tenant cannot be an empty string"));
         assert_eq!(scope("group="), Ok(CapacityScope::Cluster));
+        assert_eq!(scope("group=%20%20&tenant="), Ok(CapacityScope::Cluster));
         assert_eq!(scope("group=G"), Ok(CapacityScope::Group("G".into())));
         assert_eq!(scope("group=G&tenant=dev"), Ok(CapacityScope::Tenant("dev".into())));
+    }
+    #[test]
+    fn v1_changes_name_a_group_or_a_namespace_that_is_there() {
+        let changed = |query: &str, quota| {
+            let mut params = Params::default();
+            params.add_urlencoded(query.as_bytes());
+            v1_changed(&params, &[quota, None, None, None]).map(|(scope, ..)| scope)
+        };
+        for blank in ["", "group=", "group=+", "tenant=&group=", "tenant="] {
+            assert_eq!(changed(blank, Some(1)), Err(NO_SCOPE), "{blank}");
+        }
+        assert_eq!(changed("tenant=&group=G", None), Err(NO_VALUES));
+        assert_eq!(changed("tenant=&group=G", Some(1)), Err("parameter tenant is empty."));
+        assert_eq!(changed("group=G", Some(1)), Ok(CapacityScope::Group("G".into())));
+        assert_eq!(changed("group=+&tenant=dev", Some(1)), Ok(CapacityScope::Tenant("dev".into())));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nacre_config::{HistoryOp, HistoryRow, PageRequest, names};
+use nacre_config::{HistoryOp, HistoryRow, PageRequest, check, names};
 use nacre_model::{ConfigKey, ErrorCode, NacosError, limits};
 use nacre_store::HistoryPageQuery;
 use nacre_wire::http::config::{
@@ -125,12 +125,15 @@ fn one_v1(found: Result<Option<HistoryRow>, NacosError>) -> Answer {
 }
 
 pub(super) async fn v1_configs(app: Arc<App>, ctx: Ctx) -> Answer {
-    let namespace = names::namespace_2x(search::tenant(&ctx)?).to_owned();
+    let given = search::tenant(&ctx)?;
+    check::tenant(Some(given))?;
+    let namespace = names::namespace_2x(given).to_owned();
     Ok(preset_json(&configs_2x(&app, namespace).await?))
 }
 
 pub(super) async fn v2_configs(app: Arc<App>, ctx: Ctx) -> Answer {
     let given = ctx.params.get("namespaceId").ok_or_else(|| api_missing("namespaceId", "String"))?;
+    check::namespace_id(Some(given))?;
     Ok(Reply::result(configs_2x(&app, names::namespace_2x(given).to_owned()).await?))
 }
 
@@ -336,6 +339,7 @@ pub(super) async fn v3_previous(app: Arc<App>, ctx: Ctx) -> Answer {
 
 pub(super) async fn v3_configs(app: Arc<App>, ctx: Ctx) -> Answer {
     let given = ctx.params.get("namespaceId").ok_or_else(|| api_missing("namespaceId", "String"))?;
+    check::namespace_id(Some(given))?;
     let namespace = names::namespace_3x(given).to_owned();
     let rows = app.query(move |store| store.configs_of(&namespace)).await?;
     let item = |row: &nacre_store::ConfigRow| {

@@ -64,7 +64,7 @@ pub(super) async fn v1_search(app: &App, ctx: &Ctx, mode: SearchMode) -> Answer 
     let tags = patterns(SearchMode::Accurate, params.or("config_tags", ""));
     let tagged = !tags.is_empty();
     let search = ConfigSearch {
-        namespace: namespace(mode, params.get("tenant").unwrap_or("")),
+        namespace: namespace(mode, params.or("tenant", ""), tenant_2x),
         data_id: Pattern::of(mode, data_id),
         group: Pattern::of(mode, group),
         app_name: Pattern::accurate(params.or("appName", "")),
@@ -94,7 +94,7 @@ pub(super) async fn v2_search(app: Arc<App>, ctx: Ctx) -> Answer {
     let tags = patterns(SearchMode::Accurate, params.or("config_tags", ""));
     let tagged = !tags.is_empty();
     let search = ConfigSearch {
-        namespace: namespace(mode, params.get("tenant").unwrap_or("")),
+        namespace: namespace(mode, params.or("tenant", ""), tenant_2x),
         data_id: Pattern::of(mode, data_id),
         group: Pattern::of(mode, group),
         app_name: Pattern::accurate(params.or("appName", "")),
@@ -109,13 +109,16 @@ pub(super) async fn v2_search(app: Arc<App>, ctx: Ctx) -> Answer {
 }
 
 /// A glob spans namespaces; every spelling of the default one is the default one.
-fn namespace(mode: SearchMode, tenant: &str) -> Pattern {
-    if mode == SearchMode::Blur && tenant.contains('*') {
-        return Pattern::Glob(tenant.to_owned());
+fn namespace(mode: SearchMode, given: &str, exact: impl Fn(&str) -> &str) -> Pattern {
+    match mode {
+        SearchMode::Blur if given.contains('*') => Pattern::Glob(given.to_owned()),
+        _ => Pattern::Exact(exact(given).to_owned()),
     }
-    // Blanks around it are part of it, unlike in a publish.
-    let default = names::namespace_2x(tenant) == PUBLIC;
-    Pattern::Exact(if default { PUBLIC } else { tenant }.to_owned())
+}
+
+/// Blanks around it are part of it, unlike in a publish.
+fn tenant_2x(given: &str) -> &str {
+    if names::namespace_2x(given) == PUBLIC { PUBLIC } else { given }
 }
 
 fn mode(word: &str) -> SearchMode {
@@ -261,7 +264,7 @@ async fn v3_list(app: &App, ctx: &Ctx, mode: SearchMode, content: Pattern) -> An
     let tags = patterns(mode, params.or("configTags", ""));
     let tagged = !tags.is_empty();
     let search = ConfigSearch {
-        namespace: Pattern::Exact(names::namespace_3x(params.get("namespaceId").unwrap_or("")).to_owned()),
+        namespace: namespace(mode, params.or("namespaceId", ""), names::namespace_3x),
         data_id: Pattern::of(mode, params.or("dataId", "")),
         group: Pattern::of(mode, params.or("groupName", "")),
         app_name: Pattern::accurate(params.or("appName", "")),
@@ -274,20 +277,20 @@ async fn v3_list(app: &App, ctx: &Ctx, mode: SearchMode, content: Pattern) -> An
     app.metrics.config.fuzzy_search.add(app.clock.now().wall);
     let request = PageRequest { page_no, page_size: page_size.min(MOST) };
     let page = page(app, search, request, false).await?;
-    Ok(Reply::result(page_body(&page, |row| basic(row, !tagged, 0))))
+    Ok(Reply::result(page_body(&page, |row| basic(row, Shown::by(mode, tagged), !tagged))))
 }
 
-pub(super) fn basic(row: &ConfigRow, with_md5: bool, modified: i64) -> Value {
+fn basic(row: &ConfigRow, shown: Shown, with_md5: bool) -> Value {
     json!(ConfigBasicInfo {
         id: row.id,
         namespace_id: &row.key.namespace,
         group_name: &row.key.group,
         data_id: &row.key.data_id,
         md5: with_md5.then_some(&*row.md5),
-        config_type: row.config_type.as_deref(),
+        config_type: row.config_type.as_deref().filter(|_| shown.kind),
         app_name: &row.app_name,
         create_time: 0,
-        modify_time: modified,
+        modify_time: 0,
     })
 }
 
@@ -302,11 +305,14 @@ mod tests {
 
     #[test]
     fn a_glob_spans_namespaces_and_only_in_blur_searches() {
-        assert_eq!(namespace(SearchMode::Blur, "dev*"), Pattern::Glob("dev*".into()));
-        assert_eq!(namespace(SearchMode::Accurate, "dev*"), Pattern::Exact("dev*".into()));
-        for word in ["", "public", "null"] {
-            assert_eq!(namespace(SearchMode::Blur, word), Pattern::Exact("public".into()));
+        for exact in [tenant_2x, names::namespace_3x] {
+            assert_eq!(namespace(SearchMode::Blur, "dev*", exact), Pattern::Glob("dev*".into()));
+            assert_eq!(namespace(SearchMode::Accurate, "dev*", exact), Pattern::Exact("dev*".into()));
+            for word in ["", "public"] {
+                assert_eq!(namespace(SearchMode::Blur, word, exact), Pattern::Exact("public".into()));
+            }
         }
-        assert_eq!(namespace(SearchMode::Blur, " dev "), Pattern::Exact(" dev ".into()));
+        assert_eq!(namespace(SearchMode::Blur, "null", tenant_2x), Pattern::Exact("public".into()));
+        assert_eq!(namespace(SearchMode::Blur, " dev ", tenant_2x), Pattern::Exact(" dev ".into()));
     }
 }

@@ -80,13 +80,14 @@ pub(super) async fn publish(
         content: content.into(),
         cas_md5: ctx.header("casmd5").filter(|md5| !md5.trim().is_empty()).map(str::to_owned),
         gray: GrayTarget::from_params(ctx.header("betaips"), tag),
-        meta: advance.to_meta(params.get("appName")),
+        meta: advance.to_meta(),
         encrypted_data_key: params.or("encryptedDataKey", "").into(),
         source: source(ctx, names.user),
         rules: app.live().rules.clone(),
         ..Publish::new(key, "")
     }
-    .with_tags_param(params.get(names.tags));
+    .with_tags_param(params.get(names.tags))
+    .with_app_param(params.get("appName"));
     app.metrics.config.published.add(app.clock.now().wall);
     match app.write_config(ConfigCommand::Publish(Box::new(publish))).await? {
         ConfigReply::Published(published) => {

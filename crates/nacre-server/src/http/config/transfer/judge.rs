@@ -119,26 +119,23 @@ fn file(
         // As the reference shows it: the bare name.
         _ => return Err(name.clone()),
     };
-    let meta = match described {
+    let (meta, app) = match described {
         Some(items) => {
             let of = |item: &&metadata::Item| item.group == group && item.data_id == data_id;
             let item = items.iter().find(of).ok_or_else(|| words.not_in_metadata(name))?;
-            ConfigMeta {
+            let meta = ConfigMeta {
                 config_type: Some(content::config_type(item.config_type.as_deref()).into()),
-                app_name: item.app_name.as_deref().unwrap_or("").into(),
                 desc: item.desc.as_deref().map(Arc::from),
                 tags: item.config_tags.as_deref().map(nacre_config::command::split_tags).unwrap_or_default(),
                 ..ConfigMeta::default()
-            }
+            };
+            (meta, item.app_name.as_deref())
         }
         None => {
             let key = metadata::old_key(group, data_id);
-            let app = applications.iter().find(|(of, _)| *of == key).map_or("", |(_, app)| app);
-            ConfigMeta {
-                config_type: Some(content::type_of_data_id(data_id).into()),
-                app_name: app.into(),
-                ..ConfigMeta::default()
-            }
+            let app = applications.iter().find(|(of, _)| *of == key).map(|(_, app)| &**app);
+            let config_type = Some(content::type_of_data_id(data_id).into());
+            (ConfigMeta { config_type, ..ConfigMeta::default() }, app)
         }
     };
     legal_names(group, data_id, rules).map_err(|reason| odd(&reason))?;
@@ -149,7 +146,8 @@ fn file(
         key: ConfigKey::new(namespace, group, data_id),
         content: text.into(),
         replace_tags: !meta.tags.is_empty(),
-        meta,
+        replace_app: app.is_some(),
+        meta: ConfigMeta { app_name: app.unwrap_or_default().into(), ..meta },
         encrypted_data_key: "".into(),
     })
 }
