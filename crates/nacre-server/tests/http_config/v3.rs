@@ -281,6 +281,16 @@ async fn an_empty_application_clears_it_and_no_application_keeps_it() {
     server.stop().await;
 }
 
+#[tokio::test]
+async fn the_metrics_of_the_cluster_are_the_whole_answer_of_its_node() {
+    let server = Server::start(&[]).await;
+    let query = [("ip", "192.0.2.1"), ("dataId", "d"), ("groupName", "G")];
+    let node = server.get("/v3/admin/cs/metrics/ip").query(&query).send().await.json();
+    let cluster = server.get("/v3/admin/cs/metrics/cluster").query(&query).send().await.json();
+    assert_eq!((&node["data"], &cluster["data"]), (&json!({}), &node));
+    server.stop().await;
+}
+
 /// Two of one name are one that no namespace can have.
 #[tokio::test]
 async fn the_configs_of_a_namespace_are_listed_for_a_namespace_that_can_be() {

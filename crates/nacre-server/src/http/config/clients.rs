@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use nacre_config::{check, names::group_key};
 use nacre_wire::grpc::config::{Metrics, MetricsKey};
+use serde_json::json;
 
 use super::preset_json;
 use crate::{
@@ -11,6 +12,7 @@ use crate::{
     http::{
         Ctx,
         bind::{api_text, v1_text},
+        refuse::Refusal,
         reply::Reply,
         table::Answer,
     },
@@ -36,9 +38,19 @@ pub async fn v1(app: Arc<App>, ctx: Ctx) -> Answer {
 }
 
 pub async fn v3(app: Arc<App>, ctx: Ctx) -> Answer {
+    Ok(Reply::result(v3_metrics(&app, &ctx).await?))
+}
+
+/// 3.1 gathers whole answers of its members, and this node is the only one.
+pub async fn v3_cluster(app: Arc<App>, ctx: Ctx) -> Answer {
+    let of_this_node = v3_metrics(&app, &ctx).await?;
+    Ok(Reply::result(json!({ "code": 0, "message": "success", "data": of_this_node })))
+}
+
+async fn v3_metrics(app: &Arc<App>, ctx: &Ctx) -> Result<Metrics, Refusal> {
     let ip = api_text(&ctx.params, "ip")?;
     let (data_id, group) = (ctx.params.or("dataId", ""), ctx.params.or("groupName", ""));
     check::key(ctx.params.get("dataId"), ctx.params.get("groupName"))?;
     let namespace = nacre_model::key::namespace(ctx.params.or("namespaceId", ""));
-    Ok(Reply::result(metrics(&app, ip, data_id, group, namespace).await))
+    Ok(metrics(app, ip, data_id, group, namespace).await)
 }

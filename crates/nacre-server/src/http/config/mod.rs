@@ -57,7 +57,7 @@ pub const ROWS: &[Row] = &[
     Row::new(GET, "/v1/cs/metrics/current", V1, Auth::Admin, later!(clients::v1)),
     Row::new(GET, "/v1/cs/metrics/cluster", V1, Auth::Admin, later!(clients::v1)),
     Row::new(GET, "/v3/admin/cs/metrics/ip", ADMIN, Auth::Admin, later!(clients::v3)),
-    Row::new(GET, "/v3/admin/cs/metrics/cluster", ADMIN, Auth::Admin, later!(clients::v3)),
+    Row::new(GET, "/v3/admin/cs/metrics/cluster", ADMIN, Auth::Admin, later!(clients::v3_cluster)),
     Row::new(GET, "/v1/cs/health", V1, Auth::None, now!(ops::v1_health)).checked(Check::Off),
     Row::new(POST, "/v1/cs/ops/localCache", V1, Auth::Admin, later!(ops::v1_local_cache)),
     Row::new(GET, "/v1/cs/ops/derby", V1, Auth::Admin, now!(ops::v1_derby)),
