@@ -181,8 +181,8 @@ impl App {
         match self.write(Command::Config(command)).await? {
             Reply::Config(reply) => {
                 let reply = reply.into_result()?;
-                if let Some((key, content, Some(kind), from)) = published {
-                    self.look_into(&key, kind.to_string(), content, &from).await;
+                if let Some((key, content, kind, from)) = published {
+                    self.look_into(&key, kind.map(|kind| kind.to_string()), content, &from).await;
                 }
                 Ok(reply)
             }
@@ -190,23 +190,21 @@ impl App {
         }
     }
 
-    /// A content is stored as it is; that it is not what its type says is worth a word (case C078).
-    async fn look_into(&self, key: &ConfigKey, kind: String, content: Arc<str>, from: &str) {
+    /// A content is stored as it is; that it is not what its type says, or lost characters on its way, is worth a word
+    /// (case C078).
+    async fn look_into(&self, key: &ConfigKey, kind: Option<String>, content: Arc<str>, from: &str) {
         /// Longer ones are not looked into.
         const LONGEST: usize = 1024 * 1024;
         /// What takes a millisecond and more to read holds up nobody else.
         const LONG: usize = 32 * 1024;
-        let complaint = match content.len() {
-            ..LONG => lint::complaint(&kind, &content),
-            LONG..=LONGEST => {
-                let kind = kind.clone();
-                tokio::task::spawn_blocking(move || lint::complaint(&kind, &content)).await.ok().flatten()
-            }
-            _ => None,
+        let length = content.len();
+        let look = move || remarks(kind.as_deref(), &content);
+        let said = match length {
+            ..LONG => look(),
+            LONG..=LONGEST => tokio::task::spawn_blocking(look).await.unwrap_or_default(),
+            _ => Vec::new(),
         };
-        if let Some(complaint) = complaint {
-            let text = complaint.to_string();
-            let reason = format!("not parseable as {kind}: {}", text.chars().take(200).collect::<String>());
+        for reason in said {
             let subject = Subject::config(key).with_client(from);
             let cause = Cause::Suspicious { call: "publish".to_owned(), reason };
             self.journal.record(Event::new(self.clock.now(), subject, cause));
@@ -239,4 +237,13 @@ impl App {
             Err(error) => Err(NacosError::server(format!("the query did not finish: {error}"))),
         }
     }
+}
+
+/// What the journal has to say of a content.
+fn remarks(kind: Option<&str>, content: &str) -> Vec<String> {
+    let misread = kind.and_then(|kind| {
+        let complaint = lint::complaint(kind, content)?.to_string();
+        Some(format!("not parseable as {kind}: {}", complaint.chars().take(200).collect::<String>()))
+    });
+    misread.into_iter().chain(lint::lost_characters(content)).collect()
 }

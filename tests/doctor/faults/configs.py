@@ -5,6 +5,7 @@ import pathlib
 import sqlite3
 import threading
 import time
+import urllib.parse
 
 from clients import Again, Client
 from stand import case
@@ -181,6 +182,20 @@ def c088_raw_content(stand):
     stand.finding(mentions=["useSSL", "url-encod", "127.0.0.127", "K"])
     stand.alone()
     publish(stand, "jdbc:mysql://h/db?a=1&useSSL=false")
+    stand.clears()
+
+
+@case("CONFIG-CHARACTERS-LOST", "B17", what="a publisher that encodes its content as GBK")
+def not_utf8(stand):
+    stand.start()
+    body = b"dataId=K&group=G&content=a%3A+1%0Aname%3A+" + urllib.parse.quote("中文".encode("gbk")).encode()
+    headers = {"Content-Type": "application/x-www-form-urlencoded;charset=GBK", "User-Agent": "curl/8.5"}
+    status, text = stand.http(stand.port, "POST", "/nacos/v1/cs/configs", headers=headers, source="127.0.0.129", body=body)
+    assert (status, text) == (200, "true"), (status, text)
+    stand.visible()
+    stand.finding(mentions=["U+FFFD", "line 2", "127.0.0.129", "K"])
+    stand.alone()
+    publish(stand, "a: 1\nname: 中文")
     stand.clears()
 
 

@@ -106,6 +106,17 @@ def refused_parameters(stand):
     stand.clears()
 
 
+@case("PARAMETER-REFUSED", "B18", what="a listener by hand that sends ^2 and ^1 as documents write them")
+def listens_as_documents_write(stand):
+    stand.start()
+    listening = Again(stand, lambda: stand.nacos("POST", "/v1/cs/configs/listener", "127.0.0.106", "curl/8.5",
+                                                 **{"Listening-Configs": "data1^2DEFAULT_GROUP^2^1"}))
+    stand.visible()
+    stand.finding(mentions=["127.0.0.106", "/v1/cs/configs/listener", "%02", "^2"])
+    listening.stop()
+    stand.clears()
+
+
 @case("LIST-LARGE", "C14", what="a service of more than a megabyte is pushed")
 def large_list(stand):
     stand.start("nacos.naming.service.metadata.length=10240")

@@ -45,6 +45,23 @@ def weight_zero(stand):
     stand.clears()
 
 
+@case("OPERATOR-METADATA-HIDES", "F01", what="offline and online by an operator; the client comes back with other metadata")
+def metadata_hidden(stand):
+    stand.start()
+    stand.register("f01m-svc", "192.0.2.106", 80, metadata={"version": "1"})
+    stand.beats("f01m-svc", "192.0.2.106", 80)
+    for enabled in ("false", "true"):
+        edit(stand, "f01m-svc", "192.0.2.106", "127.0.0.93", weight=1, enabled=enabled, metadata='{"version":"1"}')
+    stand.register("f01m-svc", "192.0.2.106", 80, metadata={"version": "2"})
+    stand.visible()
+    assert hosts(stand, "f01m-svc")[0]["metadata"] == {"version": "1"}
+    stand.finding(mentions=["192.0.2.106:80", "127.0.0.93", "f01m-svc", "version"])
+    stand.alone()
+    edit(stand, "f01m-svc", "192.0.2.106", "127.0.0.93", weight=1, enabled="true", metadata="{}")
+    assert hosts(stand, "f01m-svc")[0]["metadata"] == {"version": "2"}
+    stand.clears()
+
+
 @case("BEAT-REGISTERED-WEIGHT-ZERO", "F02", what="a full beat without a weight registers its instance")
 def registered_by_a_beat_without_weight(stand):
     stand.start()

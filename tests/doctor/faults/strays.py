@@ -37,6 +37,21 @@ def beats_by_post(stand):
     stand.clears()
 
 
+@case("CALL-METHOD-WRONG", "B15", what="the address of a registration in a browser, which gets it")
+def registration_by_get(stand):
+    stand.start()
+    for _ in range(3):
+        status, text = stand.nacos("GET", "/v1/ns/instance", "127.0.0.39", "Mozilla/5.0", serviceName="b15-svc", ip="192.0.2.191",
+                                   port=80, weight=1, healthy="true")
+        assert status == 404 and "no ips found" in text, (status, text)
+    stand.visible()
+    stand.finding(mentions=["127.0.0.39", "GET /v1/ns/instance", "POST", "192.0.2.191", "nothing is registered"])
+    stand.alone()
+    stand.register("b15-svc", "192.0.2.191", 80, source="127.0.0.39")
+    stand.beats("b15-svc", "192.0.2.191", 80, source="127.0.0.39")
+    stand.clears()
+
+
 @case("CLIENT-CALLS-UNKNOWN-API", "C12", what="a 3.x client that asks for a lock, which this server does not have")
 def a_request_nobody_knows(stand):
     stand.start()

@@ -12,7 +12,7 @@
 //! en.do: one step; a command stands behind `$ `
 //! ```
 //!
-//! `@` is a metric, `&` what two metrics say together, `%` a code of an answer, `!` a line of a log or a sentence ([`said`]).
+//! `@` is a metric, `&` what two metrics say together, `%` a code of an answer, `!` a line of a log, a text of an answer or a sentence ([`said`]).
 
 pub mod answer;
 pub mod ask;
@@ -36,6 +36,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("elsewhere", include_str!("table/elsewhere.txt")),
     ("codes", include_str!("table/codes.txt")),
     ("messages", include_str!("table/messages.txt")),
+    ("clients", include_str!("table/clients.txt")),
     ("questions", include_str!("table/questions.txt")),
 ];
 

@@ -1,5 +1,5 @@
-//! What people paste besides metrics: lines of logs, texts of exceptions, sentences. Their phrases are in `table/messages.txt`
-//! and `table/questions.txt`.
+//! What people paste besides metrics: lines of logs, texts of exceptions, sentences. Their phrases are in `table/messages.txt`,
+//! `table/clients.txt` and `table/questions.txt`.
 
 use super::{Entry, Lang, Table};
 
@@ -195,6 +195,71 @@ mod tests {
         }
     }
 
+    /// As people pasted them; the numbers are those of alibaba/nacos where no other repository stands.
+    #[test]
+    fn what_people_pasted_finds_its_entry() {
+        for (line, entry) in [
+            ("caused: invalid probeModify;", "invalid probemodify"), // #8683
+            ("c.a.n.client.config.impl.ClientWorker - get changedGroupKeys:[]", "get changedgroupkeys"), // #3423
+            ("[polling-resp] config changed. dataId=a.yaml, group=DEFAULT_GROUP", "get changedgroupkeys"), // #2701
+            ("[server-push] config changed. dataId=a, group=G,tenant=t", "get changedgroupkeys"), // #9958, #13482
+            (
+                "caused: instance not exist: 172.26.59.85:8030:unknown:DEFAULT_1.0_true_false_DEFAULT;",
+                "service not found", // #8470
+            ),
+            (
+                "service not found, namespace: public, service: Service{namespace='public', group='DEFAULT_GROUP', name='x'}",
+                "service not found", // #8101
+            ),
+            ("caused: no ips found for cluster DEFAULT in service DEFAULT_GROUP@@nacos.test.3;", "service not found"), // #10949
+            ("code:400 msg: dom not found: DEFAULT_GROUP@@providers:com.sx.api.OrderAPI", "service not found"), // #2083
+            ("[do-sync-req] 121.36.31.116:8848 maybe down, no server is currently available", "all server are not"), // sdk-python #6
+            (
+                "Required request parameter 'dataId' for method parameter type String is not present",
+                "required request parameter", // #14066
+            ),
+            ("提示导入失败 未读取到合法数据，请检查导入的数据文件", "metadataitem is null"), // #13507
+            ("{\"code\":100005,\"message\":\"导入的文件数据为空\",\"data\":{}}", "metadataitem is null"), // #7916
+            ("[NA] failed to update serviceName: localhost", "failed to update servicename"), // #2672
+            ("current ips:(0) service: DEFAULT_GROUP@@svc -> []", "current ips"),
+            ("wrong group name prefix of instance service name! it should be: DUBBO_GROUP", "wrong group name"), // #11503
+            ("cluster name can only have these characters: 0-9a-zA-Z-, current: a_b", "can only have these"), // #1646
+            (
+                "dom name can only have these characters: 0-9a-zA-Z.:_-; current: DEFAULT_GROUP@@service-consumer",
+                "can only have these", // nacos-examples #23
+            ),
+            ("Param 'serviceName' is illegal, serviceName is blank", "servicename is blank"), // #5448, sdk-go #868
+            (
+                "create config service error!properties=NacosConfigProperties{serverAddr='null'}",
+                "create config service",
+            ), // spring-cloud-alibaba #998
+            ("No spring.config.import property has been defined", "create config service"), // spring-cloud-alibaba #3421
+            ("parse data from Nacos error,dataId:ms-console-dev.yml,data:spring:", "parse data from nacos"), // spring-cloud-alibaba #1055
+            ("nacos registry, produce-service register failed...NacosRegistration{}", "nacos registry"),     // #2141
+            ("java.lang.RuntimeException: publish nacos metadata failed", "publish single"),                 // #10044
+            (
+                "[NACOS SocketTimeoutException httpPost] currentServerAddr: http://192.168.0.140:8848， err : Read timed out",
+                "sockettimeoutexception", // #3958
+            ),
+            ("ErrResponse(None, 500, 302, Some(\"RequestHandler Not Found\"))", "requesthandler not found"), // sdk-rust #181
+            ("Serialization(Error(\"missing field `serviceInfo`\", line: 1, column: 78))", "missing field serviceinfo"), // sdk-rust #149
+            ("IllegalArgumentException: Invalid character found in method name [0x160x03]", "invalid character found"),
+            ("io.grpc.netty.Http2Exception: First received frame was not SETTINGS.", "client preface"),
+            (
+                "Try to reconnect to a new server, server is not appointed, will choose a random server.",
+                "try to reconnect",
+            ),
+            ("IllegalStateException: unable to find ackEntry for key: 10.42.8.221,34674", "unable to find ackentry"), // #6377
+            (
+                "[NACOS-API] failed to added push client ClientInfo@1c736671, resolve_failed:45323",
+                "unable to find ackentry",
+            ), // #7442
+            ("health check is still working, service: DEFAULT_GROUP@@s, cluster: DEFAULT", "health check is still"), // #11870
+        ] {
+            assert!(first(line).contains(entry), "{line}: {}", first(line));
+        }
+    }
+
     #[test]
     fn a_server_of_java_that_does_not_start_says_why_in_its_log() {
         for (line, entry) in [
@@ -239,6 +304,19 @@ mod tests {
             ("gRPC 端口连不上", "grpc/9848"),
             ("nacos 集群 raft 选不出 leader", "leader node"),
             ("服务注册不上", "not registered"),
+            ("nacos控制台元数据修改后重启没有更新", "metadata"), // #12713
+            ("nacos caches metadata when manually offline instances", "metadata"), // #13131
+            ("保护阈值是什么", "protect"),
+            ("为什么不健康的实例还能被调用", "protect"), // #11123
+            ("权重不生效", "weight"),
+            ("配置中文乱码", "garbled"),
+            ("导入配置失败", "import"),
+            ("how to roll back a config", "rollback"),
+            ("灰度发布不生效", "beta"),
+            ("订阅者列表为空", "subscriber"),
+            ("ephemeral false 实例无法删除", "persistent"),
+            ("dubbo consumer: No provider available", "no provider"),
+            ("实例列表一会有一会没有", "instance/service"), // #5859
         ] {
             assert!(first(text).contains(entry), "{text}: {}", first(text));
         }

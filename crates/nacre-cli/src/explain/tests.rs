@@ -49,8 +49,10 @@ fn every_code_of_an_answer_has_an_entry() {
         let question = Question::read(&code.code.to_string());
         assert_eq!(question.codes.len(), 1, "{code:?}");
     }
-    for code in ["300", "301", "302", "400", "403", "404", "409", "410", "500", "502", "503", "-401", "10200", "20404"]
-    {
+    for code in [
+        "300", "301", "302", "400", "403", "404", "409", "410", "500", "502", "503", "-401", "10200", "20404",
+        "100001", "100002", "100003", "100004", "100005", "100006",
+    ] {
         assert_eq!(Question::read(&format!("what is {code}?")).codes.len(), 1, "{code}");
     }
 }

@@ -65,6 +65,15 @@ pub fn complaint(config_type: &str, content: &str) -> Option<Complaint> {
     complaints(config_type, content).into_iter().find(|complaint| complaint.weight == Weight::Error)
 }
 
+/// Replacement characters: what is left of bytes that were no UTF-8, when the server or somebody before it read them.
+pub fn lost_characters(content: &str) -> Option<String> {
+    const LEFT: char = '\u{FFFD}';
+    let at = content.find(LEFT)?;
+    let count = content[at..].matches(LEFT).count();
+    let line = content[..at].matches('\n').count() + 1;
+    Some(format!("{count} characters lost (U+FFFD), the first in line {line}"))
+}
+
 fn json(content: &str) -> Option<Complaint> {
     if content.starts_with(BYTE_ORDER_MARK) {
         return Some(Complaint::error(1, 1, "begins with a byte order mark (U+FEFF), which JSON does not allow"));
@@ -78,6 +87,13 @@ fn json(content: &str) -> Option<Complaint> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn characters_that_were_lost_are_counted() {
+        assert_eq!(lost_characters("name: 中文 😀\n"), None);
+        let said = lost_characters("a: 1\nname: \u{FFFD}\u{FFFD}\u{FFFD}\n");
+        assert_eq!(said.as_deref(), Some("3 characters lost (U+FFFD), the first in line 2"));
+    }
 
     #[test]
     fn what_is_wrong_is_found_with_its_place_c078() {

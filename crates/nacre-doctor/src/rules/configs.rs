@@ -13,8 +13,9 @@ use crate::{
     About, Confidence, Hit, Hits, Rule, Scene, Severity, line, memory::HORIZON_MS, rule, scene::ListenerFacts,
 };
 
-pub static RULES: [Rule; 12] = [
+pub static RULES: [Rule; 13] = [
     rule!("CONFIG-CAS-CONFLICTS", cas_conflicts),
+    rule!("CONFIG-CHARACTERS-LOST", characters_lost),
     rule!("CONFIG-CIPHER-PLAIN", cipher_plain),
     rule!("CONFIG-DOUBLE-ROWS", double_rows),
     rule!("CONFIG-MD5-ROWS", wrong_md5_rows),
@@ -364,6 +365,26 @@ fn unparseable(scene: &Scene<'_>, hits: &mut Hits) {
     }
 }
 
+fn characters_lost(scene: &Scene<'_>, hits: &mut Hits) {
+    for (event, key, reason) in suspicious(scene, " characters lost (U+FFFD)") {
+        let mut said = reason.split(" characters lost (U+FFFD), the first in line ");
+        let from = event.subject.client.as_deref().unwrap_or("unknown");
+        hits.add(
+            about(key)
+                .fact("count", said.next().unwrap_or_default())
+                .fact("line", said.next().unwrap_or_default())
+                .fact("from", from)
+                .fact("agent", super::identity::agent_at(scene, from))
+                .confidence(Confidence::High)
+                .event(event)
+                .not(line!(
+                    "the clients that read it, and their charset: it is stored like this",
+                    "读取它的客户端及其字符集：存储的内容就是如此"
+                )),
+        );
+    }
+}
+
 fn not_urlencoded(scene: &Scene<'_>, hits: &mut Hits) {
     for (event, key, reason) in suspicious(scene, "content probably not url-encoded") {
         let names = reason.strip_prefix("unknown parameters ").and_then(|rest| rest.split(": content").next());
@@ -465,27 +486,38 @@ fn cipher_plain(scene: &Scene<'_>, hits: &mut Hits) {
     }
 }
 
+/// What a refused publish ran into, by the reason it was given.
+fn limit(reason: &str) -> Option<(&'static str, &'static str)> {
+    let says = |words: &[&str]| words.iter().any(|word| reason.contains(word));
+    if says(&["invalid content, over"]) {
+        Some(("the limit is maxContent", "对应的限制是 maxContent"))
+    } else if says(&["limit exceeded", "reach quota", "over limit"]) {
+        Some(("the limit is the capacity of its group or namespace", "对应的限制是其分组或命名空间的容量"))
+    } else if says(&["too long ", "too much config_tags"]) {
+        Some(("this limit is fixed: the text has to be shorter", "该限制是固定的：需要缩短该文本"))
+    } else if says(&["content is blank"]) || (says(&["'content'", "&#39;content&#39;"]) && says(&["is not present"])) {
+        Some(("a publish needs a form field `content` that is not blank", "发布需要非空的表单字段 `content`"))
+    } else {
+        None
+    }
+}
+
 fn refused(scene: &Scene<'_>, hits: &mut Hits) {
     let mut of: BTreeMap<(&ConfigKey, &str), Vec<&Event>> = BTreeMap::new();
     for event in scene.told("refused") {
         let (Cause::Refused { reason, .. }, Some(key)) = (&*event.cause, &event.subject.config) else { continue };
-        let limit = ["invalid content, over", "limit exceeded", "reach quota", "over limit"];
-        if limit.iter().any(|words| reason.contains(words)) {
+        if limit(reason).is_some() {
             of.entry((key, reason)).or_default().push(event);
         }
     }
     for ((key, reason), events) in of {
-        let property = if reason.contains("invalid content, over") {
-            "maxContent"
-        } else {
-            "the capacity of its group or namespace"
-        };
+        let Some((limit, zh_limit)) = limit(reason) else { continue };
         let who: BTreeSet<&str> = events.iter().filter_map(|event| event.subject.client.as_deref()).collect();
         let who = who.into_iter().map(crate::memory::address_of).take(NAMED).collect::<Vec<_>>().join(", ");
         let mut hit = about(key)
             .grouped(format!("{key} {reason}"))
             .fact("reason", reason.trim())
-            .fact("property", property)
+            .words("limit", limit, zh_limit)
             .fact("times", events.len())
             .words(
                 "addresses",

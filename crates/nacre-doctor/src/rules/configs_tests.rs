@@ -145,6 +145,7 @@ fn what_was_published_and_looks_wrong_is_told_until_it_is_published_again() {
     for (reason, code) in [
         ("not parseable as json: EOF at line 1", "CONFIG-UNPARSEABLE"),
         ("unknown parameters b, c=3: content probably not url-encoded", "CONFIG-NOT-URLENCODED"),
+        ("4 characters lost (U+FFFD), the first in line 1", "CONFIG-CHARACTERS-LOST"),
     ] {
         let mut stage = Stage::default();
         publish(&mut stage, &key(), "{", "10.0.0.1", None);
@@ -218,6 +219,21 @@ fn conflicts_refusals_and_plain_ciphers_are_collected() {
     stage.event(about.clone(), Cause::Refused { call: "POST /v1/cs/configs".into(), code: 400, reason });
     let finding = stage.only();
     assert!(finding.code == "CONFIG-REFUSED" && finding.cause.contains("maxContent"), "{}", finding.cause);
+    // alibaba/nacos #4647: `curl -d @config.yml` sends no `content`; and limits that nothing can raise.
+    for (reason, word) in [
+        (
+            "Required request parameter 'content' for method parameter type String is not present",
+            "form field `content`",
+        ),
+        ("content is blank :    ", "form field `content`"),
+        ("too much config_tags, over 5", "fixed"),
+    ] {
+        let mut stage = Stage::default();
+        let cause = Cause::Refused { call: "POST /v1/cs/configs".into(), code: 400, reason: reason.into() };
+        stage.event(about.clone(), cause);
+        let finding = stage.only();
+        assert!(finding.code == "CONFIG-REFUSED" && finding.cause.contains(word), "{}", finding.cause);
+    }
     let mut stage = Stage::default();
     publish(&mut stage, &ConfigKey::new("", "g", "cipher-aes-app.yml"), "plain", "10.0.0.1", None);
     assert_eq!(stage.only().code, "CONFIG-CIPHER-PLAIN");

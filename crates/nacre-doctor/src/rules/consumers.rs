@@ -247,7 +247,8 @@ fn refusals<'a>(scene: &'a Scene<'_>) -> impl Iterator<Item = (&'a Event, &'a st
     scene.told("refused").filter_map(|event| {
         let Cause::Refused { call, reason, .. } = &*event.cause else { return None };
         let checked = reason.contains("Param '") && reason.contains("is illegal");
-        checked.then_some((event, call.as_str(), reason.as_str()))
+        let listens = reason.contains("Listening-Configs");
+        (checked || listens).then_some((event, call.as_str(), reason.as_str()))
     })
 }
 

@@ -179,6 +179,19 @@ pub fn wrong_method(app: &App, peer: IpAddr, parts: &http::request::Parts, inner
     strays.method(parts.method.as_str(), inner, query, &allowed.join(", "), peer.to_canonical(), agent, now);
 }
 
+/// A look-up of an instance that is not there, with what only a registration has: its address was typed into a browser, or
+/// `curl` sent it without `-X POST` (alibaba/nacos #10949).
+pub fn registration_by_get(app: &App, row: &Row, ctx: &Ctx) {
+    const OF_REGISTRATIONS: [&str; 5] = ["weight", "healthy", "enabled", "enable", "metadata"];
+    let looks_up = ctx.method == Method::GET && row.path.ends_with("/ns/instance");
+    if !app.doctor.is_on() || !looks_up || !OF_REGISTRATIONS.iter().any(|name| ctx.params.non_blank(name).is_some()) {
+        return;
+    }
+    let named = ["serviceName", "ip", "port"].map(|name| format!("{name}={}", ctx.params.or(name, "")));
+    let (query, now) = (named.join("&"), app.clock.now());
+    app.doctor.sightings.strays.method("GET", row.path, &query, "POST", ctx.client_address(), ctx.agent(), now);
+}
+
 /// A gRPC request of a type that this server does not have.
 pub fn unknown_request(app: &App, peer: IpAddr, agent: &str, request: &str) {
     if !app.doctor.is_on() {

@@ -431,8 +431,11 @@ async fn dispatch(app: &Arc<App>, row: &'static Row, from: &Peer, mut ctx: Ctx) 
             return answer;
         }
     };
-    if watched && naming::refused::is_refusal(&answer) {
-        naming::refused::note(app, row, naming::refused::measured(&ctx), &answer);
+    if naming::refused::is_refusal(&answer) {
+        if watched {
+            naming::refused::note(app, row, naming::refused::measured(&ctx), &answer);
+        }
+        doctor::sighting::registration_by_get(app, row, &ctx);
     }
     answer
 }

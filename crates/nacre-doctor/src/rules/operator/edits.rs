@@ -116,6 +116,53 @@ pub(super) fn weight_zero(scene: &Scene<'_>, hits: &mut Hits) {
     }
 }
 
+/// Names of metadata that one finding quotes.
+const QUOTED: usize = 8;
+
+/// Values that a client registers by now and consumers do not see, for an operator's record has the ones from before.
+pub(super) fn metadata_hidden(scene: &Scene<'_>, hits: &mut Hits) {
+    let mut views = Views::default();
+    for ((service, identity), event) in newest_by_instance(scene, "operatorMetadata", |_| true) {
+        let Some(instance) = views.instance(scene, service, identity).filter(|instance| instance.healthy) else {
+            continue;
+        };
+        let registered = || {
+            let story = scene.memory.instance(service, identity, scene.now.wall, HORIZON_MS);
+            story.filter(|e| e.cause.kind() == "instanceRegistered")
+        };
+        let Some(later) = registered().find(|e| e.at > event.at) else { continue };
+        let Some(own) = own_word(scene, later, service, identity) else { continue };
+        let before = registered().find(|e| e.at <= event.at).and_then(|e| e.shown.as_ref());
+        // What the client said before the edit, too, is what the operator meant to change.
+        let said_before =
+            |key: &str, value: &str| before.is_some_and(|old| old.metadata.get(key).is_some_and(|v| **v == *value));
+        let hides = |key: &str, value: &str| instance.metadata.get(key).is_some_and(|shown| **shown != *value);
+        let hidden: Vec<&str> = (own.metadata.iter())
+            .filter(|(key, value)| hides(key, value) && !said_before(key, value))
+            .map(|(key, _)| &**key)
+            .collect();
+        if hidden.is_empty() {
+            continue;
+        }
+        let Some(hit) = told_edit(scene, event, &instance) else { continue };
+        let quoted = hidden[..hidden.len().min(QUOTED)].join(", ");
+        hits.add(hit.fact("keys", &quoted).fact("count", hidden.len()).saw(
+            later.at,
+            line!(
+                "{identity} registered other values of {quoted} than the record has",
+                "{identity} 注册时 {quoted} 的值与运维记录不同"
+            ),
+        ));
+    }
+}
+
+/// What the client of a registration says of its instance by now, without the operator's layer.
+fn own_word(scene: &Scene<'_>, event: &Event, service: &ServiceKey, identity: &str) -> Option<Arc<Instance>> {
+    let entries = scene.naming.client_publications(event.subject.client.as_deref()?).ok()?;
+    let mut own = entries.into_iter().filter(|one| one.service == *service && one.instance.identity() == identity);
+    own.next().map(|entry| entry.instance)
+}
+
 /// Registrations that hide their own instance, and still do.
 fn hidden_by_client<'a>(scene: &'a Scene<'_>, by_beat: bool) -> Vec<(&'a Event, Arc<Instance>)> {
     let hides = |event: &Event| event.shown.as_ref().is_some_and(|shown| !shown.enabled || shown.weight <= 0.0);
@@ -123,11 +170,7 @@ fn hidden_by_client<'a>(scene: &'a Scene<'_>, by_beat: bool) -> Vec<(&'a Event, 
     let mut found = Vec::new();
     for ((service, identity), event) in newest_by_instance(scene, "instanceRegistered", hides) {
         let Cause::InstanceRegistered { how, .. } = &*event.cause else { continue };
-        // The client's own word, without the operator's layer.
-        let own = event.subject.client.as_deref().map(|client| scene.naming.client_publications(client));
-        let own = own.and_then(Result::ok).unwrap_or_default().into_iter();
-        let mut own = own.filter(|entry| entry.service == *service && entry.instance.identity() == identity);
-        let Some(own) = own.next().map(|entry| entry.instance) else { continue };
+        let Some(own) = own_word(scene, event, service, identity) else { continue };
         if (own.enabled && own.weight > 0.0) || (how == "beat" && own.enabled) != by_beat {
             continue;
         }

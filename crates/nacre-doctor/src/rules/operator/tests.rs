@@ -52,6 +52,43 @@ fn what_an_operator_hides_is_told_with_who_and_clears() {
     assert!(stage.codes().is_empty());
 }
 
+/// alibaba/nacos #12713, #13131, #14606: an instance was edited, its application restarted with other metadata, and the old
+/// ones stayed.
+#[test]
+fn metadata_that_an_operators_record_hides_are_told_by_name() {
+    let with = |pairs: &[(&str, &str)]| {
+        let mut instance = Instance::new("10.0.0.1", 80);
+        instance.metadata = std::sync::Arc::new(pairs.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect());
+        instance
+    };
+    let record = |stage: &mut Stage, pairs: &[(&str, &str)]| {
+        let instance = InstanceRef::new("10.0.0.1", 80, "DEFAULT");
+        let metadata = (*with(pairs).metadata).clone();
+        let (weight, enabled) = (1.0, true);
+        apply(
+            stage,
+            NamingCommand::UpdateInstance { service: key(), instance, ephemeral: true, weight, enabled, metadata },
+        );
+    };
+    let mut stage = Stage::default();
+    http(&mut stage, with(&[("version", "1"), ("zone", "a")]));
+    stage.wait(10);
+    // Offline and online in a console: the metadata are sent along. And an operator means what he changes.
+    record(&mut stage, &[("version", "1"), ("zone", "b")]);
+    assert!(stage.codes().is_empty());
+    stage.wait(10);
+    http(&mut stage, with(&[("version", "1"), ("zone", "a"), ("new", "x")]));
+    assert!(stage.codes().is_empty());
+    stage.wait(10);
+    http(&mut stage, with(&[("version", "2"), ("zone", "a"), ("new", "x")]));
+    let finding = stage.only();
+    assert_eq!(finding.code, "OPERATOR-METADATA-HIDES");
+    assert!(finding.cause.contains("values of version than"), "{}", finding.cause);
+    record(&mut stage, &[("zone", "b")]);
+    stage.wait(5_000);
+    assert!(stage.codes().is_empty());
+}
+
 #[test]
 fn what_hides_itself_is_told_from_what_an_operator_hides() {
     let mut stage = Stage::default();

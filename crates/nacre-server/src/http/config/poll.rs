@@ -84,17 +84,26 @@ enum Probe {
     Refused(Reply),
 }
 
+/// Keys that cannot be read. What their form is stands in no answer, and documents write its bytes as `^2` and `^1`, which
+/// people send (alibaba/nacos #8683).
+fn unreadable(app: &App, ctx: &Ctx, error: longpoll::ProbeError) -> Refusal {
+    let reason =
+        format!("{error}: a key of Listening-Configs is DATAID%02GROUP%02MD5%01, with bytes 2 and 1, not ^2 and ^1");
+    let cause = Cause::Refused { call: "POST /v1/cs/configs/listener".to_owned(), code: 400, reason };
+    app.effects.event(Event::new(app.clock.now(), Subject::client(&ctx.client_ip()), cause));
+    NacosError::invalid(error.to_string()).into()
+}
+
 /// Reads `Listening-Configs`. Whatever cannot be read is 400, never a failure of the server (case C043).
 fn probe(app: &App, ctx: &Ctx) -> Result<Probe, Refusal> {
-    let bad = || NacosError::invalid(longpoll::ProbeError::Malformed.to_string());
     let value = ctx.params.get("Listening-Configs").unwrap_or("");
     if value.len() as u64 > limits::LISTENING_CONFIGS {
-        return Err(bad().into());
+        return Err(unreadable(app, ctx, longpoll::ProbeError::Malformed));
     }
-    let keys = longpoll::parse(value).map_err(|error| NacosError::invalid(error.to_string()))?;
+    let keys = longpoll::parse(value).map_err(|error| unreadable(app, ctx, error))?;
     // A value of one word has no end of record either, so the reader above ignores it; it is no record at all.
     if keys.is_empty() && !value.contains([longpoll::WORD, longpoll::LINE]) && !value.contains('%') {
-        return Err(bad().into());
+        return Err(unreadable(app, ctx, longpoll::ProbeError::Malformed));
     }
     if app.live().param_check {
         for item in &keys {
