@@ -220,6 +220,10 @@ mod tests {
             ),
             ("提示导入失败 未读取到合法数据，请检查导入的数据文件", "metadataitem is null"), // #13507
             ("{\"code\":100005,\"message\":\"导入的文件数据为空\",\"data\":{}}", "metadataitem is null"), // #7916
+            (
+                "java.net.ConnectException: no available server, currentServerAddr : http://10.42.2.154:8848",
+                "failed to req",
+            ), // #6377
             ("[NA] failed to update serviceName: localhost", "failed to update servicename"), // #2672
             ("current ips:(0) service: DEFAULT_GROUP@@svc -> []", "current ips"),
             ("wrong group name prefix of instance service name! it should be: DUBBO_GROUP", "wrong group name"), // #11503
