@@ -110,17 +110,29 @@ impl Naming {
         client.last_updated.store(now.mono, Relaxed);
         let found = self.with_found(service, |slot, state| {
             let publication = client.links.lock().publications.remove(service)?;
+            let gone = publication.entry.lock().instances.len();
             self.unpublish(slot, state, &publication, &Removal::Deregistered, now, &mut effects);
-            Some(())
+            Some(gone)
         });
-        if found.flatten().is_none() {
-            effects.events.push(nothing(
+        match found.flatten() {
+            None => effects.events.push(nothing(
                 service,
                 id,
                 "deregisterInstance",
                 "this connection publishes nothing here",
                 now,
-            ));
+            )),
+            // The call names one instance, and the entry of a connection goes as a whole (alibaba/nacos #10831).
+            Some(gone) if gone > 1 => {
+                let about = Subject::service(service).with_client(id);
+                let reason = format!("all {gone} instances of the batch went");
+                effects.events.push(Event::new(
+                    now,
+                    about,
+                    Cause::Suspicious { call: "deregisterInstance".into(), reason },
+                ));
+            }
+            Some(_) => {}
         }
         Ok(effects)
     }

@@ -219,6 +219,30 @@ def a_second_address_on_one_connection(stand):
     stand.clears()
 
 
+@case("BATCH-DEREGISTERED-WHOLE", "C11", what="one of three instances of a batch is deregistered by itself")
+def one_of_a_batch_is_deregistered(stand):
+    stand.start()
+    client = Client(stand, Loop(stand), source="127.0.0.57", version=JAVA)
+
+    def batch(*last):
+        instances = [{"ip": f"10.0.0.{n}", "port": 80, "ephemeral": True, "clusterName": "DEFAULT"} for n in last]
+        answer = client.ask("BatchInstanceRequest", {
+            "namespace": "public", "serviceName": "gateway", "groupName": "DEFAULT_GROUP", "type": "batchRegisterInstance",
+            "instances": instances})
+        assert answer.get("resultCode") == 200, answer
+
+    batch(1, 2, 3)
+    answer = client.ask("InstanceRequest", {
+        "namespace": "public", "serviceName": "gateway", "groupName": "DEFAULT_GROUP", "type": "deregisterInstance",
+        "instance": {"ip": "10.0.0.3", "port": 80, "ephemeral": True, "clusterName": "DEFAULT"}})
+    assert answer.get("resultCode") == 200, answer
+    stand.visible()
+    stand.finding(mentions=["127.0.0.57", "gateway", "all 3", "batchRegisterInstance"])
+    stand.alone()
+    batch(1, 2)
+    stand.clears()
+
+
 @case("CONNECTION-NEVER-SET-UP", "C12", "C15", what="unary calls over a connection whose stream never came")
 def calls_without_a_set_up(stand):
     stand.start()

@@ -17,7 +17,8 @@ use crate::{
     sightings::Act,
 };
 
-pub static RULES: [Rule; 11] = [
+pub static RULES: [Rule; 12] = [
+    rule!("BATCH-DEREGISTERED-WHOLE", batch_gone),
     rule!("CLIENT-FROZEN", frozen),
     rule!("CLIENT-GONE-WITHOUT-DEREGISTERING", gone),
     rule!("CLIENTS-CLAIM-ONE-ADDRESS", one_claim),
@@ -229,6 +230,40 @@ fn replaced(scene: &Scene<'_>, hits: &mut Hits) {
                     "expiry and the network: the connection of {} stands",
                     "过期与网络：{} 的连接还在",
                     address_of(client)
+                )),
+        );
+    }
+}
+
+/// One instance of a batch was deregistered, and the batch went with it.
+fn batch_gone(scene: &Scene<'_>, hits: &mut Hits) {
+    let mut seen = HashSet::new();
+    for event in scene.memory.kind("suspicious", scene.now.wall, HORIZON_MS) {
+        let Cause::Suspicious { call, reason } = &*event.cause else { continue };
+        let (Some(service), Some(client)) = (&event.subject.service, event.subject.client.as_deref()) else { continue };
+        let count = reason.strip_prefix("all ").and_then(|rest| rest.strip_suffix(" instances of the batch went"));
+        let Some(count) = count.filter(|_| call == "deregisterInstance" && seen.insert((service, client))) else {
+            continue;
+        };
+        // It holds as long as the connection stands and publishes nothing there: who is leaving closes it soon.
+        let Ok(published) = scene.naming.client_publications(client) else { continue };
+        if published.iter().any(|entry| entry.service == *service) {
+            continue;
+        }
+        let address = address_of(client);
+        let agent = super::identity::agent_at(scene, address);
+        hits.add(
+            Hit::new(About::service(service).with_client(client))
+                .fact("client", client)
+                .fact("address", address)
+                .fact("agent", &agent)
+                .fact("service", service.grouped())
+                .fact("count", count)
+                .confidence(Confidence::Medium)
+                .event(event)
+                .not(line!(
+                    "expiry and the network: the connection of {address} stands",
+                    "过期与网络：{address} 的连接还在"
                 )),
         );
     }

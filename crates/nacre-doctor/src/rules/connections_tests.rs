@@ -194,6 +194,38 @@ fn c013_a_replaced_registration_names_the_first_until_it_is_back() {
     assert!(!stage.codes().contains(&"REGISTRATION-REPLACED".to_owned()));
 }
 
+/// alibaba/nacos #10831: a single deregistration took a whole batch.
+#[test]
+fn a_batch_that_went_with_one_of_its_instances_is_told_until_the_rest_is_back() {
+    let mut stage = Stage::default();
+    connect(&mut stage, &id(1, "10.0.0.5"), GO, &[]);
+    let (client, key) = (ClientId::connection(&id(1, "10.0.0.5")), ServiceKey::new("", "G", "batch"));
+    let batch = |stage: &mut Stage, ports: &[i32]| {
+        let instances = ports.iter().map(|port| Instance::new("10.0.0.5", *port)).collect::<Vec<_>>();
+        let effects = stage.naming.register_batch(&client, &key, instances, stage.now).expect("registers");
+        effects.events.into_iter().for_each(|event| {
+            stage.record(event);
+        });
+    };
+    let leave = |stage: &mut Stage| {
+        let effects = stage.naming.deregister(&client, &key, stage.now).expect("leaves");
+        effects.events.into_iter().for_each(|event| {
+            stage.record(event);
+        });
+    };
+    batch(&mut stage, &[1]);
+    leave(&mut stage);
+    assert!(stage.codes().is_empty(), "a batch of one is what was named");
+    batch(&mut stage, &[1, 2, 3]);
+    leave(&mut stage);
+    let finding = stage.only();
+    assert_eq!(finding.code, "BATCH-DEREGISTERED-WHOLE");
+    assert!(finding.cause.contains("10.0.0.5") && finding.cause.contains("all 3"), "{}", finding.cause);
+    batch(&mut stage, &[2, 3]);
+    stage.wait(5_000);
+    assert!(stage.codes().is_empty());
+}
+
 #[test]
 fn calls_without_a_set_up_are_told_until_there_is_one() {
     let mut stage = Stage::default();
