@@ -235,6 +235,9 @@ fn replaced(scene: &Scene<'_>, hits: &mut Hits) {
     }
 }
 
+/// Who deregisters on its way out has closed its connection after so long.
+const LEAVING_MS: i64 = 3_000;
+
 /// One instance of a batch was deregistered, and the batch went with it.
 fn batch_gone(scene: &Scene<'_>, hits: &mut Hits) {
     let mut seen = HashSet::new();
@@ -246,6 +249,9 @@ fn batch_gone(scene: &Scene<'_>, hits: &mut Hits) {
             continue;
         };
         // It holds as long as the connection stands and publishes nothing there: who is leaving closes it soon.
+        if scene.now.wall < event.at + LEAVING_MS {
+            continue;
+        }
         let Ok(published) = scene.naming.client_publications(client) else { continue };
         if published.iter().any(|entry| entry.service == *service) {
             continue;

@@ -215,9 +215,12 @@ fn a_batch_that_went_with_one_of_its_instances_is_told_until_the_rest_is_back() 
     };
     batch(&mut stage, &[1]);
     leave(&mut stage);
+    stage.wait(3_000);
     assert!(stage.codes().is_empty(), "a batch of one is what was named");
     batch(&mut stage, &[1, 2, 3]);
     leave(&mut stage);
+    assert!(stage.codes().is_empty(), "it may be on its way out");
+    stage.wait(3_000);
     let finding = stage.only();
     assert_eq!(finding.code, "BATCH-DEREGISTERED-WHOLE");
     assert!(finding.cause.contains("10.0.0.5") && finding.cause.contains("all 3"), "{}", finding.cause);
