@@ -215,7 +215,7 @@ fn a_proxy_that_ends_long_polls_is_found() {
 #[test]
 fn a_proxy_that_compresses_is_named() {
     let node = Node::start(&[]);
-    let content = "greeting: hi\n".repeat(500);
+    let content: String = (0..500).map(|at| format!("greeting-{at}: hi\n")).collect();
     assert_eq!(run(&["-s", &node.url, "config", "publish", "app.yaml", "--content", &content]).0, 0);
     let packing = node::proxy(node.port, |head, body| {
         let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());

@@ -241,13 +241,21 @@ fn nacre_looked_at_from_outside_is_healthy_and_its_instances_are_probed() {
         |service: &str, at: &str| assert_eq!(run(&["-s", &node.url, "instance", "register", service, at]).0, 0);
     register("here", &open_at);
     let (code, report) = look(&node.url, &["--foreign"]);
-    // Server and instance are on this machine: an address of loopback is worth a word, no more.
-    assert_eq!((code, codes(&report)), (0, vec!["INSTANCE-LOOPBACK-ADDRESS"]), "{report:#}");
+    // Server and instance are on this machine: an address of loopback is worth a word, no more. That the machine is busy is true
+    // while other tests run.
+    let busy = |report: &Value| codes(report).contains(&"SERVER-CPU-BUSY");
+    let of_nacre = |report: &Value| {
+        let all = codes(report).into_iter().filter(|code| *code != "SERVER-CPU-BUSY");
+        all.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(of_nacre(&report), ["INSTANCE-LOOPBACK-ADDRESS"], "{report:#}");
+    assert_eq!(code, i32::from(busy(&report)), "{report:#}");
     assert_eq!(report["looked"]["instances"], 1);
     register("lost", &closed);
     let (code, report) = look(&node.url, &["--probe"]);
-    assert_eq!((code, codes(&report)[0]), (1, "INSTANCE-UNREACHABLE"), "{report:#}");
-    let finding = &report["findings"][0];
+    assert_eq!((code, &*of_nacre(&report)[0]), (1, "INSTANCE-UNREACHABLE"), "{report:#}");
+    let found = report["findings"].as_array().unwrap();
+    let finding = found.iter().find(|finding| finding["code"] == "INSTANCE-UNREACHABLE").unwrap();
     assert_eq!((&finding["subject"]["serviceName"], &finding["count"]), (&"lost".into(), &1.into()));
 }
 
