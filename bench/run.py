@@ -251,8 +251,8 @@ class Run:
                 self.with_and_without("instructions-" + name.replace(" ", "-"), nacre, pairs, measure, self.few(name, calls))
 
     def few(self, name, calls):
-        """So many calls on so few subjects that however many make and remove the same ones."""
-        return [*name.split(" "), "--count", str(calls), "--keys", "100", "-c", str(instructions.CONNECTIONS)]
+        """So many calls on so few subjects (ten instances for a key) that however many calls make and remove the same ones."""
+        return [*name.split(" "), "--count", str(calls), "--keys", "20", "-c", str(instructions.CONNECTIONS)]
 
     def core(self):
         """The naming core in process."""
