@@ -2,6 +2,7 @@
 
 use std::{
     fs::File,
+    io::Read,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -285,7 +286,21 @@ fn check_snapshot(source: &Connection, file: &Path) -> Result<(), StoreError> {
     if verdict != "ok" {
         return Err(StoreError::Damaged { path: file.display().to_string(), detail: verdict });
     }
-    Ok(())
+    check_encoding(file)
+}
+
+/// The encoding of a database's texts, a number in its header: 1 is UTF-8. SQLite takes odd ones for it in a file that it opens, and
+/// for another in one that takes an open database's place, when it is too late to refuse it.
+fn check_encoding(file: &Path) -> Result<(), StoreError> {
+    let mut header = [0; 60];
+    File::open(file).and_then(|mut file| file.read_exact(&mut header)).map_err(|error| StoreError::io(file, error))?;
+    match header {
+        [.., 0, 0, 0, 1] => Ok(()),
+        [.., a, b, c, d] => {
+            let detail = format!("the encoding of its texts is {}, not UTF-8", u32::from_be_bytes([a, b, c, d]));
+            Err(StoreError::Damaged { path: file.display().to_string(), detail })
+        }
+    }
 }
 
 /// A new file survives a power cut only with its directory entry.

@@ -300,6 +300,17 @@ fn a_snapshot_with_any_wrong_byte_in_its_header_is_refused_by_name_or_taken() {
         assert_eq!(rig.store.load().unwrap().config.configs.len(), 1, "byte {at}");
     }
     assert!(refused > 20, "{refused}");
+    // The encoding of all texts is one number there, 1 for UTF-8; 4 and more are taken for it until they are in place.
+    for encoding in [[0, 0, 0, 0], [0, 0, 0, 2], [0, 0, 0, 4], [1, 0, 0, 1], [0xe4, 0x39, 0, 0]] {
+        let mut bytes = whole.clone();
+        bytes[56..60].copy_from_slice(&encoding);
+        std::fs::write(&file, bytes).unwrap();
+        let error = rig.store.restore_from(&file).unwrap_err().to_string();
+        assert!(error.contains("received.snapshot"), "{encoding:?}: {error}");
+        assert_eq!(rig.store.load().unwrap().config.configs.len(), 1, "{encoding:?}");
+    }
+    rig.publish(&key("b"), "2");
+    assert_eq!(rig.store.load().unwrap().config.configs.len(), 2, "writes go on");
 }
 
 proptest! {
