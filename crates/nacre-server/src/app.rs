@@ -182,7 +182,7 @@ impl App {
             Reply::Config(reply) => {
                 let reply = reply.into_result()?;
                 if let Some((key, content, kind, from)) = published {
-                    self.look_into(&key, kind.map(|kind| kind.to_string()), content, &from).await;
+                    self.look_into(&key, kind, content, &from).await;
                 }
                 Ok(reply)
             }
@@ -192,7 +192,7 @@ impl App {
 
     /// A content is stored as it is; that it is not what its type says, or lost characters on its way, is worth a word
     /// (case C078).
-    async fn look_into(&self, key: &ConfigKey, kind: Option<String>, content: Arc<str>, from: &str) {
+    async fn look_into(&self, key: &ConfigKey, kind: Option<Arc<str>>, content: Arc<str>, from: &str) {
         /// Longer ones are not looked into.
         const LONGEST: usize = 1024 * 1024;
         /// What takes a millisecond and more to read holds up nobody else.

@@ -150,6 +150,19 @@ mod tests {
     }
 
     #[test]
+    fn comments_are_right_in_any_number() {
+        for tab in ["", "# \t\n"] {
+            let many = tab.to_owned() + &"# c\n".repeat(500);
+            for text in [
+                format!("a:\n{many}- x\n{many}b:\n{many}  c: 1\n{many}"),
+                format!("- a\n{many}-\n{many}  - b\n{many}- c: 1\n"),
+            ] {
+                assert_eq!(complaints("yaml", &text), [], "{tab:?}");
+            }
+        }
+    }
+
+    #[test]
     fn a_byte_order_mark_is_a_warning_where_readers_skip_it_c090() {
         let found = complaints("yaml", "\u{feff}a: 1\na: 2\n");
         let weights: Vec<_> = found.iter().map(|complaint| (complaint.weight, complaint.line)).collect();

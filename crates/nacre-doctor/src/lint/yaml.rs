@@ -2,13 +2,17 @@
 
 use std::{borrow::Cow, collections::HashMap, fmt::Write};
 
-use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span};
+use granit_parser::{ErrorKind, Event, Options, Parser, ScalarStyle, ScanError, Span};
 
 use super::{Complaint, MOST, Weight};
 
 pub fn complaints(content: &str) -> Vec<Complaint> {
     let mut walk = Walk { taken: content.contains('\t').then(Vec::new), ..Walk::default() };
-    for event in Parser::new_from_str(content) {
+    let mut options = Options::default();
+    // Comments are asked for where tabs are, in any number: how many may follow each other is no rule of YAML.
+    options.set_emit_comments(walk.taken.is_some());
+    options.max_buffered_comment_events = usize::MAX;
+    for event in Parser::new_from_str_with_options(content, options) {
         match event {
             Ok((event, span)) => walk.event(event, span),
             Err(error) => {
