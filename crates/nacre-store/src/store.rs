@@ -197,18 +197,16 @@ impl Store {
     }
 
     /// Replaces the whole database by a file that [`Store::snapshot_to`] wrote (of this or an older format); then
-    /// [`Store::load`] everything anew. What is queued is written before, and replaced. A damaged or newer file changes
-    /// nothing.
+    /// [`Store::load`] everything anew. What is queued is written before, and replaced. A damaged or newer file, or one
+    /// that cannot be brought to this format, changes nothing.
     pub fn restore_from(&self, file: &Path) -> Result<(), StoreError> {
-        let source = open_read_only(file).map_err(|error| error.at_file(file))?;
-        check_snapshot(&source, file).map_err(|error| error.at_file(file))?;
+        let tried = Tried::on(file, &self.path)?;
         self.writer.run(move |writing| {
             {
-                let backup = Backup::new(&source, &mut writing.connection)?;
+                let backup = Backup::new(&tried.connection, &mut writing.connection)?;
                 backup.run_to_completion(1_000, Duration::ZERO, None)?;
             }
             writing.connection.flush_prepared_statement_cache();
-            prepare(&mut writing.connection, &writing.path)?;
             writing.reread_applied()?;
             checkpoint(writing)
         })
@@ -235,6 +233,8 @@ impl Store {
 fn open_writing(path: &Path) -> Result<Writing, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let fresh = !path.exists();
+    // Left by a process that was killed meanwhile.
+    let _ = std::fs::remove_file(Tried::copy_of(path));
     let mut sums = Sums::verify(path)?;
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
@@ -269,6 +269,53 @@ pub(crate) fn keep_wal_on_close(connection: &Connection, keep: bool) -> Result<(
 fn prepare(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     schema::migrate(connection, path)?;
     schema::name_default_namespace(connection, &schema::NAMED_AT_START)
+}
+
+/// A copy of a received snapshot, beside the database, with which everything was done that can fail for what is in the file:
+/// once its pages are in the database's place it is too late to refuse them. Removed when it is dropped.
+struct Tried {
+    connection: Connection,
+    copy: PathBuf,
+}
+
+impl Tried {
+    fn on(file: &Path, database: &Path) -> Result<Self, StoreError> {
+        let source = open_read_only(file).map_err(|error| error.at_file(file))?;
+        check_snapshot(&source, file).map_err(|error| error.at_file(file))?;
+        drop(source);
+        let copy = Self::copy_of(database);
+        std::fs::copy(file, &copy).map_err(|error| StoreError::io(&copy, error))?;
+        match Self::made_ready(&copy, file) {
+            Ok(connection) => Ok(Self { connection, copy }),
+            Err(error) => {
+                let _ = std::fs::remove_file(&copy);
+                Err(error.at_file(file))
+            }
+        }
+    }
+
+    fn copy_of(database: &Path) -> PathBuf {
+        let mut copy = database.to_owned().into_os_string();
+        copy.push(".received");
+        copy.into()
+    }
+
+    fn made_ready(copy: &Path, file: &Path) -> Result<Connection, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = Connection::open_with_flags(copy, flags)?;
+        // Whoever fails here throws the copy away: no file of its own, no flush.
+        connection.query_row("PRAGMA journal_mode = MEMORY", [], |_| Ok(()))?;
+        connection.pragma_update(None, "synchronous", "OFF")?;
+        prepare(&mut connection, file)?;
+        load::load(&connection)?;
+        Ok(connection)
+    }
+}
+
+impl Drop for Tried {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.copy);
+    }
 }
 
 fn check_snapshot(source: &Connection, file: &Path) -> Result<(), StoreError> {

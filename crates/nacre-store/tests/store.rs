@@ -313,6 +313,35 @@ fn a_snapshot_with_any_wrong_byte_in_its_header_is_refused_by_name_or_taken() {
     assert_eq!(rig.store.load().unwrap().config.configs.len(), 2, "writes go on");
 }
 
+/// A whole database that no step to this format can be done with: known only by trying, which must not happen in place.
+#[test]
+fn a_snapshot_that_cannot_be_brought_to_this_format_or_loaded_changes_nothing() {
+    let mut rig = Rig::new();
+    rig.publish(&key("a"), "1");
+    let file = rig.dir.path().join("received.snapshot");
+    let spoil = [
+        ("a table of this format is missing", "DROP TABLE config_info_gray"),
+        ("its name is taken by another thing", "DROP TABLE nacre_kv; CREATE VIEW nacre_kv AS SELECT 1 AS kind"),
+        ("a column is missing", "ALTER TABLE config_info RENAME COLUMN md5 TO sum"),
+    ];
+    for (what, sql) in spoil {
+        let _ = std::fs::remove_file(&file);
+        rig.store.snapshot_to(&file).unwrap();
+        let other = rusqlite::Connection::open(&file).unwrap();
+        other.execute_batch(sql).unwrap();
+        drop(other);
+        let error = rig.store.restore_from(&file).expect_err(what).to_string();
+        assert!(error.contains("received.snapshot"), "{what}: {error}");
+        let loaded = rig.store.load().unwrap();
+        assert_eq!(loaded.config.configs.len(), 1, "{what}");
+        assert_eq!(loaded.applied.map(|applied| applied.index), Some(rig.index), "{what}");
+        assert!(!rig.dir.path().join("nacos.db.received").exists(), "{what}: the copy is removed");
+    }
+    rig.publish(&key("b"), "2");
+    let rig = rig.restart();
+    assert_eq!(rig.configs.len(), 2, "writes go on");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
