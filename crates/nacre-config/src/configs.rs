@@ -279,6 +279,12 @@ impl Configs {
         id == PUBLIC || self.namespaces.load().contains_key(id)
     }
 
+    /// How many configs a namespace holds, whether or not anybody created it.
+    pub fn count_in(&self, namespace: &str) -> u64 {
+        let id = nacre_model::key::namespace(namespace);
+        self.ledger.lock().usage(&CapacityScope::Tenant(id.into()))
+    }
+
     /// The capacity row of a scope with its real usage; none before somebody asked for it (propose
     /// [`ConfigCommand::SetCapacity`] without values to create it).
     pub fn capacity(&self, scope: &CapacityScope, defaults: &CapacityRules) -> Option<CapacityView> {

@@ -1,7 +1,7 @@
 //! What rules may look at. Cores are shown as they are; of the server itself only what the traits here name.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -36,6 +36,8 @@ pub struct Desk {
     pub(crate) behind: Mutex<HashMap<(ConfigKey, String), i64>>,
     /// Names that were asked for in vain, with the one that may have been meant, and when that was looked up (wall clock).
     pub(crate) meant: Mutex<HashMap<Sought, (i64, Option<Sought>)>>,
+    /// Namespaces that were deleted and are not there again, and when that was (wall clock).
+    pub(crate) deleted_namespaces: Mutex<BTreeMap<String, i64>>,
     /// What silent instances were judged to be, by the moment and the last record it was judged with.
     pub(crate) silences: Mutex<Option<(Moment, Arc<Judged>)>>,
 }

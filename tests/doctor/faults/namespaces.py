@@ -58,3 +58,22 @@ def c100_near_miss_by_a_trailing_blank(stand):
     stand.visible()
     stand.finding(mentions=[ID, "127.0.0.113"])
     stand.finding(mentions=[ID, "127.0.0.114"])
+
+
+@case("NAMESPACE-DELETED-IN-USE", "B02", what="a namespace is deleted with a config and an instance in it")
+def deleted_with_what_is_in_it(stand):
+    made(stand)
+    stand.register("kept-svc", "192.0.2.131", 80, namespaceId=ID)
+    stand.beats("kept-svc", "192.0.2.131", 80, namespaceId=ID)
+    asking = reads(stand, ID, "127.0.0.115")
+    stand.none()
+    assert stand.nacos("DELETE", "/v1/console/namespaces", namespaceId=ID) == (200, "true")
+    stand.visible()
+    stand.finding(mentions=[ID, "1 configs", "1 instances", "kept-svc"])
+    stand.alone()
+    asking.stop()
+    assert asking.answers[-1] == (200, "v"), asking.answers[-1]
+    status, text = stand.nacos("POST", "/v1/console/namespaces", customNamespaceId=ID, namespaceName="test",
+                               namespaceDesc="d")
+    assert (status, text) == (200, "true"), (status, text)
+    stand.clears()

@@ -81,16 +81,24 @@ def cell(text):
     return re.sub(r"\s+", " ", str(text)).replace("|", "\\|")
 
 
-def table(found):
+def kept(row, commands, before):
+    """Lines of the page as it was whose commands did not run again: each names the version it was measured with."""
+    lines = (line for line in before.splitlines() if line.startswith(f"| {row} | "))
+    return [line for line in lines if line.count("`") >= 2 and line.rstrip("| ").split("`")[-2] not in commands]
+
+
+def table(found, before=""):
     lines = ["| # | figure | target | measured | version | command |", "|---|---|---|---|---|---|"]
     for row in sorted(ROWS.keys() | found.keys(), key=lambda row: int(re.sub(r"\D", "", row))):
         what, target = ROWS.get(row, ("", ""))
-        if row not in found:
+        old = kept(row, {one["command"] for one in found.get(row, ())}, before)
+        if row not in found and not old:
             lines.append(f"| {row} | {what} | {target} | not measured yet | | |")
         for one in found.get(row, ()):
             note = f" ({one['note']})" if one.get("note") else ""
             lines.append("| " + " | ".join(map(cell, (row, (one["what"] or what) + note, one["target"] or target, measured(one),
                                                       one["version"], f"`{one['command']}`"))) + " |")
+        lines += old
     return lines
 
 
@@ -109,9 +117,10 @@ def page():
         "# What nacre promises",
         "",
         "Each row is a figure, how it is defined, what it must be and what was measured last, with the command that measures it",
-        "again. This page is written by `make promises` from the result files of those commands, never by hand.",
+        "again. This page is written by `make promises` from the result files of those commands, never by hand; a row whose command",
+        "did not run again stays as it was, with its version.",
         "",
-        *table(rows()),
+        *table(rows(), DOCS.read_text() if DOCS.exists() else ""),
         "",
         "F2, F5, F6, F11, F12 and F15 belong to several nodes, backups and staged release, which are later work.",
         "",

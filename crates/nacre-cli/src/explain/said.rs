@@ -225,6 +225,13 @@ mod tests {
                 "failed to req",
             ), // #6377
             ("[NA] failed to update serviceName: localhost", "failed to update servicename"), // #2672
+            ("ErrCode:-503, ErrMsg:More than client-side current limit threshold", "more than client side"),
+            ("http request failed: 429 Too Many Requests", "more than client side"),
+            (
+                "java.lang.NullPointerException: null at com.alibaba.nacos.client.naming.net.NamingProxy.reqApi",
+                "nullpointerexception",
+            ),
+            ("No server list provider found, SPI load size: 0", "server list provider"),
             ("current ips:(0) service: DEFAULT_GROUP@@svc -> []", "current ips"),
             ("wrong group name prefix of instance service name! it should be: DUBBO_GROUP", "wrong group name"), // #11503
             ("cluster name can only have these characters: 0-9a-zA-Z-, current: a_b", "can only have these"), // #1646

@@ -1,14 +1,23 @@
-//! Namespaces that nobody created: a display name where the id is needed, or an id that is nearly right.
+//! Namespaces that nobody created: a display name where the id is needed, or an id that is nearly right; and those that were
+//! deleted with what is in them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use nacre_config::NamespaceEntry;
-use nacre_model::{ConfigKey, ServiceKey};
+use nacre_model::{Cause, ConfigKey, ServiceKey};
+use nacre_naming::Snapshot;
 
 use super::identity::{LOOKED_AT, remembered};
 use crate::{About, Confidence, Hit, Hits, Line, Rule, Scene, asked::Sought, line, rule};
 
-pub static RULES: [Rule; 2] = [rule!("NAMESPACE-IS-NAME", is_name), rule!("NAMESPACE-NEARLY-RIGHT", nearly_right)];
+pub static RULES: [Rule; 3] = [
+    rule!("NAMESPACE-DELETED-IN-USE", deleted_in_use),
+    rule!("NAMESPACE-IS-NAME", is_name),
+    rule!("NAMESPACE-NEARLY-RIGHT", nearly_right),
+];
 
 /// What was meant by an unknown namespace.
 enum Meant {
@@ -168,9 +177,60 @@ fn nearly_right(scene: &Scene<'_>, hits: &mut Hits) {
     }
 }
 
+/// Services of a namespace that are looked at for instances.
+const SERVICES: usize = 20;
+
+/// Deleting a namespace deletes its entry and nothing else: its configs are served and its services listed as before, but no
+/// console shows them.
+fn deleted_in_use(scene: &Scene<'_>, hits: &mut Hits) {
+    let mut deleted = scene.desk.deleted_namespaces.lock();
+    for event in remembered(scene, "namespaceChanged") {
+        if let Cause::NamespaceChanged { id, what } = &*event.cause
+            && what == "deleted"
+            && (deleted.len() < LOOKED_AT || deleted.contains_key(id))
+        {
+            let at = deleted.entry(id.clone()).or_insert(event.at);
+            *at = event.at.max(*at);
+        }
+    }
+    deleted.retain(|id, _| !scene.configs.namespace_exists(id));
+    for (id, at) in deleted.iter() {
+        let configs = scene.configs.count_in(id);
+        let (lists, _) = scene.naming.lists_after(id, 0, SERVICES, usize::MAX);
+        if configs > 0 || !lists.is_empty() {
+            hits.add(still_used(scene, id, *at, configs, &lists));
+        }
+    }
+}
+
+fn still_used(scene: &Scene<'_>, id: &str, at: i64, configs: u64, lists: &[Arc<Snapshot>]) -> Hit {
+    let instances: usize = lists.iter().map(|list| list.instances.len()).sum();
+    let mut hit = Hit::new(About { namespace_id: Some(id.to_owned()), ..About::default() })
+        .fact("id", id)
+        .fact("configs", configs)
+        .fact("services", lists.len())
+        .fact("instances", instances)
+        .confidence(Confidence::High)
+        .saw(at, line!("namespace {id} was deleted", "命名空间 {id} 被删除"))
+        .not(line!(
+            "a namespace that nobody ever created: this one was there until it was deleted",
+            "从未创建过的命名空间：它一直存在，直到被删除"
+        ));
+    for list in lists.iter().take(5) {
+        let what = service(&list.service);
+        let count = list.instances.len();
+        hit = hit.saw(
+            scene.now.wall,
+            line!(en: "{} has {count} instances there", what.en; zh: "{}在那里有 {count} 个实例", what.zh),
+        );
+    }
+    hit
+}
+
 #[cfg(test)]
 mod tests {
-    use nacre_config::{ConfigCommand, NamespaceForm, Publish};
+    use nacre_config::{ConfigCommand, NamespaceForm, Publish, Remove, RemoveTarget, Source};
+    use nacre_model::Instance;
 
     use super::*;
     use crate::testing::Stage;
@@ -203,6 +263,48 @@ mod tests {
                 assert!(finding.cause.contains(word), "{word}: {}", finding.cause);
             }
         }
+    }
+
+    #[test]
+    fn a_deleted_namespace_is_told_as_long_as_it_holds_something() {
+        let mut stage = stage();
+        let delete = || ConfigCommand::DeleteNamespace { id: "5f0c-1".into() };
+        for event in stage.configs.apply(delete(), stage.now).effects.events {
+            stage.record(event);
+        }
+        let service = ServiceKey::new("5f0c-1", "g", "orders");
+        let registered =
+            stage.naming.register_http(&service, Instance::new("192.0.2.7", 80), stage.now).expect("registers");
+        stage.records(registered);
+        let finding = stage.only();
+        assert_eq!(finding.code, "NAMESPACE-DELETED-IN-USE");
+        for word in ["5f0c-1", "1 configs", "1 services", "1 instances"] {
+            assert!(finding.cause.contains(word), "{word}: {}", finding.cause);
+        }
+        let evidence = format!("{:?}", finding.evidence);
+        assert!(evidence.contains("5f0c-1 was deleted") && evidence.contains("orders"), "{evidence}");
+        // The event itself is forgotten after a while; the namespace is not.
+        let told = |stage: &mut Stage| stage.codes().iter().any(|code| code == "NAMESPACE-DELETED-IN-USE");
+        stage.wait(3_600_000);
+        assert!(told(&mut stage));
+        let form = NamespaceForm { id: "5f0c-1".into(), name: "test".into(), desc: None };
+        stage.configs.apply(ConfigCommand::CreateNamespace(form), stage.now);
+        stage.wait(3_000);
+        assert!(!told(&mut stage), "created again");
+    }
+
+    #[test]
+    fn a_deleted_namespace_that_holds_nothing_is_not_told() {
+        let mut stage = stage();
+        let key = ConfigKey::new("5f0c-1", "g", "K");
+        let remove = Remove { key, target: RemoveTarget::Formal, source: Source::default() };
+        stage.configs.apply(ConfigCommand::Remove(remove), stage.now);
+        for event in
+            stage.configs.apply(ConfigCommand::DeleteNamespace { id: "5f0c-1".into() }, stage.now).effects.events
+        {
+            stage.record(event);
+        }
+        assert!(stage.codes().is_empty());
     }
 
     #[test]
