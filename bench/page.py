@@ -168,6 +168,15 @@ def config_cost(result):
     return (result["settled"]["resident"] - before["resident"]) / result["count"] - result["settings"]["content_bytes"]
 
 
+def buffers(results):
+    """What a connection holds after its first long call, beside what it holds when it was only opened."""
+    listened = (results.get("connections") or {}).get("listened") or {}
+    what = f"buffers of a gRPC connection after a call about {listened.get('keys_each', 50)} keys"
+    if "buffers_a_connection" not in listened:
+        return Row(what, "", "not measured", "open")
+    return Row(what, "", f"{listened['buffers_a_connection'] / KB:.1f} KB", "info", results["connections"].get("command", ""))
+
+
 def last_step(result, key):
     return result["steps"][-1][key] if result.get("steps") else None
 
@@ -198,6 +207,7 @@ def rows(results):
         simple(results, "registry", "memory of an ephemeral instance, gRPC", "≤ 450 B", lambda r: r["sizes"][-1]["bytes_an_instance"], lambda v: f"{v:.0f} B", lambda v: v <= 450),
         simple(results, "connections", "memory of an idle gRPC connection", "≤ 12 KB", lambda r: last_step(r, "bytes_a_connection"), lambda v: f"{v / KB:.1f} KB", lambda v: v <= 12 * KB),
         simple(results, "connections", "memory of a listened key", "≤ 100 B", lambda r: (r.get("listened") or {}).get("bytes_a_key"), lambda v: f"{v:.0f} B", lambda v: v <= 100),
+        buffers(results),
         simple(results, "configs", "memory of a config beyond its content", "≤ 1.5 KB", config_cost, lambda v: f"{v / KB:.2f} KB", lambda v: v <= 1.5 * KB),
         simple(results, "idle", "memory when idle", "≤ 15 MB", lambda r: r["memory"]["resident"], lambda v: f"{v / MB:.1f} MB, of which {results['idle']['memory']['anonymous'] / MB:.1f} MB are not the binary's own pages", lambda v: v <= 15 * MB),
         simple(results, "million", "1 M instances, 200 k beats/s in process", "below one core, nothing expires", lambda r: r, lambda v: f"{v['beats_a_second'] / 1000:.0f} k beats/s take {v['cores']:.2f} cores, {v['expiry_events']} expired", lambda v: v["cores"] < 1 and not v["expiry_events"]),

@@ -9,7 +9,7 @@ use crate::{
     args::Connections,
     crowd,
     error::Error,
-    grpc::operations::quoted,
+    grpc::{client::Grpc, operations::quoted},
     http::operations::GROUP,
     process::{self, Sample},
     progress::Progress,
@@ -20,6 +20,8 @@ use crate::{
 
 /// Keys that one request listens to.
 const BATCH: u64 = 100;
+/// Calls after which a connection's buffers grow no more.
+const LONG_CALLS: usize = 4;
 /// Memory is looked at once nothing has happened for so long.
 const SETTLE: Duration = Duration::from_millis(500);
 
@@ -101,30 +103,37 @@ async fn sweep(target: &Endpoint, namespace: &str, wanted: &Connections, pid: u3
     let listeners = idle_crowd.len() as u64;
     if wanted.listen > 0 {
         let before = look(pid)?;
+        // Calls as long as the one that listens, about keys to which nobody does: the buffers that grow by a connection's first
+        // long calls are the connection's, not the keys'.
         for (n, connection) in idle_crowd.iter_mut().enumerate() {
-            for begin in (0..wanted.listen).step_by(BATCH as usize) {
-                let end = (begin + BATCH).min(wanted.listen);
-                let answer = connection.ask("ConfigBatchListenRequest", &listen(namespace, begin..end)).await?;
-                if memchr::memmem::find(&answer, b"\"resultCode\":200").is_none() {
-                    return Err(Error::Failed("the server does not take listeners".to_owned()));
-                }
+            for _ in 0..LONG_CALLS {
+                call(connection, namespace, wanted.listen, false).await?;
             }
+            progress.show("call", n as f64 / listeners.max(1) as f64, "");
+        }
+        tokio::time::sleep(SETTLE).await;
+        let called = look(pid)?;
+        for (n, connection) in idle_crowd.iter_mut().enumerate() {
+            call(connection, namespace, wanted.listen, true).await?;
             progress.show("listen", n as f64 / listeners.max(1) as f64, "");
         }
         tokio::time::sleep(SETTLE).await;
         let after = look(pid)?;
         let keys = listeners * wanted.listen;
-        let one = each(before.resident, after.resident, keys);
+        let buffers = each(before.resident, called.resident, listeners);
+        let one = each(called.resident, after.resident, keys);
         text.push_str(&format!(
-            "\n{keys} listened keys ({listeners} connections, {} each): {} a key\n",
+            "\n{keys} listened keys ({listeners} connections, {} each): {} a key; buffers of a call so long: {} a connection\n",
             wanted.listen,
-            bytes(one)
+            bytes(one),
+            bytes(buffers)
         ));
         listened = json!({
             "connections": listeners,
             "keys_each": wanted.listen,
             "memory": report::memory(Some(after)),
             "bytes_a_key": one,
+            "buffers_a_connection": buffers.round(),
         });
     }
     progress.clear();
@@ -135,8 +144,19 @@ async fn sweep(target: &Endpoint, namespace: &str, wanted: &Connections, pid: u3
     Ok(Report::new("connections", settings, fields, text))
 }
 
-/// Listens to configs that do not exist: their names are what costs.
-fn listen(namespace: &str, keys: std::ops::Range<u64>) -> String {
+/// Listens to so many configs that do not exist (their names are what costs), or ceases to.
+async fn call(connection: &mut Grpc, namespace: &str, keys: u64, listens: bool) -> Result<(), Error> {
+    for begin in (0..keys).step_by(BATCH as usize) {
+        let end = (begin + BATCH).min(keys);
+        let answer = connection.ask("ConfigBatchListenRequest", &listen(namespace, begin..end, listens)).await?;
+        if memchr::memmem::find(&answer, b"\"resultCode\":200").is_none() {
+            return Err(Error::Failed("the server does not take listeners".to_owned()));
+        }
+    }
+    Ok(())
+}
+
+fn listen(namespace: &str, keys: std::ops::Range<u64>, listens: bool) -> String {
     let tenant = quoted(namespace);
     let contexts: Vec<String> = keys
         .map(|key| {
@@ -144,7 +164,7 @@ fn listen(namespace: &str, keys: std::ops::Range<u64>) -> String {
         })
         .collect();
     format!(
-        "{{\"headers\":{{}},\"listen\":true,\"configListenContexts\":[{}],\"module\":\"config\"}}",
+        "{{\"headers\":{{}},\"listen\":{listens},\"configListenContexts\":[{}],\"module\":\"config\"}}",
         contexts.join(",")
     )
 }

@@ -146,6 +146,7 @@ fn connections_and_registries_are_weighed() {
     let steps = result["steps"].as_array().unwrap();
     assert_eq!(steps.iter().map(|step| &step["connections"]).collect::<Vec<_>>(), [20, 60]);
     assert!(result["listened"]["bytes_a_key"].is_number() && result["listened"]["keys_each"] == 110, "{result}");
+    assert!(result["listened"]["buffers_a_connection"].is_number(), "{result}");
     let result = server.bench("registry --sizes 300,1k --per-service 50 --listed 100ms");
     let sizes = result["sizes"].as_array().unwrap();
     assert_eq!(sizes.iter().map(|size| &size["services"]).collect::<Vec<_>>(), [6, 20]);
