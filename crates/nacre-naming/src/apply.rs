@@ -95,9 +95,7 @@ impl Naming {
     fn register_persistent(&self, service: &ServiceKey, instance: &Instance, now: Now) -> Outcome {
         let mut instance = instance.clone();
         instance.ephemeral = false;
-        if let Err(error) = check_instance(&instance) {
-            return Outcome::refused(error);
-        }
+        // Whoever asks over HTTP has checked it; over gRPC the reference takes any.
         let asked = Asked { how: "persistent", batch: false };
         match self.publish_address(service, instance.clone(), asked, now) {
             Err(error) => Outcome::refused(error),

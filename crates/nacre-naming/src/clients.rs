@@ -17,7 +17,7 @@ impl Naming {
     pub fn connect(&self, info: ConnectionInfo, now: Now) -> Effects {
         let mut effects = Effects::default();
         let id = ClientId::Connection(Arc::clone(&info.id));
-        let named = |app: &str| if app == "unknown" { String::new() } else { app.to_owned() };
+        let named = |app: &str| if matches!(app, "-" | "unknown") { String::new() } else { app.to_owned() };
         let (version, app) = (info.version.to_string(), named(&info.app));
         let cause = Cause::ClientConnected { version, module: "naming".into(), app };
         let connected = Connected { info: Arc::new(info), since: now.mono };

@@ -14,6 +14,8 @@ use crate::{ClientId, ClusterMetadata, HealthChecker, HealthParams, Naming, Nami
 
 /// First interval of a new target, milliseconds; a random part is added so that a restart does not probe all at once.
 const FIRST_INTERVAL_MS: u64 = 2_000;
+/// No target is probed more often, milliseconds, whatever the switches say.
+const SHORTEST_INTERVAL_MS: i64 = 500;
 
 /// A probe to carry out now.
 #[derive(Clone, Debug, PartialEq)]
@@ -269,8 +271,9 @@ fn adapt(state: &mut CheckState, checker: &HealthChecker, switches: &Switches, p
         Pace::Slowest => max as f64,
     };
     let next = factor * normal + (1.0 - factor) * taken;
-    // Bounds come from an operator: the lower one wins if they contradict each other.
-    state.interval_ms = (next as i64).min(max).max(min).max(1) as u64;
+    // Bounds come from an operator: the lower one wins if they contradict each other. Those of MySQL are not looked at when
+    // they are set.
+    state.interval_ms = (next as i64).min(max).max(min).max(SHORTEST_INTERVAL_MS) as u64;
 }
 
 fn judge(checker: &HealthChecker, outcome: &ProbeOutcome) -> (Verdict, Pace, String) {

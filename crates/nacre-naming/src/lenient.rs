@@ -43,6 +43,11 @@ pub fn truth(value: &serde_json::Value) -> Option<bool> {
     }
 }
 
+/// Whether a text says yes: `y`, `yes`, `on`, `true` or `t` in any case. Everything else is a no.
+pub fn yes(text: &str) -> bool {
+    ["y", "yes", "on", "true", "t"].iter().any(|word| text.eq_ignore_ascii_case(word))
+}
+
 /// A value of a map of texts: numbers and truth values as they are written (`1.50`, `1e3`), null as nothing.
 pub fn scalar(value: &RawValue) -> Option<Arc<str>> {
     match value.get().as_bytes().first()? {

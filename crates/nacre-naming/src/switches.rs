@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use nacre_model::{ErrorCode, NacosError};
+use nacre_model::{ErrorCode, NacosError, digits};
 use serde::{Deserialize, Serialize};
+
+use crate::lenient::yes;
 
 /// `name` of the switch domain, and its key in old stores.
 pub const SWITCH_NAME: &str = "00-00---000-NACOS_SWITCH_DOMAIN-000---00-00";
@@ -134,7 +136,7 @@ impl Switches {
     pub fn set(&mut self, entry: &str, value: &str) -> Result<(), NacosError> {
         match entry {
             "distroThreshold" => {
-                let threshold: f64 = number(value)?;
+                let threshold = decimal(value)?;
                 if threshold <= 0.0 {
                     return Err(illegal(format!("distroThreshold can not be zero or negative: {threshold:?}")));
                 }
@@ -169,15 +171,20 @@ impl Switches {
             // Never assigned in the reference.
             "enableStandalone" => {}
             "overriddenServerStatus" => {
-                let cleared = value.eq_ignore_ascii_case("null");
-                self.overridden_server_status = Some(if cleared { String::new() } else { value.to_owned() });
+                self.overridden_server_status = Some(if value == "null" { String::new() } else { value.to_owned() });
             }
             "defaultInstanceEphemeral" => self.default_instance_ephemeral = boolean(value),
             "distroServerExpiredMillis" => self.distro_server_expired_millis = number(value)?,
-            "lightBeatEnabled" => self.light_beat_enabled = boolean(value),
-            "autoChangeHealthCheckEnabled" => self.auto_change_health_check_enabled = boolean(value),
-            "httpHealthParams" => self.http_health_params = health_params(value, Self::default().http_health_params)?,
-            "tcpHealthParams" => self.tcp_health_params = health_params(value, Self::default().tcp_health_params)?,
+            // These two say yes in more words than the others.
+            "lightBeatEnabled" => self.light_beat_enabled = yes(value),
+            "autoChangeHealthCheckEnabled" => self.auto_change_health_check_enabled = yes(value),
+            "httpHealthParams" => {
+                self.http_health_params = in_bounds(health_params(value, Self::default().http_health_params)?)?;
+            }
+            "tcpHealthParams" => {
+                self.tcp_health_params = in_bounds(health_params(value, Self::default().tcp_health_params)?)?;
+            }
+            // The reference sets no bounds to these.
             "mysqlHealthParams" => {
                 self.mysql_health_params = health_params(value, Self::default().mysql_health_params)?;
             }
@@ -238,9 +245,22 @@ fn illegal(text: impl Into<String>) -> NacosError {
     NacosError::invalid(text)
 }
 
-/// A number as Java parses it; the error text is Java's.
+/// A whole number as Java parses it, with no blank around; the error text is Java's.
 fn number<T: std::str::FromStr>(value: &str) -> Result<T, NacosError> {
-    value.trim().parse().map_err(|_| illegal(format!("For input string: \"{value}\"")))
+    digits::plain(value).parse().map_err(|_| no_number(value))
+}
+
+/// A fraction, likewise; blanks around it do not matter.
+fn decimal(value: &str) -> Result<f64, NacosError> {
+    let bare = value.trim();
+    if bare.is_empty() {
+        return Err(illegal("empty String"));
+    }
+    bare.parse().ok().filter(|number: &f64| number.is_finite()).ok_or_else(|| no_number(bare))
+}
+
+fn no_number(value: &str) -> NacosError {
+    illegal(format!("For input string: \"{value}\""))
 }
 
 fn at_least(value: &str, min: u64, text: &str) -> Result<u64, NacosError> {
@@ -272,11 +292,14 @@ fn health_params(value: &str, defaults: HealthParams) -> Result<HealthParams, Na
         return Err(wrong());
     }
     let given: Given = serde_json::from_str(value).map_err(|_| wrong())?;
-    let params = HealthParams {
+    Ok(HealthParams {
         max: given.max.unwrap_or(defaults.max),
         min: given.min.unwrap_or(defaults.min),
         factor: given.factor.unwrap_or(defaults.factor),
-    };
+    })
+}
+
+fn in_bounds(params: HealthParams) -> Result<HealthParams, NacosError> {
     if params.min < 500 {
         return Err(illegal("min check time for http or tcp is too small(<500)"));
     }
@@ -331,7 +354,9 @@ mod tests {
     fn values_that_break_a_rule_answer_the_references_text() {
         for (entry, value, text) in [
             ("distroThreshold", "x", "400 For input string: \"x\""),
+            ("distroThreshold", " ", "400 empty String"),
             ("clientBeatInterval", "x", "400 For input string: \"x\""),
+            ("clientBeatInterval", " 5000", "400 For input string: \" 5000\""),
             ("pushVersion", "java", "500 Index 1 out of bounds for length 1"),
             ("pushVersion", "java:1", "400 illegal version, must match: [0-9]+\\.[0-9]+\\.[0-9]+"),
             ("pushVersion", "cobol:1.0.0", "400 unsupported client type: cobol"),
@@ -373,7 +398,20 @@ mod tests {
         assert_eq!(set("limitedUrlMap", ""), Ok(Switches::default()));
         assert_eq!(set("enableStandalone", "false"), Ok(Switches::default()));
         assert_eq!(set("overriddenServerStatus", "").expect("ok").overridden_server_status.as_deref(), Some(""));
-        assert_eq!(set("overriddenServerStatus", "NULL").expect("ok").forced_status(), None);
+        assert_eq!(set("overriddenServerStatus", "null").expect("ok").forced_status(), None);
+        assert_eq!(set("overriddenServerStatus", "NULL").expect("ok").forced_status(), Some("NULL"));
+        for word in ["on", "YES", "t"] {
+            let flags =
+                |entry| set(entry, word).map(|set| (set.light_beat_enabled, set.auto_change_health_check_enabled));
+            assert_eq!(
+                (flags("lightBeatEnabled"), flags("autoChangeHealthCheckEnabled")),
+                (Ok((true, true)), Ok((true, true)))
+            );
+        }
+        assert!(!set("lightBeatEnabled", "1").expect("ok").light_beat_enabled);
+        assert_eq!(set("distroThreshold", " 0.5 ").expect("ok").distro_threshold, 0.5);
+        let unchecked = set("mysqlHealthParams", r#"{"max":1,"min":1,"factor":9}"#).expect("ok").mysql_health_params;
+        assert_eq!(unchecked, HealthParams { max: 1, min: 1, factor: 9.0 });
         assert_eq!(set("overriddenServerStatus", "DOWN").expect("ok").forced_status(), Some("DOWN"));
         let limited = set("limitedUrlMap", "/nowhere:418,/a:503,").expect("ok").limited_url_map;
         assert_eq!(limited, BTreeMap::from([("/nowhere".to_owned(), 418), ("/a".to_owned(), 503)]));

@@ -16,7 +16,7 @@ pub struct ConnectionInfo {
     pub client_port: u16,
     /// `Nacos-Java-Client:v2.5.1`.
     pub version: Arc<str>,
-    /// Label `AppName`; `unknown` when absent.
+    /// Label `AppName`; `-` when absent.
     pub app: Arc<str>,
     /// `GRPC`.
     pub connect_type: Arc<str>,

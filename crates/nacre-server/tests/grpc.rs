@@ -476,3 +476,41 @@ async fn rest(client: &mut Client) -> usize {
     }
     count
 }
+
+/// Only a registration of one ephemeral instance is looked at: so in the reference, and clients of other languages than Java
+/// check nothing themselves.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn batches_and_persistent_instances_have_any_cluster_and_timers() {
+    let server = Server::start(&[]).await;
+    let client = server.client("naming").await;
+    let odd =
+        json!({"ip":"10.0.0.1","port":1,"clusterName":"a_b","metadata":{"preserved.heart.beat.interval":"99000"}});
+    let about = |kind: &str, service: &str| json!({"namespace":"n","serviceName":service,"groupName":"G","type":kind});
+    let mut single = about("registerInstance", "s");
+    single["instance"] = odd.clone();
+    assert_eq!(client.call("InstanceRequest", single).await.body["errorCode"], 400);
+    let mut batch = about("batchRegisterInstance", "s");
+    batch["instances"] = json!([odd]);
+    assert_eq!(client.call("BatchInstanceRequest", batch).await.body["success"], true);
+    let mut persistent = about("registerInstance", "p");
+    persistent["instance"] = odd;
+    assert_eq!(client.call("PersistentInstanceRequest", persistent).await.body["success"], true);
+    for service in ["s", "p"] {
+        let query = json!({"namespace":"n","serviceName":service,"groupName":"G","cluster":"a_b"});
+        assert_eq!(ports(&client.call("ServiceQueryRequest", query).await), [1], "{service}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_of_negative_size_is_wrong_only_where_there_is_something_to_cut() {
+    let server = Server::start(&[]).await;
+    let client = server.client("naming").await;
+    let list = json!({"namespace":"n","groupName":"G","pageNo":1,"pageSize":-1});
+    let seen = client.call("ServiceListRequest", list.clone()).await;
+    assert_eq!((&seen.body["count"], &seen.body["serviceNames"]), (&json!(0), &json!([])));
+    client.register("s", 1).await;
+    let refused = client.call("ServiceListRequest", list).await;
+    assert_eq!((refused.name.as_str(), &refused.body["errorCode"]), ("ErrorResponse", &json!(500)));
+    server.stop().await;
+}

@@ -239,7 +239,6 @@ fn illegal_instances_are_refused_before_anything_happens() {
         for result in [
             world.naming.register(&client, &service, bad.clone(), world.now),
             world.naming.register_http(&service, bad.clone(), world.now),
-            world.naming.register_batch(&client, &service, vec![instance("10.0.0.2", 80), bad.clone()], world.now),
         ] {
             let error = result.expect_err("refused");
             assert_eq!((error.status, error.code.code, &*error.client_text()), (400, 21004, text));

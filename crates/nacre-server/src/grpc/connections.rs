@@ -183,7 +183,7 @@ impl Connection {
             client_ip: Arc::clone(&self.client_ip),
             client_port: self.peer.remote.port(),
             version: Arc::clone(&self.version),
-            app: self.app_or_unknown(),
+            app: Arc::clone(&self.app),
             connect_type: "GRPC".into(),
             labels: labels.collect(),
         }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Ctx,
+    naming::gate::server_status,
     reply::{Reply, Style},
     table::{Answer, Auth, Check, GET, Generation, Row},
 };
@@ -53,10 +54,9 @@ pub fn not_ready(app: &App) -> Vec<(&'static str, String)> {
     if let Some(reason) = app.unwritable() {
         failing.push(("config", reason));
     }
-    if let Some(status) = app.naming.switches().overridden_server_status.as_deref()
-        && !status.is_empty()
-        && status != "UP"
-    {
+    // A word that is no status forces none.
+    let status = server_status(app);
+    if status != "UP" {
         failing.push(("naming", format!("the switch overriddenServerStatus says {status}")));
     }
     failing

@@ -307,3 +307,106 @@ async fn a_catalog_with_instances_lists_empty_services_too() {
     }
     server.stop().await;
 }
+
+/// Who subscribes is told once however many connections of one host there are; the lists of clients tell all of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn subscribers_that_look_alike_are_one() {
+    let server = Server::start(&[]).await;
+    let (one, two) = (server.client("naming").await, server.client("naming").await);
+    one.subscribe("s").await;
+    two.subscribe("s").await;
+    let service = [("namespaceId", "n"), ("groupName", "G"), ("serviceName", "s")];
+    let seen = async |path: &str| ask(&server, "GET", path, &service).await.json();
+    let v1 = seen("/v1/ns/service/subscribers").await;
+    assert_eq!((&v1["count"], v1["subscribers"].as_array().unwrap().len()), (&json!(1), 1));
+    for path in ["/v3/admin/ns/service/subscribers", "/v3/console/ns/service/subscribers"] {
+        let v3 = seen(path).await["data"].take();
+        assert_eq!((&v3["totalCount"], v3["pageItems"].as_array().unwrap().len()), (&json!(1), 1), "{path}");
+    }
+    for path in ["/v2/ns/client/service/subscriber/list", "/v3/admin/ns/client/service/subscriber/list"] {
+        assert_eq!(seen(path).await["data"].as_array().unwrap().len(), 2, "{path}");
+    }
+    let id = one.id().await;
+    for path in ["/v2/ns/client", "/v3/admin/ns/client"] {
+        let client = ask(&server, "GET", path, &[("clientId", &id)]).await.json();
+        assert_eq!(client["data"]["appName"], "-", "no application was named");
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn publishers_are_of_their_services_kind_whatever_is_asked() {
+    let server = Server::start(&[]).await;
+    let at = [("serviceName", "p"), ("ip", "1.1.1.1"), ("port", "80")];
+    register(&server, &[&at[..], &[("ephemeral", "false")]].concat()).await;
+    for ephemeral in ["true", "false", ""] {
+        let query = [&at[..], &[("ephemeral", ephemeral)]].concat();
+        let listed = ask(&server, "GET", "/v2/ns/client/service/publisher/list", &query).await.json();
+        assert_eq!(listed["data"][0]["clientId"], "1.1.1.1:80#false", "{ephemeral}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn operators_calls_of_v1_read_their_parameters_in_the_references_order() {
+    let server = Server::start(&[]).await;
+    let (health, push, switches) = ("/v1/ns/health/instance", "/v1/ns/operator/push/state", "/v1/ns/operator/switches");
+    all_answer(
+        &server,
+        &[
+            ("PUT", health, &[], 400, "Param 'healthy' is required."),
+            ("PUT", health, &[("valid", "true")], 400, "Param 'serviceName' is required."),
+            ("GET", push, &[("detail", "yes"), ("reset", "1")], 200, r#""ratio":0,"detail":{"#),
+            ("GET", push, &[("detail", "x")], 500, "Invalid boolean value [x]"),
+            ("GET", push, &[("reset", "")], 500, "Invalid boolean value []"),
+            ("PUT", switches, &[("debug", "")], 500, "Invalid boolean value []"),
+        ],
+    )
+    .await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_heartbeat_of_v3_is_no_registration() {
+    let server = Server::start(&[]).await;
+    let at = [("serviceName", "s"), ("ip", "1.1.1.1"), ("port", "80"), ("weight", "20000")];
+    let (path, beat) = ("/v3/client/ns/instance", [&at[..], &[("heartBeat", "true")]].concat());
+    all_answer(
+        &server,
+        &[
+            ("POST", path, &at, 400, "The weights range from 0.0 to 10000.0"),
+            ("POST", path, &beat, 200, r#""code":21003"#),
+            ("POST", path, &at[..3], 200, "ok"),
+            ("POST", path, &beat, 200, r#"{"code":0,"message":"success","data":"ok"}"#),
+        ],
+    )
+    .await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_of_v3_with_instances_lists_empty_services_too() {
+    let server = Server::start(&[]).await;
+    ask(&server, "POST", "/v3/admin/ns/service", &[("serviceName", "empty")]).await;
+    register(&server, &[("serviceName", "s"), ("ip", "1.1.1.1"), ("port", "80")]).await;
+    for path in ["/v3/admin/ns/service/list", "/v3/console/ns/service/list"] {
+        for (with_instances, count) in [("true", 2), ("false", 1)] {
+            let query = [("ignoreEmptyService", "true"), ("withInstances", with_instances)];
+            let seen = ask(&server, "GET", path, &query).await.json();
+            assert_eq!(seen["data"]["totalCount"], count, "{path} withInstances={with_instances}");
+        }
+    }
+    server.stop().await;
+}
+
+/// The switch takes any word; one that is no status leaves the server as it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_word_that_is_no_status_takes_nobody_out_of_service() {
+    let server = Server::start(&[]).await;
+    let ready = "/v3/admin/core/state/readiness";
+    for (word, status) in [("NULL", 200), ("nonsense", 200), ("DOWN", 500), ("null", 200)] {
+        set_switch(&server, "overriddenServerStatus", word).await;
+        assert_eq!(ask(&server, "GET", ready, &[]).await.status, status, "{word}");
+    }
+    server.stop().await;
+}

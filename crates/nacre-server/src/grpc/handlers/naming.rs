@@ -23,7 +23,7 @@ use super::super::{
     dispatch::{Call, Operation, Reply, short},
     push::{service_info, subscribed_info, unnamed_info},
 };
-use crate::doctor::sighting;
+use crate::{doctor::sighting, http::naming::read::check_page};
 
 /// The service a request names. Null and blank parts fail as the reference fails on them.
 fn service(namespace: Option<&str>, group: Option<&str>, name: Option<&str>) -> Result<ServiceKey, NacosError> {
@@ -119,7 +119,7 @@ fn check_body(info: &ParamInfo<'_>, instance: &InstanceBody, length: usize) -> R
     check::check(&info, length)
 }
 
-/// The instance to register, with its id, after the checks that every registration passes.
+/// The instance to register, with its id.
 fn to_register(
     call: &Call<'_>,
     key: &ServiceKey,
@@ -127,7 +127,6 @@ fn to_register(
     ephemeral: bool,
 ) -> Result<Instance, NacosError> {
     let mut instance = body.to_instance(ephemeral);
-    check_instance(&instance)?;
     if instance.instance_id == InstanceId::Absent {
         let (naming, now) = (&call.app.naming, call.now);
         let cluster = body.cluster_name.as_deref();
@@ -268,7 +267,7 @@ impl Operation for Persistent {
         if namespace.is_none() {
             // There is nothing to deregister where no namespace is; what is registered there fails in the end.
             return match request.kind.as_deref() {
-                Some(REGISTER) => check_instance(&body()?.to_instance(false)).and(Err(no_namespace())),
+                Some(REGISTER) => body().and(Err(no_namespace())),
                 Some(DEREGISTER) => body().map(|_| echo(DEREGISTER)),
                 Some(other) => Err(unsupported(other)),
                 None => Err(no_type()),
@@ -395,12 +394,11 @@ impl Operation for ServiceListRequest {
     /// `serviceName` and `selector` are ignored, as in the reference.
     async fn run(&self, call: &Call<'_>) -> Result<Reply, NacosError> {
         let namespace = given(self.namespace.as_deref())?;
-        if self.page_size < 0 {
-            return Err(NacosError::server(format!("pageSize {} is negative", self.page_size)));
-        }
         let group = self.group_name.as_deref().unwrap_or_default();
-        let page = Page::new(self.page_no.into(), self.page_size.into());
+        let page = Page::new(self.page_no.into(), self.page_size.max(0).into());
         let names = call.app.naming.service_names(nacre_model::key::namespace(namespace), group, page);
+        check_page(self.page_no.into(), self.page_size.into(), names.total)
+            .map_err(|error| NacosError::server(error.message))?;
         let fields = ServiceListResponse { count: names.total, service_names: names.rows };
         Ok(Reply::ok(&fields))
     }

@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    collections::HashSet,
     sync::{Arc, LazyLock},
 };
 
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use nacre_model::{Cause, Event, Instance, Metadata, NacosError, ServiceKey, Subject};
 use nacre_naming::{
     Beat, BeatAnswer, BeatInfo, ClientId, Consistency, InstanceRef, NamingCommand, NamingReply, Query, ServiceView,
-    Subscription,
+    Subscriber, Subscription,
 };
 use nacre_wire::naming::{AllIps, ServiceInfoJson};
 
@@ -173,6 +174,17 @@ pub fn service_info(view: &ServiceView) -> Bytes {
         };
         serde_json::to_vec(&info).unwrap_or_default().into()
     })
+}
+
+/// Subscribers as lists of them show: those of one address, agent and application are one, as the connections of one host
+/// are that do not say who they are. The lists of clients show them all.
+pub fn listed(mut subscribers: Vec<Subscriber>) -> Vec<Subscriber> {
+    let mut seen = HashSet::new();
+    subscribers.retain(|subscriber| {
+        let of = &subscriber.subscription;
+        seen.insert((subscriber.service.clone(), subscriber.address(), Arc::clone(&of.agent), Arc::clone(&of.app)))
+    });
+    subscribers
 }
 
 /// An updated instance, of the kind that the caller said it was (ephemeral, when it said nothing).

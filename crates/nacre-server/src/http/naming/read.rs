@@ -8,7 +8,7 @@ use nacre_model::{
     key::ServiceNames,
     key::{GROUP_SEPARATOR, split_separator},
 };
-use nacre_naming::{Naming, check_instance, check_weight, parse_metadata};
+use nacre_naming::{Naming, check_instance, check_weight, lenient::yes, parse_metadata};
 
 use crate::http::{
     Ctx,
@@ -113,10 +113,8 @@ impl<'a> V1<'a> {
         }
     }
 
-    /// `y`, `yes`, `on`, `true`, `t` in any case; everything else is false.
     pub fn truth(&self, name: &str) -> Option<bool> {
-        self.optional(name)
-            .map(|text| ["y", "yes", "on", "true", "t"].iter().any(|word| text.eq_ignore_ascii_case(word)))
+        self.optional(name).map(|text| yes(&text))
     }
 
     /// Only `true` in any case.

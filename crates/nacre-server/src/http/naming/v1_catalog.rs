@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use nacre_model::{ErrorCode, Metadata, NacosError, PUBLIC, ServiceKey};
-use nacre_naming::{ClusterMetadata, HealthChecker, NamingCommand, Page, Snapshot};
+use nacre_naming::{ClusterMetadata, HealthChecker, NamingCommand, Page, Snapshot, lenient::yes};
 use serde_json::json;
 
 use super::{
@@ -153,7 +153,7 @@ async fn cluster(app: Arc<App>, ctx: Ctx) -> Answer {
     let service = ServiceKey::new(&namespace, group, name);
     let metadata = ClusterMetadata {
         check_port: check_port.parse().unwrap_or(0),
-        use_instance_port: ["y", "yes", "on", "true", "t"].iter().any(|w| use_instance_port.eq_ignore_ascii_case(w)),
+        use_instance_port: yes(&use_instance_port),
         health_checker: HealthChecker::parse(&checker)?,
         metadata: read.metadata()?.map(|metadata| Metadata::clone(&metadata)).unwrap_or_default(),
     };

@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 use super::{
     bodies,
     gate::server_status,
-    read::{V1, no_number},
+    read::{V1, single},
     v3_admin::responsible_server,
 };
 use crate::{
     app::App,
     http::{
         Ctx,
-        bind::{Declared, Java, param_required},
+        bind::{Declared, param_required},
         refuse::Refusal,
         reply::{Reply, Style},
         table::{Answer, Auth, GET, Generation, PUT, Row},
@@ -54,9 +54,9 @@ pub fn metrics_body(app: &App, generation: Generation, only_status: bool) -> Val
         "status": status, "serviceCount": m.service_count, "instanceCount": m.instance_count,
         "subscribeCount": m.subscribe_count,
     });
-    // This node is responsible for all it holds as long as it is alone.
+    // This node is responsible for all it holds as long as it is alone. Here a batch counts once.
     if generation == Generation::V1 {
-        shown["responsibleInstanceCount"] = m.instance_count.into();
+        shown["responsibleInstanceCount"] = (m.http_publish_count + m.connection_publish_count).into();
     }
     shown["clientCount"] = m.client_count.into();
     shown["connectionBasedClientCount"] = m.connection_based_client_count.into();
@@ -97,9 +97,9 @@ pub async fn apply_switch(app: &App, entry: &str, value: &str, local: bool) -> R
 
 async fn set_switch(app: Arc<App>, ctx: Ctx) -> Answer {
     let declared = Declared { params: &ctx.params, generation: Generation::V1 };
+    let local = declared.optional_truth("debug")?.unwrap_or(false);
     let entry = declared.required("entry")?;
     let value = declared.required("value")?;
-    let local = declared.truth("debug", Java::PrimitiveBoolean)?.unwrap_or(false);
     match apply_switch(&app, entry, value, local).await {
         Ok(()) => Ok(Reply::text("ok")),
         // An index out of bounds, which the reference does not expect.
@@ -110,12 +110,13 @@ async fn set_switch(app: Arc<App>, ctx: Ctx) -> Answer {
 
 /// Pushes of today, gRPC and UDP alike. `reset` resets nothing: the counters belong to the metrics.
 fn push_state(app: &App, ctx: &Ctx) -> Answer {
-    let read = V1::new(ctx);
-    let (detail, reset) = (read.strict_truth("detail"), read.strict_truth("reset"));
+    let declared = Declared { params: &ctx.params, generation: Generation::V1 };
+    let detail = declared.optional_truth("detail")?.unwrap_or(false);
+    let reset = declared.optional_truth("reset")?.unwrap_or(false);
     let (push, now) = (&app.metrics.push, app.clock.now());
     let (total, failed) = (push.total.today(now.wall), push.failed.today(now.wall));
     let succeed = total.saturating_sub(failed);
-    let ratio = if total == 0 { 0.0 } else { succeed as f64 / total as f64 };
+    let ratio = if total == 0 { json!(0) } else { json!(single(succeed as f64 / total as f64)) };
     let mut shown = json!({ "succeed": succeed, "total": total, "ratio": ratio });
     if detail {
         let millis = |seconds: f64| (seconds * 1e3).round() as i64;
@@ -137,12 +138,11 @@ fn distro_client(app: &App, ctx: &Ctx) -> Answer {
 
 fn set_health(app: &App, ctx: &Ctx) -> Answer {
     let read = V1::new(ctx);
-    let service = read.service()?;
-    let cluster = read.or("clusterName", DEFAULT_CLUSTER);
     read.truth("healthy").or_else(|| read.truth("valid")).ok_or_else(|| param_required("healthy"))?;
+    let service = read.any_service()?;
+    let cluster = read.or("clusterName", DEFAULT_CLUSTER);
     let ip = read.required("ip")?;
-    let port = read.required("port")?;
-    let port: i32 = port.parse().map_err(|_| no_number(&port))?;
+    let port = read.port()?;
     app.naming.set_health(&service, &ip, port, &cluster)?;
     Ok(Reply::text("ok"))
 }

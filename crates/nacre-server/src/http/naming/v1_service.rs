@@ -7,7 +7,7 @@ use nacre_naming::{NamingCommand, Page, SELECTOR_TYPES, Selector, ServiceMetadat
 use serde_json::json;
 
 use super::{
-    bodies,
+    bodies, call,
     read::{Double, V1, check_page, named_key, single},
 };
 use crate::{
@@ -139,7 +139,7 @@ fn subscribers(app: &App, ctx: &Ctx) -> Answer {
     let service = read.any_service()?;
     let page = |name, default: &'static str| lenient_int(&read.or(name, default));
     let page = Page::new(page("pageNo", "1"), page("pageSize", "1000").max(0));
-    let all = app.naming.subscribers_like(&service.namespace, &service.group, &service.name);
+    let all = call::listed(app.naming.subscribers_like(&service.namespace, &service.group, &service.name));
     let shown: Vec<_> = page.slice(&all).iter().map(bodies::subscriber_v1).collect();
     Ok(Reply::json(&json!({ "subscribers": shown, "count": all.len() })))
 }

@@ -234,13 +234,13 @@ impl ByService {
 
 fn publishers(app: &App, ctx: &Ctx) -> Answer {
     let wanted = ByService::declared(ctx)?;
-    let ephemeral = Declared { params: &ctx.params, generation: Generation::V2 }.truth("ephemeral", Java::Boolean)?;
-    let ephemeral = ephemeral.unwrap_or(true);
+    // Read for its errors only: a service's publishers are of one kind, and found by its name.
+    Declared { params: &ctx.params, generation: Generation::V2 }.truth("ephemeral", Java::Boolean)?;
     let published = app.naming.publishers(&wanted.service);
     // The reference shows nothing unless both ip and port are given; here they are what they look like, filters.
     let shown: Vec<_> = published
         .iter()
-        .filter(|p| p.client.is_ephemeral() == ephemeral && wanted.matches(&p.instance.ip, p.instance.port))
+        .filter(|p| wanted.matches(&p.instance.ip, p.instance.port))
         .map(|p| {
             let (i, id) = (&p.instance, p.client.to_string());
             json!({ "ip": i.ip, "port": i.port, "cluster": i.cluster, "clientId": id })

@@ -181,7 +181,9 @@ pub fn services(app: &App, ctx: &Ctx) -> Answer {
     let ignore_empty = form.truth("ignoreEmptyService", Java::PrimitiveBoolean)?.unwrap_or(false);
     let page = page_form(&ctx.params, G)?;
     let (name, group) = (form.text("serviceNameParam", ""), form.text("groupNameParam", ""));
-    let found = app.naming.catalog(form.text("namespaceId", PUBLIC), name, group, ignore_empty, page);
+    // With their instances, services without any are listed too, as in v1.
+    let found =
+        app.naming.catalog(form.text("namespaceId", PUBLIC), name, group, ignore_empty && !with_instances, page);
     let show = if with_instances { bodies::summary_with_instances_v3 } else { bodies::summary };
     let rows = found.rows.iter().map(show).collect();
     Ok(Reply::result(bodies::page(found.total, page, rows)))
@@ -192,7 +194,7 @@ pub fn service_subscribers(app: &App, ctx: &Ctx) -> Answer {
     form.truth("aggregation", Java::PrimitiveBoolean)?;
     let service = bound_service(ctx)?;
     let page = page_form(&ctx.params, G)?;
-    let all = app.naming.subscribers(&service);
+    let all = call::listed(app.naming.subscribers(&service));
     let shown = page.slice(&all).iter().map(bodies::subscriber_v3).collect();
     Ok(Reply::result(bodies::page(all.len(), page, shown)))
 }

@@ -35,8 +35,9 @@ fn register(app: &App, ctx: &Ctx) -> Result<Step, Refusal> {
         .truth("heartBeat", Java::PrimitiveBoolean)?
         .unwrap_or(false);
     let form = InstanceForm::read(ctx, Generation::V3Client, default)?;
-    form.check()?;
+    // A heartbeat registers nothing: what it says besides the address is not looked at.
     if !heart_beat {
+        form.check()?;
         return call::register(app, ctx, form.service, form.instance, Reply::result("ok"));
     }
     let instance = &form.instance;
