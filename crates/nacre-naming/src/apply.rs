@@ -229,7 +229,8 @@ impl Naming {
     fn delete(&self, service: &ServiceKey, now: Now) -> Outcome {
         let deleted = self.with_found(service, |slot, state| {
             state.registered?;
-            if !state.publishers.is_empty() {
+            // An SDK that takes the last instance out of a batch leaves an empty one.
+            if state.publishers.iter().any(|held| !held.0.entry.lock().instances.is_empty()) {
                 let name = service.grouped();
                 let text = format!("Service {name} is not empty, can't be delete. Please unregister instance first");
                 return Some(Outcome::refused(NacosError::new(400, ErrorCode::SERVICE_DELETE_FAILURE, text)));

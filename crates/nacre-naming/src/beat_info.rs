@@ -6,7 +6,7 @@ use nacre_model::{Metadata, NacosError};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::lenient::{first_json, scalar, truth, whole};
+use crate::lenient::{decimal, first_json, scalar, truth, whole};
 
 /// What a full beat says of its instance. Load figures and unknown members are ignored.
 #[derive(Debug, Default, Deserialize)]
@@ -80,16 +80,5 @@ impl BeatInfo {
             metadata: Arc::new(metadata),
             ephemeral,
         })
-    }
-}
-
-fn decimal(value: &serde_json::Value) -> Option<f64> {
-    match value {
-        serde_json::Value::Number(number) => number.as_f64(),
-        serde_json::Value::String(text) => match text.trim() {
-            "" | "null" => Some(0.0),
-            text => text.parse::<f64>().ok().filter(|n| n.is_finite()),
-        },
-        _ => None,
     }
 }

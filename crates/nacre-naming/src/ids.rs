@@ -23,7 +23,8 @@ impl Naming {
         service: &str,
         now: Now,
     ) -> Result<InstanceId, NacosError> {
-        let generator = instance.metadata.get(preserved::INSTANCE_ID_GENERATOR).map_or("simple", |word| word);
+        let generator = instance.metadata.get(preserved::INSTANCE_ID_GENERATOR).filter(|word| !word.trim().is_empty());
+        let generator = generator.map_or("simple", |word| word);
         let cluster_text = cluster.unwrap_or("null");
         match generator {
             // Written out only when the id cannot be derived from the instance: see `simple_id`.
@@ -89,6 +90,7 @@ mod tests {
         let own = |instance| naming.own_id(&instance, &ServiceKey::new("", "G", "s"), Now::default());
         assert_eq!(own(Instance::new("10.0.0.1", 80)), Ok(InstanceId::Simple));
         assert_eq!(own(with_generator("simple")), Ok(InstanceId::Simple));
+        assert_eq!(own(with_generator(" ")), Ok(InstanceId::Simple));
         assert!(own(with_generator("uuid")).is_err());
     }
 

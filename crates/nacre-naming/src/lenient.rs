@@ -28,6 +28,19 @@ pub fn whole(value: &serde_json::Value) -> Option<i32> {
     }
 }
 
+/// A `double` of the reference: also from text; null and blank are 0.
+pub fn decimal(value: &serde_json::Value) -> Option<f64> {
+    match value {
+        serde_json::Value::Null => Some(0.0),
+        serde_json::Value::Number(number) => number.as_f64(),
+        serde_json::Value::String(text) => match text.trim() {
+            "" | "null" => Some(0.0),
+            text => text.parse::<f64>().ok().filter(|number| number.is_finite()),
+        },
+        _ => None,
+    }
+}
+
 /// A primitive boolean of the reference: null is false.
 pub fn truth(value: &serde_json::Value) -> Option<bool> {
     match value {

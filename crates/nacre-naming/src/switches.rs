@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use nacre_model::{ErrorCode, NacosError, digits};
 use serde::{Deserialize, Serialize};
 
-use crate::lenient::yes;
+use crate::lenient::{decimal as decimal_of, first_json, whole, yes};
 
 /// `name` of the switch domain, and its key in old stores.
 pub const SWITCH_NAME: &str = "00-00---000-NACOS_SWITCH_DOMAIN-000---00-00";
@@ -283,19 +283,26 @@ fn java_split(text: &str, separator: char) -> impl Iterator<Item = &str> {
 fn health_params(value: &str, defaults: HealthParams) -> Result<HealthParams, NacosError> {
     #[derive(Deserialize)]
     struct Given {
-        max: Option<i64>,
-        min: Option<i64>,
-        factor: Option<f64>,
+        max: Option<serde_json::Value>,
+        min: Option<serde_json::Value>,
+        factor: Option<serde_json::Value>,
     }
     let wrong = || illegal("json param invalid.");
     if !value.trim_start().starts_with('{') {
         return Err(wrong());
     }
-    let given: Given = serde_json::from_str(value).map_err(|_| wrong())?;
+    let given: Given = first_json(value).map_err(|_| wrong())?;
+    let whole = |given: Option<serde_json::Value>, default: i64| match given {
+        Some(given) => whole(&given).map(i64::from).ok_or_else(wrong),
+        None => Ok(default),
+    };
     Ok(HealthParams {
-        max: given.max.unwrap_or(defaults.max),
-        min: given.min.unwrap_or(defaults.min),
-        factor: given.factor.unwrap_or(defaults.factor),
+        max: whole(given.max, defaults.max)?,
+        min: whole(given.min, defaults.min)?,
+        factor: match given.factor {
+            Some(given) => decimal_of(&given).ok_or_else(wrong)?,
+            None => defaults.factor,
+        },
     })
 }
 
@@ -410,6 +417,9 @@ mod tests {
         }
         assert!(!set("lightBeatEnabled", "1").expect("ok").light_beat_enabled);
         assert_eq!(set("distroThreshold", " 0.5 ").expect("ok").distro_threshold, 0.5);
+        let loose =
+            set("tcpHealthParams", r#"{"max":"4000","min":600.7,"factor":"0.5"} x"#).expect("ok").tcp_health_params;
+        assert_eq!(loose, HealthParams { max: 4_000, min: 600, factor: 0.5 });
         let unchecked = set("mysqlHealthParams", r#"{"max":1,"min":1,"factor":9}"#).expect("ok").mysql_health_params;
         assert_eq!(unchecked, HealthParams { max: 1, min: 1, factor: 9.0 });
         assert_eq!(set("overriddenServerStatus", "DOWN").expect("ok").forced_status(), Some("DOWN"));

@@ -514,3 +514,34 @@ async fn a_page_of_negative_size_is_wrong_only_where_there_is_something_to_cut()
     assert_eq!((refused.name.as_str(), &refused.body["errorCode"]), ("ErrorResponse", &json!(500)));
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_refused_where_it_is_applied_is_500_over_grpc() {
+    let server = Server::start(&[]).await;
+    let client = server.client("config").await;
+    let publish = async |tag: u32| {
+        let body = json!({"dataId":"d","group":"G","tenant":"n","content":"c","additionMap":{"tag":format!("t{tag}")}});
+        client.call("ConfigPublishRequest", body).await
+    };
+    for tag in 0..10 {
+        assert_eq!(publish(tag).await.body["success"], true, "{tag}");
+    }
+    let refused = publish(10).await;
+    assert_eq!(refused.body["errorCode"], 500);
+    assert_eq!(refused.body["message"], "gray config version is over max count :10");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_weight_that_is_no_number_is_the_usual_one() {
+    let server = Server::start(&[]).await;
+    let client = server.client("naming").await;
+    let mut body = instance("registerInstance", "s", 1);
+    body["instance"]["weight"] = json!("NaN");
+    body["instance"]["metadata"] = json!({"preserved.instance.id.generator": ""});
+    assert_eq!(client.call("InstanceRequest", body).await.body["success"], true);
+    let seen = client.call("ServiceQueryRequest", json!({"namespace":"n","groupName":"G","serviceName":"s"})).await;
+    let host = &seen.body["serviceInfo"]["hosts"][0];
+    assert_eq!((&host["weight"], &host["instanceId"]), (&json!(1.0), &json!("10.0.0.1#1#DEFAULT#G@@s")));
+    server.stop().await;
+}

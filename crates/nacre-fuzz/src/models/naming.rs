@@ -439,7 +439,9 @@ fn run(op: &Op, world: &mut World, model: &mut Model) {
         }
         Op::Delete { service: s } => {
             let key = service(*s);
-            let deletable = model.services.contains_key(&key) && !model.entries.iter().any(|e| e.service == key);
+            // An empty batch keeps no service.
+            let held = model.entries.iter().any(|e| e.service == key && !e.instances.is_empty());
+            let deletable = model.services.contains_key(&key) && !held;
             let applied = naming.apply(&NamingCommand::DeleteService { service: key.clone() }, now);
             assert_eq!(applied.reply.is_ok(), deletable);
             if deletable {

@@ -100,7 +100,7 @@ impl Connection {
             "" => peer.remote.ip().to_string().into(),
             ip => ip.into(),
         };
-        let app: Arc<str> = labels.get("AppName").filter(|app| !app.is_empty()).map_or("-", String::as_str).into();
+        let app: Arc<str> = labels.get("AppName").map_or("-", String::as_str).into();
         let asker = AskerBuf {
             ip: Arc::clone(&client_ip),
             auto_tag: None,
@@ -156,9 +156,9 @@ impl Connection {
         self.label("source") == "sdk"
     }
 
-    /// The application's name as subscriber lists show it.
-    pub fn app_or_unknown(&self) -> Arc<str> {
-        if &*self.app == "-" { "unknown".into() } else { Arc::clone(&self.app) }
+    /// The application, if the client names one.
+    pub fn named_app(&self) -> Option<&Arc<str>> {
+        Some(&self.app).filter(|app| &***app != "-" && !app.trim().is_empty())
     }
 
     /// Whether its subscription of the service said a word of clusters, be it a blank one.

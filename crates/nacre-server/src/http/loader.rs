@@ -1,5 +1,6 @@
 //! Connection load and moving gRPC clients to other servers (`core/loader`).
 
+use nacre_config::gray::VIPSERVER_TAG;
 use nacre_model::NacosError;
 use serde_json::{Map, Value, json};
 
@@ -7,6 +8,7 @@ use super::{
     Ctx,
     bind::{Java, Number, api_missing, not_present, v3_number_required},
     core,
+    dates::iso8601,
     refuse::v2_failure,
     reply::{Reply, Style},
     table::{Answer, Auth, Check, GET, Generation, POST, Row},
@@ -31,18 +33,24 @@ pub const ROWS: &[Row] = &[
     Row::new(POST, "/v3/admin/core/loader/smartReloadCluster", ADMIN, Auth::Admin, now!(v3_smart)).checked(Check::Off),
 ];
 
-/// Registered gRPC connections by id.
-fn current(app: &App) -> Value {
+/// Registered gRPC connections by id. `namespace` is what the generation calls a client's namespace.
+fn current(app: &App, namespace: &str) -> Value {
     let mut all = Map::new();
     app.grpc.connections.for_each(|connection| {
-        all.insert(connection.id().to_string(), shown(app, connection));
+        all.insert(connection.id().to_string(), shown(app, connection, namespace));
     });
     all.into()
 }
 
-fn shown(app: &App, connection: &Connection) -> Value {
+fn shown(app: &App, connection: &Connection, namespace: &str) -> Value {
     let now = app.clock.now();
     let idle = i64::try_from(connection.idle(now)).unwrap_or(i64::MAX);
+    let labels = &connection.labels;
+    // What rules of gray versions may look at, as far as the client said it.
+    let mut of_app: Map<String, Value> =
+        labels.iter().filter_map(|(name, value)| Some((name.strip_prefix("app_")?.to_owned(), json!(value)))).collect();
+    of_app.insert("ClientVersion".into(), json!(connection.version));
+    of_app.insert("AppName".into(), json!(labels.get("AppName")));
     json!({
         "traced": false,
         "abilityTable": connection.abilities,
@@ -54,16 +62,20 @@ fn shown(app: &App, connection: &Connection) -> Value {
             "localPort": connection.peer.local.port(),
             "version": connection.version,
             "connectionId": connection.id(),
-            "createTime": connection.created.wall,
+            "createTime": iso8601(connection.created.wall),
             "lastActiveTime": now.wall - idle,
             "appName": connection.app,
-            "tenant": connection.tenant,
-            "labels": connection.labels,
+            namespace: connection.tenant,
+            "labels": labels,
+            "tag": labels.get(VIPSERVER_TAG),
+            "appLabels": of_app,
             "tlsProtected": false,
             "sdkSource": connection.is_sdk(),
             "clusterSource": connection.label("source") == "cluster",
         },
         "connected": true,
+        "labels": labels,
+        "appLabels": of_app,
     })
 }
 
@@ -109,11 +121,11 @@ fn target(ctx: &Ctx) -> Option<(&str, &str)> {
 }
 
 fn v2_current(app: &App, _: &Ctx) -> Answer {
-    Ok(Reply::json(&current(app)))
+    Ok(Reply::json(&current(app, "tenant")))
 }
 
 fn v3_current(app: &App, _: &Ctx) -> Answer {
-    Ok(Reply::result(current(app)))
+    Ok(Reply::result(current(app, "namespaceId")))
 }
 
 fn v2_cluster(app: &App, _: &Ctx) -> Answer {
@@ -125,8 +137,13 @@ fn v3_cluster(app: &App, _: &Ctx) -> Answer {
 }
 
 fn v2_reload_current(app: &App, ctx: &Ctx) -> Answer {
-    let count = match ctx.params.get("count").filter(|text| !text.is_empty()) {
+    let count = match ctx.params.get("count") {
         None => return Ok(v2_failure(&not_present("count", "Integer"))),
+        Some(text) if text.trim().is_empty() => {
+            let text =
+                "Required request parameter 'count' for method parameter type Integer is present but converted to null";
+            return Ok(v2_failure(text));
+        }
         Some(text) => match text.trim().parse::<i32>() {
             Ok(count) => count,
             Err(_) => {
@@ -164,15 +181,19 @@ fn v3_reload_client(app: &App, ctx: &Ctx) -> Answer {
     Ok(Reply::result(Value::Null))
 }
 
-/// One node is balanced.
-fn v2_smart(_: &App, _: &Ctx) -> Answer {
-    Ok(Reply::text("Ok"))
+/// One node has nothing to move; a factor that is no number is refused all the same.
+fn factor(given: Option<&str>) -> Result<(), NacosError> {
+    given.map_or(Ok(()), |given| f64::read(given.trim()).map(drop).map_err(NacosError::invalid))
 }
 
-/// One node has nothing to move; a factor that is no number is refused all the same.
-fn v3_smart(_: &App, ctx: &Ctx) -> Answer {
-    if let Some(factor) = ctx.params.non_blank("loaderFactor") {
-        f64::read(factor.trim()).map_err(NacosError::invalid)?;
+fn v2_smart(_: &App, ctx: &Ctx) -> Answer {
+    match factor(ctx.params.non_blank("loaderFactor")) {
+        Ok(()) => Ok(Reply::text("Ok")),
+        Err(error) => Ok(Reply::text(format!("caused: {};", error.message)).status(400)),
     }
+}
+
+fn v3_smart(_: &App, ctx: &Ctx) -> Answer {
+    factor(ctx.params.get("loaderFactor").filter(|given| !given.is_empty()))?;
     Ok(Reply::result(Value::Null))
 }

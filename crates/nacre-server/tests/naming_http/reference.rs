@@ -410,3 +410,77 @@ async fn a_word_that_is_no_status_takes_nobody_out_of_service() {
     }
     server.stop().await;
 }
+
+/// What an SDK leaves when it takes the last instance out of a batch does not keep the service.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_of_an_empty_batch_can_be_deleted_and_comes_back() {
+    let server = Server::start(&[]).await;
+    let client = server.client("naming").await;
+    let batch = async |ports: &[u16]| {
+        let instances: Vec<_> = ports.iter().map(|port| json!({"ip": "10.0.0.1", "port": port})).collect();
+        let body = json!({"namespace": "n", "groupName": "G", "serviceName": "s", "type": "batchRegisterInstance",
+            "instances": instances});
+        assert_eq!(client.call("BatchInstanceRequest", body).await.body["success"], true);
+    };
+    let service = [("namespaceId", "n"), ("groupName", "G"), ("serviceName", "s")];
+    let path = "/v3/admin/ns/service";
+    batch(&[1, 2]).await;
+    all_answer(&server, &[("DELETE", path, &service, 400, "Service G@@s is not empty")]).await;
+    batch(&[]).await;
+    all_answer(
+        &server,
+        &[
+            ("GET", path, &service, 200, "G"),
+            ("DELETE", path, &service, 200, "ok"),
+            ("GET", path, &service, 400, "not found"),
+        ],
+    )
+    .await;
+    batch(&[3]).await;
+    let list = ask(&server, "GET", "/v3/client/ns/instance/list", &service).await.json();
+    assert_eq!(list["data"][0]["port"], 3);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_are_shown_as_their_clients_introduced_themselves() {
+    let server = Server::start(&[]).await;
+    let mut client = server.dial().await;
+    let labels = json!({"source": "sdk", "module": "naming", "app_zone": "z", "AppName": " ", "Vipserver-Tag": "t"});
+    client.set_up(json!({"clientVersion": "v", "tenant": "n", "labels": labels, "abilityTable": {}})).await;
+    assert_eq!(client.push().await.name, "SetupAckRequest");
+    let id = client.id().await;
+    for (path, namespace, at) in
+        [("/v2/core/loader/current", "tenant", ""), ("/v3/admin/core/loader/current", "namespaceId", "/data")]
+    {
+        let all = ask(&server, "GET", path, &[]).await.json();
+        let shown = &all.pointer(at).unwrap()[&id];
+        let of_app = json!({"zone": "z", "ClientVersion": "v", "AppName": " "});
+        assert_eq!((&shown["labels"], &shown["appLabels"]), (&labels, &of_app), "{path}");
+        let meta = &shown["metaInfo"];
+        assert_eq!((&meta[namespace], &meta["tag"], &meta["appLabels"]), (&json!("n"), &json!("t"), &of_app), "{path}");
+        assert!(meta["createTime"].as_str().unwrap().ends_with("+00:00"), "{path}");
+    }
+    // A blank name is none to those who list subscribers.
+    client.subscribe("s").await;
+    let service = [("namespaceId", "n"), ("groupName", "G"), ("serviceName", "s")];
+    let listed = ask(&server, "GET", "/v3/admin/ns/service/subscribers", &service).await.json();
+    assert_eq!(listed["data"]["pageItems"][0]["appName"], "unknown");
+    let words = "present but converted to null";
+    all_answer(
+        &server,
+        &[
+            ("GET", "/v2/core/loader/reloadCurrent", &[("count", "")], 500, words),
+            (
+                "GET",
+                "/v2/core/loader/smartReloadCluster",
+                &[("loaderFactor", "x")],
+                400,
+                "caused: For input string: \"x\";",
+            ),
+            ("POST", "/v3/admin/core/loader/smartReloadCluster", &[("loaderFactor", " ")], 400, "empty String"),
+        ],
+    )
+    .await;
+    server.stop().await;
+}

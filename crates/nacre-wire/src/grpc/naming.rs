@@ -38,7 +38,8 @@ impl InstanceBody {
         Instance {
             ip: self.ip.clone().unwrap_or_default(),
             port: self.port,
-            weight: self.weight,
+            // A weight that is no number is none.
+            weight: if self.weight.is_nan() { 1.0 } else { self.weight },
             healthy: self.healthy,
             enabled: self.enabled,
             ephemeral,

@@ -105,6 +105,12 @@ fn publish_failed(error: &NacosError) -> Reply {
     Reply::typed::<Nothing>(error.status, error.client_text())
 }
 
+/// A publish that was refused where it is applied: what HTTP answers with 400 is 500 here.
+fn publish_refused(error: &NacosError) -> Reply {
+    let code = if error.status == 400 { 500 } else { error.status };
+    Reply::typed::<Nothing>(code, error.client_text())
+}
+
 impl Operation for ConfigPublishRequest {
     const RESPONSE: &'static str = "ConfigPublishResponse";
     type Fields = Nothing;
@@ -159,7 +165,7 @@ impl Operation for ConfigPublishRequest {
         .with_app_param(self.addition("appName"));
         match call.app.write_config(ConfigCommand::Publish(Box::new(publish))).await {
             Ok(_) => Ok(Reply::ok(&Nothing {})),
-            Err(error) => Ok(publish_failed(&error)),
+            Err(error) => Ok(publish_refused(&error)),
         }
     }
 }

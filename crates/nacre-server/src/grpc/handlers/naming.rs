@@ -1,6 +1,6 @@
 //! Module `naming`: instances, queries, subscriptions.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use nacre_doctor::asked::Sought;
@@ -441,10 +441,12 @@ impl Operation for SubscribeServiceRequest {
         let connection = call.connection;
         let (app, client, now) = (call.app, connection.client_id(), call.now);
         let (view, effects): (ServiceView, _) = if self.subscribe {
-            let own = connection.app_or_unknown();
-            let app_name = match &*connection.app {
-                "-" => call.header(self.headers.as_ref(), "app").filter(|app| !app.is_empty()).map_or(own, Into::into),
-                _ => own,
+            // A client that names none may name one with each request.
+            let app_name = match connection.named_app() {
+                Some(app) => Arc::clone(app),
+                None => {
+                    call.header(self.headers.as_ref(), "app").filter(|app| !app.is_empty()).unwrap_or("unknown").into()
+                }
             };
             let subscription = Subscription {
                 clusters: clusters.into(),
