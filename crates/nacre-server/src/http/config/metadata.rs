@@ -1,7 +1,10 @@
 //! The metadata entry of exports: `.metadata.yml`, a list of maps of texts, and the older `.meta.yml` that knows the
-//! application only. Both are read and written here; the little of YAML they use is spelled out, nothing more is taken.
+//! application only. Both are read and written here: a text that is written has one line, one that is read may have any
+//! form YAML has for it (the reference folds long ones, people write by hand).
 
 use std::fmt::Write;
+
+use granit_parser::{Event, Options, Parser, ScalarStyle, StrInput};
 
 /// Names of the entries.
 pub const NEW: &str = ".metadata.yml";
@@ -46,13 +49,41 @@ pub fn write(items: &[Item]) -> String {
     out
 }
 
-/// A text as YAML: plain where nothing can be mistaken, else quoted.
+/// A text as YAML on one line: plain where nothing can be mistaken, else quoted.
 fn scalar(text: &str) -> String {
-    if text.chars().any(|c| c.is_control() || matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}')) {
-        // JSON's texts are YAML's double-quoted ones.
-        return serde_json::to_string(text).unwrap_or_default();
+    if !text.chars().all(is_printable) {
+        return escaped(text);
     }
     if is_plain(text) { text.to_owned() } else { format!("'{}'", text.replace('\'', "''")) }
+}
+
+/// What stands for itself in quotes, for every reader of YAML.
+fn is_printable(c: char) -> bool {
+    match c {
+        ' '..='~' | '\u{a0}'..='\u{2027}' | '\u{202a}'..='\u{d7ff}' | '\u{10000}'.. => true,
+        '\u{e000}'..='\u{fffd}' => c != '\u{feff}',
+        _ => false,
+    }
+}
+
+/// In double quotes, where everything can be written.
+fn escaped(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            _ if is_printable(c) => out.push(c),
+            // None of them lies beyond four digits.
+            _ => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+        }
+    }
+    out.push('"');
+    out
 }
 
 fn is_plain(text: &str) -> bool {
@@ -70,53 +101,13 @@ fn is_plain(text: &str) -> bool {
         && !matches!(text, ".inf" | ".nan" | ".")
 }
 
-/// Reads `.metadata.yml`; the error says what is wrong and where.
+/// Reads `.metadata.yml`; the error says what is wrong and where. Names that nobody knows are passed over.
 pub fn read(text: &str) -> Result<Vec<Item>, String> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut lines = text.lines().enumerate().filter(|(_, line)| {
-        let trimmed = line.trim();
-        !trimmed.is_empty() && !trimmed.starts_with('#') && trimmed != "---"
-    });
-    let head = lines.next().map(|(_, line)| line.trim_end()).unwrap_or("");
-    match head.strip_prefix("metadata:").map(str::trim) {
-        Some("[]") => return Ok(Vec::new()),
-        Some("") => {}
-        _ => return Err("it must begin with 'metadata:'".into()),
-    }
-    let mut items: Vec<Item> = Vec::new();
-    for (number, line) in lines {
-        let at = |what: &str| format!("line {}: {what}", number + 1);
-        let trimmed = line.trim();
-        let member = match trimmed.strip_prefix("- ") {
-            Some(member) => {
-                items.push(Item::default());
-                member.trim_start()
-            }
-            None if trimmed == "-" => {
-                items.push(Item::default());
-                continue;
-            }
-            None => trimmed,
-        };
-        let item = items.last_mut().ok_or_else(|| at("an item must begin with '- '"))?;
-        let (name, value) = member.split_once(':').ok_or_else(|| at("no 'name: value'"))?;
-        if !value.is_empty() && !value.starts_with([' ', '\t']) {
-            return Err(at("no 'name: value'"));
-        }
-        let value = unquoted(value.trim()).map_err(|error| at(&error))?;
-        match name.trim().trim_matches(['"', '\'']) {
-            "dataId" => item.data_id = value.unwrap_or_default(),
-            "group" => item.group = value.unwrap_or_default(),
-            "type" => item.config_type = value,
-            "appName" => item.app_name = value,
-            "desc" => item.desc = value,
-            "configTags" => item.config_tags = value,
-            _ => {}
-        }
-    }
-    if items.is_empty() {
-        return Err("it lists nothing".into());
-    }
+    // The reference's YAML is that of 1.1, where these end lines, and it lets byte order marks pass.
+    let text = text.replace(['\u{85}', '\u{2028}', '\u{2029}'], "\n").replace('\u{feff}', "");
+    let mut reader = Reader::new(&text);
+    let items = reader.items()?;
+    reader.rest()?;
     for item in &items {
         let blank = |text: &str| text.trim().is_empty();
         if blank(&item.data_id) || blank(&item.group) || item.config_type.as_deref().is_none_or(blank) {
@@ -126,58 +117,103 @@ pub fn read(text: &str) -> Result<Vec<Item>, String> {
     Ok(items)
 }
 
-/// The text of a scalar; null is `None`.
-fn unquoted(value: &str) -> Result<Option<String>, String> {
-    if let Some(rest) = value.strip_prefix('"') {
-        let inner = rest.strip_suffix('"').ok_or("a quote does not end")?;
-        return double_quoted(inner).map(Some);
+/// Walks through the events of a YAML text.
+struct Reader<'a> {
+    parser: Parser<'a, StrInput<'a>>,
+    /// Of the last event, from 1.
+    line: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn new(text: &'a str) -> Self {
+        let mut options = Options::default();
+        options.set_emit_comments(false);
+        Self { parser: Parser::new_from_str_with_options(text, options), line: 1 }
     }
-    if let Some(rest) = value.strip_prefix('\'') {
-        let inner = rest.strip_suffix('\'').ok_or("a quote does not end")?;
-        return Ok(Some(inner.replace("''", "'")));
-    }
-    let plain = value.split(" #").next().unwrap_or("").trim_end();
-    match plain {
-        "" | "~" | "null" | "Null" | "NULL" => Ok(None),
-        _ if plain.starts_with(['[', '{', '&', '*', '!', '|', '>', '%', '@', '`']) => {
-            Err(format!("'{plain}' is no plain text"))
+
+    /// `None` behind the last event.
+    fn next(&mut self) -> Result<Option<Event<'a>>, String> {
+        match self.parser.next() {
+            None => Ok(None),
+            Some(Ok((event, span))) => {
+                self.line = span.start.line();
+                Ok(Some(event))
+            }
+            Some(Err(error)) => {
+                self.line = error.marker().line().max(1);
+                Err(self.at(&error.info()))
+            }
         }
-        _ => Ok(Some(plain.to_owned())),
+    }
+
+    fn at(&self, what: &str) -> String {
+        format!("line {}: {what}", self.line)
+    }
+
+    /// The list below `metadata`, which comes first.
+    fn items(&mut self) -> Result<Vec<Item>, String> {
+        const HEAD: &str = "it must begin with 'metadata:'";
+        let mut first = self.next()?;
+        while matches!(first, Some(Event::StreamStart | Event::DocumentStart(..))) {
+            first = self.next()?;
+        }
+        if !matches!(first, Some(Event::MappingStart(..))) {
+            return Err(HEAD.into());
+        }
+        match self.next()? {
+            Some(Event::Scalar(name, ..)) if name == "metadata" => {}
+            _ => return Err(HEAD.into()),
+        }
+        match self.next()? {
+            Some(Event::SequenceStart(..)) => {}
+            Some(Event::Scalar(value, ..)) if is_null(&value) => return Err("it lists nothing".into()),
+            _ => return Err(self.at("an item must begin with '- '")),
+        }
+        let mut items = Vec::new();
+        loop {
+            match self.next()? {
+                Some(Event::MappingStart(..)) => items.push(self.item()?),
+                Some(Event::SequenceEnd) => return Ok(items),
+                _ => return Err(self.at("an item is lines of 'name: value'")),
+            }
+        }
+    }
+
+    fn item(&mut self) -> Result<Item, String> {
+        let mut item = Item::default();
+        loop {
+            let name = match self.next()? {
+                Some(Event::Scalar(name, ..)) => name,
+                Some(Event::MappingEnd) => return Ok(item),
+                _ => return Err(self.at("no 'name: value'")),
+            };
+            let value = match self.next()? {
+                Some(Event::Scalar(value, style, ..)) if style == ScalarStyle::Plain && is_null(&value) => None,
+                Some(Event::Scalar(value, ..)) => Some(value.into_owned()),
+                _ => return Err(self.at(&format!("'{name}' is no text"))),
+            };
+            match &*name {
+                "dataId" => item.data_id = value.unwrap_or_default(),
+                "group" => item.group = value.unwrap_or_default(),
+                "type" => item.config_type = value,
+                "appName" => item.app_name = value,
+                "desc" => item.desc = value,
+                "configTags" => item.config_tags = value,
+                _ => {}
+            }
+        }
+    }
+
+    /// What stands behind the list is not looked at, but must be YAML.
+    fn rest(&mut self) -> Result<(), String> {
+        while self.next()?.is_some() {}
+        Ok(())
     }
 }
 
-fn double_quoted(inner: &str) -> Result<String, String> {
-    let mut out = String::with_capacity(inner.len());
-    let mut chars = inner.chars();
-    while let Some(c) = chars.next() {
-        if c != '\\' {
-            out.push(c);
-            continue;
-        }
-        match chars.next() {
-            Some('n') => out.push('\n'),
-            Some('r') => out.push('\r'),
-            Some('t') => out.push('\t'),
-            Some('0') => out.push('\0'),
-            Some('b') => out.push('\u{8}'),
-            Some('f') => out.push('\u{c}'),
-            Some('e') => out.push('\u{1b}'),
-            Some('N') => out.push('\u{85}'),
-            Some(same @ ('"' | '\\' | '/' | ' ')) => out.push(same),
-            Some(kind @ ('x' | 'u' | 'U')) => {
-                let length = match kind {
-                    'x' => 2,
-                    'u' => 4,
-                    _ => 8,
-                };
-                let digits: String = chars.by_ref().take(length).collect();
-                let code = u32::from_str_radix(&digits, 16).ok().filter(|_| digits.len() == length);
-                out.push(code.and_then(char::from_u32).ok_or("a broken escape")?);
-            }
-            _ => return Err("a broken escape".into()),
-        }
-    }
-    Ok(out)
+/// The words of a value that is none, without quotes.
+fn is_null(plain: &str) -> bool {
+    matches!(plain, "" | "~" | "null" | "Null" | "NULL")
 }
 
 /// Writes `.meta.yml`; `None` when no config has an application.
@@ -259,6 +295,32 @@ mod tests {
             "# made by hand\nmetadata:\n- dataId: 'it''s'\n  group: \"a\\u4e2d\" \n  type: yaml # kind\n  desc: null\n";
         let items = read(text).expect("items");
         assert_eq!((&*items[0].data_id, &*items[0].group, items[0].desc.as_deref()), ("it's", "a中", None));
+    }
+
+    /// Recorded: SnakeYAML breaks a long text at its blanks, and a text of several lines between them.
+    #[test]
+    fn texts_that_the_reference_folds_are_read() {
+        for (value, want) in [
+            ("a description of more than\n    eighty letters", "a description of more than eighty letters"),
+            ("'it''s: a\n    b'", "it's: a b"),
+            ("'one\n\n    two'", "one\ntwo"),
+            ("\"a\\u2028\\\n    \\ b\"", "a\u{2028} b"),
+            ("|-\n    one\n    two", "one\ntwo"),
+            (">-\n    one\n    two", "one two"),
+            ("|2-\n\u{2028}    one", "\none"),
+            ("\u{feff}pasted", "pasted"),
+        ] {
+            let text = format!("metadata:\n- dataId: d\n  desc: {value}\n  group: G\n  type: text\n");
+            let items = read(&text).expect(value);
+            assert_eq!((items[0].desc.as_deref(), &*items[0].group), (Some(want), "G"), "{value}");
+        }
+        let flow = "{metadata: [{dataId: d, group: G, type: text, more: 1}]}";
+        assert_eq!(read(flow).expect("flow").len(), 1);
+    }
+
+    #[test]
+    fn what_no_yaml_may_hold_is_escaped() {
+        assert_eq!(scalar("\u{7f}\u{85}\u{feff}\u{ffff}\"\\🦀"), "\"\\u007f\\u0085\\ufeff\\uffff\\\"\\\\🦀\"");
     }
 
     #[test]
