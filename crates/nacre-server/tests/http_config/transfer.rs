@@ -149,11 +149,52 @@ async fn what_is_exported_can_be_imported_c047_c050() {
 }
 
 #[tokio::test]
+async fn an_import_of_v3_names_its_user_and_what_is_missing_in_the_words_of_its_api() {
+    let server = Server::start(&[]).await;
+    let mut zip = nacre_server::http::config::zip::Writer::default();
+    zip.add(".metadata.yml", b"metadata:\n- dataId: d\n  group: G\n  type: text\n").unwrap();
+    zip.add("G/d", b"x").unwrap();
+    zip.add("G/e", b"x").unwrap();
+    let zip = zip.finish();
+    let users = [("src_user", "admin"), ("srcUser", "console"), ("policy", "OVERWRITE")];
+    for (path, user, missing) in [
+        ("/v3/admin/cs/config/import", "admin", "Item not found in metadata: G/e"),
+        ("/v3/console/cs/config/import", "console", "未在元数据中找到: G/e"),
+    ] {
+        let seen = uploading(server.post(path).query(&users), "file", &zip).send().await.json();
+        assert_eq!((&seen["data"]["succCount"], odd(&seen)), (&json!(1), vec![missing.to_owned()]), "{path}");
+        assert_eq!(all(&server, "d", "G", "").await["createUser"], user, "{path}");
+    }
+    server.stop().await;
+}
+
+/// However their ids are listed.
+#[tokio::test]
+async fn configs_are_exported_and_cloned_once_each_and_by_their_ids() {
+    let server = seeded().await;
+    namespace(&server, "ns3").await;
+    let id = async |data_id, group| all(&server, data_id, group, "").await["id"].as_str().unwrap().to_owned();
+    let (first, second) = (id("test", "G").await, id("a.b.properties", "G2").await);
+    let ids = [&*second, &*first, &*second].join(",");
+    let seen = server.get("/v3/admin/cs/config/export").query(&[("ids", &ids)]).send().await;
+    let names: Vec<String> =
+        nacre_server::http::config::zip::read(&seen.body).unwrap().into_iter().map(|entry| entry.name).collect();
+    assert_eq!(names, ["G/test", "G2/a.b.properties", ".metadata.yml"]);
+    server.publish_as(&[("dataId", "test"), ("group", "G"), ("tenant", "ns3"), ("content", "x")]).await;
+    let body = json!([{ "cfgId": second }, { "cfgId": first }]).to_string();
+    let query = [("clone", "true"), ("tenant", "ns3"), ("policy", "ABORT")];
+    let seen = server.post("/v1/cs/configs").query(&query).body("application/json", body).send().await.json();
+    assert_eq!((&seen["data"]["succCount"], &seen["data"]["skipCount"]), (&json!(0), &json!(1)), "{seen}");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn conflicts_are_treated_as_the_policy_says() {
     let server = seeded().await;
     let zip = export(&server, "exportV2").await;
     server.publish_as(&[("dataId", "test"), ("group", "G"), ("content", "newer")]).await;
     let abort = import(&server, &zip, "", "ABORT").await["data"].clone();
+    assert_eq!(import(&server, &zip, "", " ").await["data"], abort, "it is what a blank policy means");
     assert_eq!((&abort["succCount"], &abort["failData"]), (&json!(0), &json!([{ "dataId": "test", "group": "G" }])));
     assert_eq!(abort["skipCount"], 1);
     let skip = import(&server, &zip, "", "SKIP").await["data"].clone();
@@ -200,6 +241,9 @@ async fn a_clone_is_read_in_the_words_of_its_api_and_once_per_config() {
     let done = admin(json!([{ "configId": id, "dataId": "other" }])).await;
     assert_eq!(done["data"], json!({ "succCount": 1, "skipCount": 0 }));
     assert_eq!(all(&server, "test", "G", "ns3").await["content"], all(&server, "test", "G", "").await["content"]);
+    let blank = json!([{ "configId": id, "targetDataId": " ", "targetGroupName": "G9" }]);
+    assert_eq!(admin(blank).await["data"]["succCount"], 1, "a blank name is that of the source");
+    assert_eq!(all(&server, "test", "G9", "ns3").await["dataId"], "test");
     let twice = json!([{ "cfgId": id, "dataId": "first" }, { "cfgId": id, "dataId": "second" }]);
     let ask = server.post("/v3/console/cs/config/clone").query(&[("targetNamespaceId", "ns3")]);
     let done = ask.body("application/json", twice.to_string()).send().await.json();

@@ -1,6 +1,6 @@
 //! Clone: configs into another namespace, by their ids.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use nacre_config::{CloneConfigs, CloneItem, ConfigCommand, ConfigReply, check, names};
 use nacre_model::{ErrorCode, NacosError};
@@ -89,11 +89,7 @@ async fn clone_into(app: &App, ctx: &Ctx, namespace: &str, user: &str, words: Wo
         return Ok(words.failed(Failure::Empty(nothing())));
     }
     for item in &wanted {
-        let (data_id, group) = (item.data_id.as_deref().unwrap_or(""), item.group.as_deref().unwrap_or(""));
-        check::key(
-            Some(data_id).filter(|id| !id.is_empty()).or(Some("d")),
-            Some(group).filter(|g| !g.is_empty()).or(Some("g")),
-        )?;
+        check::key(name_or_source(&item.data_id), name_or_source(&item.group))?;
     }
     let items = wanted
         .into_iter()
@@ -116,15 +112,22 @@ async fn clone_into(app: &App, ctx: &Ctx, namespace: &str, user: &str, words: Wo
     }
 }
 
-/// The JSON list of a clone's body. Of several wishes for one config the first counts.
+/// A blank name is that of the source, which is a legal one.
+fn name_or_source(given: &Option<String>) -> Option<&str> {
+    given.as_deref().filter(|name| !name.trim().is_empty()).or(Some("source"))
+}
+
+/// The JSON list of a clone's body, by id. Of several wishes for one config the first counts.
 fn wanted<T: DeserializeOwned + Into<Cloned>>(ctx: &Ctx) -> Result<Vec<Cloned>, String> {
     if ctx.body.is_empty() {
         return Err("Required request body is missing: public list of configs".into());
     }
     let wanted: Result<Vec<Option<T>>, _> = serde_json::from_slice(&ctx.body);
     let wanted = wanted.map_err(|error| format!("JSON parse error: {error}"))?;
-    let mut seen = HashSet::new();
-    Ok(wanted.into_iter().flatten().map(T::into).filter(|cloned| seen.insert(cloned.id)).collect())
+    let mut wanted: Vec<Cloned> = wanted.into_iter().flatten().map(T::into).collect();
+    wanted.sort_by_key(|cloned| cloned.id);
+    wanted.dedup_by_key(|cloned| cloned.id);
+    Ok(wanted)
 }
 
 /// The type of a body that is not JSON, as the reference's container tells it.

@@ -1,6 +1,6 @@
 //! Export: configs by id or by search, packed with their metadata.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use nacre_config::{ConfigSearch, FormalConfig, KeyRef, Pattern, names};
 use nacre_model::{ConfigKey, NacosError};
@@ -20,13 +20,14 @@ use crate::{
 /// One config to export.
 type Exported = (ConfigKey, Arc<FormalConfig>);
 
-fn by_ids(app: &App, ids: &[u64]) -> Vec<Exported> {
-    let of = |id: &u64| {
-        let key = app.configs.key_of(*id)?;
+/// Each once, by id.
+fn by_ids(app: &App, ids: Vec<u64>) -> Vec<Exported> {
+    let of = |id| {
+        let key = app.configs.key_of(id)?;
         let formal = app.configs.get(KeyRef::from(&key))?.formal.clone()?;
         Some((key, formal))
     };
-    ids.iter().filter_map(of).collect()
+    ids.into_iter().collect::<BTreeSet<u64>>().into_iter().filter_map(of).collect()
 }
 
 /// All that match, by id.
@@ -94,7 +95,7 @@ pub(in crate::http::config) async fn v1_export(app: &App, ctx: &Ctx, new_form: b
         };
         matching(app, &search)
     } else {
-        by_ids(app, &ids)
+        by_ids(app, ids)
     };
     Ok(archive(app, exported, new_form).await?.typed("application/octet-stream;charset=UTF-8").any_type())
 }
@@ -113,7 +114,7 @@ pub(in crate::http::config) async fn v3_export(app: Arc<App>, ctx: Ctx) -> Answe
         };
         matching(&app, &search)
     } else {
-        by_ids(&app, &ids)
+        by_ids(&app, ids)
     };
     Ok(archive(&app, exported, true).await?)
 }

@@ -89,9 +89,20 @@ pub(in crate::http::config) async fn v1_import(app: &App, ctx: &Ctx) -> Answer {
     import(app, ctx, namespace, "src_user", Words::V1).await
 }
 
-/// `POST /v3/admin/cs/config/import`, `/v3/console/cs/config/import`.
-pub(in crate::http::config) async fn v3_import(app: Arc<App>, ctx: Ctx) -> Answer {
+/// `POST /v3/admin/cs/config/import`.
+pub(in crate::http::config) async fn admin_import(app: Arc<App>, ctx: Ctx) -> Answer {
+    v3_import(&app, &ctx, ["src_user", "srcUser"], Words::V3).await
+}
+
+/// `POST /v3/console/cs/config/import`.
+pub(in crate::http::config) async fn console_import(app: Arc<App>, ctx: Ctx) -> Answer {
+    v3_import(&app, &ctx, ["srcUser", "src_user"], Words::Console).await
+}
+
+/// The user may stand under the other one's name, too.
+async fn v3_import(app: &App, ctx: &Ctx, users: [&str; 2], words: Words) -> Answer {
     let namespace = names::namespace_3x(ctx.params.get("namespaceId").unwrap_or(""));
-    let user = if ctx.params.non_blank("srcUser").is_some() { "srcUser" } else { "src_user" };
-    import(&app, &ctx, namespace, user, Words::V3).await
+    let [own, other] = users;
+    let user = if ctx.params.non_blank(own).is_some() { own } else { other };
+    import(app, ctx, namespace, user, words).await
 }

@@ -56,7 +56,7 @@ pub(super) fn judge(bytes: &[u8], namespace: &str, words: Words, settings: &Rule
     };
     let described = match text_of(metadata::NEW)? {
         Some(text) => Some(metadata::read(&text).map_err(Failure::BadMetadata)?),
-        None if words == Words::V3 => return Err(Failure::BadMetadata("is not in the archive".into())),
+        None if words != Words::V1 => return Err(Failure::BadMetadata("is not in the archive".into())),
         None => None,
     };
     let applications = match text_of(metadata::OLD)? {
@@ -82,6 +82,12 @@ pub(super) fn judge(bytes: &[u8], namespace: &str, words: Words, settings: &Rule
                 found.odd.push(odd);
             }
         }
+    }
+    if let Some(described) = &described {
+        // In the metadata's order: what comes first decides over an import that is given up at a conflict.
+        found.items.sort_by_cached_key(|item| {
+            described.iter().position(|of| *of.group == *item.key.group && *of.data_id == *item.key.data_id)
+        });
     }
     for item in described.iter().flatten() {
         let of = |(group, data_id): &(String, String)| *group == item.group && *data_id == item.data_id;
@@ -199,6 +205,14 @@ mod tests {
         assert_eq!(found.items[0].meta.desc.as_deref(), Some("d"));
         let found = of(&[(metadata::NEW, META), ("G/b", "y")], Words::V1).expect("found");
         assert_eq!(found.odd, ["未在元数据中找到: G/b", "未在文件中找到: G/a.yml"]);
+    }
+
+    #[test]
+    fn files_are_taken_in_the_order_of_the_metadata() {
+        let meta = |id: &str| format!("- dataId: {id}\n  group: G\n  type: text\n");
+        let meta = format!("metadata:\n{}{}{}", meta("c"), meta("a"), meta("b"));
+        let found = of(&[("G/a", "x"), ("G/b", "x"), (metadata::NEW, &meta), ("G/c", "x")], Words::V3).expect("found");
+        assert_eq!(names(&found), ["G/c", "G/a", "G/b"]);
     }
 
     #[test]

@@ -12,5 +12,5 @@ mod words;
 pub(super) use self::{
     clone::{admin_clone, console_clone, v1_clone},
     export::{v1_export, v3_export},
-    import::{v1_import, v3_import},
+    import::{admin_import, console_import, v1_import},
 };

@@ -18,6 +18,8 @@ use crate::http::{
 pub(super) enum Words {
     V1,
     V3,
+    /// The console of 3.x: as its admin API, but for what it says of files.
+    Console,
 }
 
 /// The result of having found nothing.
@@ -40,7 +42,7 @@ impl Words {
     pub(super) fn done(self, what: &str, result: &ImportResult) -> Reply {
         match self {
             Self::V1 => Reply::rest(Some(what), result).typed(JSON_UTF8),
-            Self::V3 => Reply::result(result),
+            Self::V3 | Self::Console => Reply::result(result),
         }
     }
 
@@ -65,27 +67,27 @@ impl Words {
         };
         match self {
             Self::V1 => Reply::rest_code(code, Some(&v1), data).typed(JSON_UTF8),
-            Self::V3 => Reply::json(&json!({ "code": code, "message": v3, "data": data })),
+            Self::V3 | Self::Console => Reply::json(&json!({ "code": code, "message": v3, "data": data })),
         }
     }
 
     pub(super) fn not_in_metadata(self, name: &str) -> String {
         match self {
-            Self::V1 => format!("未在元数据中找到: {name}"),
+            Self::V1 | Self::Console => format!("未在元数据中找到: {name}"),
             Self::V3 => format!("Item not found in metadata: {name}"),
         }
     }
 
     pub(super) fn not_in_file(self, name: &str) -> String {
         match self {
-            Self::V1 => format!("未在文件中找到: {name}"),
+            Self::V1 | Self::Console => format!("未在文件中找到: {name}"),
             Self::V3 => format!("Item not found in file: {name}"),
         }
     }
 
     pub(super) fn policy(self, ctx: &Ctx) -> Result<ConflictPolicy, Refusal> {
         // Of several the first counts.
-        let word = ctx.params.first("policy").filter(|word| !word.is_empty()).unwrap_or("ABORT");
+        let word = ctx.params.first("policy").filter(|word| !word.trim().is_empty()).unwrap_or("ABORT");
         ConflictPolicy::parse(word.trim()).ok_or_else(|| {
             let detail = format!("No policy {word}: ABORT, SKIP or OVERWRITE");
             match self {
@@ -94,7 +96,9 @@ impl Words {
                      'com.alibaba.nacos.config.server.model.SameConfigPolicy'; {detail}"
                 ))
                 .into(),
-                Self::V3 => v3_mismatch("policy", "com.alibaba.nacos.api.config.model.SameConfigPolicy", &detail),
+                Self::V3 | Self::Console => {
+                    v3_mismatch("policy", "com.alibaba.nacos.api.config.model.SameConfigPolicy", &detail)
+                }
             }
         })
     }
