@@ -54,19 +54,14 @@ impl FuzzyPattern {
     }
 }
 
+/// Of a pattern that begins or ends with a star the others do not count, as its client takes it when it looks again.
 fn item_matches(pattern: &str, text: &str) -> bool {
-    if !pattern.contains('*') {
-        return pattern == text;
-    }
-    match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
-        _ if pattern == "*" => true,
-        (Some(_), Some(_)) => {
-            let inner = &pattern[1..pattern.len() - 1];
-            !inner.contains('*') && text.contains(inner)
-        }
-        (Some(end), None) => !end.contains('*') && text.ends_with(end),
-        (None, Some(start)) => !start.contains('*') && text.starts_with(start),
-        (None, None) => false,
+    let bare = pattern.replace('*', "");
+    match (pattern.starts_with('*'), pattern.ends_with('*')) {
+        (true, true) => text.contains(&bare),
+        (true, false) => text.ends_with(&bare),
+        (false, true) => text.starts_with(&bare),
+        (false, false) => pattern == text,
     }
 }
 
@@ -292,12 +287,20 @@ mod tests {
     #[test]
     fn patterns_match_as_in_the_reference() {
         let key = ConfigKey::new("dev", "GA", "alpha.yaml");
-        for pattern in
-            ["dev>>*>>*", "dev>>GA>>*", "dev>>*>>*.yaml", "dev>>G*>>*a.*", "dev>>*>>*pha*", "dev>>GA>>alpha.yaml"]
-        {
+        for pattern in [
+            "dev>>*>>*",
+            "dev>>GA>>*",
+            "dev>>*>>*.yaml",
+            "dev>>G*>>*a.*",
+            "dev>>*>>*pha*",
+            "dev>>GA>>alpha.yaml",
+            "dev>>**>>*al*pha*",
+            "dev>>***>>*ya*ml",
+            "dev>>G**>>al*pha*",
+        ] {
             assert!(FuzzyPattern::parse(pattern).unwrap().matches(&key), "{pattern}");
         }
-        for pattern in ["dev>>*>>al*yaml", "dev>>ga>>*", "prod>>*>>*", "dev>>>>*", "dev>>*>>"] {
+        for pattern in ["dev>>*>>*a*.*l*", "dev>>*>>al*yaml", "dev>>ga>>*", "prod>>*>>*", "dev>>>>*", "dev>>*>>"] {
             assert!(!FuzzyPattern::parse(pattern).unwrap().matches(&key), "{pattern}");
         }
         for malformed in ["", "justone", "dev>>G"] {

@@ -44,7 +44,7 @@ enum Item {
     Starts(String),
     Ends(String),
     Contains(String),
-    /// A star elsewhere.
+    /// A star, but neither first nor last.
     Never,
 }
 
@@ -73,19 +73,15 @@ impl Pattern {
 
 impl Item {
     fn parse(text: &str) -> Self {
-        if text == "*" || text == "**" {
-            return Self::Any;
-        }
-        let inner = text.strip_prefix('*').unwrap_or(text);
-        let core = inner.strip_suffix('*').unwrap_or(inner);
-        if core.contains('*') || (core.is_empty() && !text.is_empty()) {
-            return Self::Never;
-        }
+        // Of a pattern that begins or ends with a star the others do not count.
+        let bare = text.replace('*', "");
         match (text.starts_with('*'), text.ends_with('*')) {
-            (true, true) => Self::Contains(core.to_owned()),
-            (true, false) => Self::Ends(core.to_owned()),
-            (false, true) => Self::Starts(core.to_owned()),
-            (false, false) => Self::Exact(core.to_owned()),
+            (true, true) if bare.is_empty() => Self::Any,
+            (true, true) => Self::Contains(bare),
+            (true, false) => Self::Ends(bare),
+            (false, true) => Self::Starts(bare),
+            (false, false) if text.contains('*') => Self::Never,
+            (false, false) => Self::Exact(bare),
         }
     }
 

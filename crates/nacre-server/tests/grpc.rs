@@ -186,6 +186,19 @@ async fn a_config_fuzzy_watch_of_an_unknown_type_succeeds_whatever_its_pattern()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_namespace_of_a_config_fuzzy_watch_is_checked() {
+    let server = Server::start(&[]).await;
+    let client = server.client("config").await;
+    for (pattern, code) in [("a b>>G>>*", 400), ("*>>G>>*", 400), (">>G>>*", 0), ("public>>a b>>*", 0), ("", 0)] {
+        let watch = json!({"groupKeyPattern": pattern, "watchType": "WATCH", "receivedGroupKeys": []});
+        let answer = client.call("ConfigFuzzyWatchRequest", watch).await;
+        let told = (answer.name.as_str(), &answer.body["errorCode"]);
+        assert_eq!(told, ("ConfigFuzzyWatchResponse", &json!(code)), "{pattern}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_health_check_without_a_stream_fails_so_that_the_client_connects_anew() {
     let server = Server::start(&[]).await;
     let mut client = server.dial().await;

@@ -95,6 +95,8 @@ fn patterns_match_as_in_the_reference() {
         "public>>*UP>>*ers",
         "public>>*ROU*>>*rde*",
         "public>>**>>orders",
+        "public>>***>>*or*der*",
+        "public>>G*RO*>>*de*rs",
     ] {
         assert!(matches(pattern), "{pattern}");
     }

@@ -105,7 +105,7 @@ fn publish_failed(error: &NacosError) -> Reply {
     Reply::typed::<Nothing>(error.status, error.client_text())
 }
 
-/// A publish that was refused where it is applied: what HTTP answers with 400 is 500 here.
+/// A publish that was refused for its additions or where it is applied: what HTTP answers with 400 is 500 here.
 fn publish_refused(error: &NacosError) -> Reply {
     let code = if error.status == 400 { 500 } else { error.status };
     Reply::typed::<Nothing>(code, error.client_text())
@@ -144,8 +144,7 @@ impl Operation for ConfigPublishRequest {
         };
         let tag = self.addition("tag");
         if let Err(error) = config_check::advance(&advance).and_then(|()| config_check::tag(tag)) {
-            // The reference shows these with 500 over gRPC.
-            return Ok(Reply::typed::<Nothing>(500, error.message));
+            return Ok(publish_refused(&error));
         }
         let key = ConfigKey::new(
             self.tenant.as_deref().unwrap_or(""),
