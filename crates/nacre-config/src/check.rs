@@ -4,13 +4,16 @@
 //!
 //! The general parameter check in front of every handler is [`nacre_model::check`].
 
-use nacre_model::NacosError;
+use nacre_model::{NacosError, digits};
 
 use crate::ConfigMeta;
 
-/// Letters and digits of any script, `_`, `-`, `.`, `:`; not blank.
+/// Letters and digits of any script, `_`, `-`, `.`, `:`; not blank. No other numbers, such as `½` and `①`, and nothing
+/// that Java writes as two characters.
 fn is_legal(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ':'))
+    let is_letter = |c: char| c.is_alphabetic() && c <= '\u{ffff}';
+    let is_digit = |c: char| digits::is_digit(c);
+    !text.is_empty() && text.chars().all(|c| is_letter(c) || is_digit(c) || matches!(c, '_' | '-' | '.' | ':'))
 }
 
 fn is_blank(text: &str) -> bool {
@@ -93,8 +96,16 @@ pub struct Advance<'a> {
     pub schema: Option<&'a str>,
 }
 
-/// Lengths of the advance parameters.
+/// Lengths of the advance parameters, in the order in which the reference's map of them is walked.
 pub fn advance(given: &Advance<'_>) -> Result<(), NacosError> {
+    let fits = |name: &str, value: Option<&str>, max: usize| match value {
+        Some(value) if utf16_len(value) > max => Err(NacosError::invalid(format!("too long {name}, over {max}"))),
+        _ => Ok(()),
+    };
+    fits("schema", given.schema, 32_768)?;
+    fits("use", given.r#use, 32)?;
+    fits("effect", given.effect, 32)?;
+    fits("type", given.config_type, 32)?;
     if let Some(tags) = given.config_tags {
         // As Java splits: trailing empty parts do not count.
         let parts: Vec<&str> = tags.trim_end_matches(',').split(',').collect();
@@ -105,19 +116,7 @@ pub fn advance(given: &Advance<'_>) -> Result<(), NacosError> {
             return Err(NacosError::invalid("too long tag, over 64"));
         }
     }
-    let limits = [
-        ("desc", given.desc, 128),
-        ("use", given.r#use, 32),
-        ("effect", given.effect, 32),
-        ("type", given.config_type, 32),
-        ("schema", given.schema, 32_768),
-    ];
-    for (name, value, max) in limits {
-        if value.is_some_and(|value| utf16_len(value) > max) {
-            return Err(NacosError::invalid(format!("too long {name}, over {max}")));
-        }
-    }
-    Ok(())
+    fits("desc", given.desc, 128)
 }
 
 impl Advance<'_> {
@@ -169,7 +168,10 @@ mod tests {
         assert!(tag(None).is_ok());
         assert!(tag(Some(&"t".repeat(16))).is_ok());
         assert_eq!(text(tag(Some(&"t".repeat(17)))), "too long tag, over 16");
-        assert_eq!(text(tag(Some("a b"))), "invalid tag : a b");
+        assert!(tag(Some("配置٣")).is_ok());
+        for odd in ["a b", "½", "①", "𠀀"] {
+            assert_eq!(text(tag(Some(odd))), format!("invalid tag : {odd}"));
+        }
         assert_eq!(text(tenant(Some("a b"))), "invalid tenant");
         assert_eq!(text(tenant(Some(&"t".repeat(129)))), "too long tenant, over 128");
         assert_eq!(text(namespace_id(Some("a/b"))), "invalid namespaceId");
@@ -195,5 +197,8 @@ mod tests {
             text(advance(&Advance { schema: Some(&schema), ..Advance::default() })),
             "too long schema, over 32768"
         );
+        let several = Advance { config_tags: Some("a,b,c,d,e,f"), desc: Some(&long), ..Advance::default() };
+        assert_eq!(text(advance(&several)), "too much config_tags, over 5");
+        assert_eq!(text(advance(&Advance { effect: Some(&long), ..several })), "too long effect, over 32");
     }
 }

@@ -154,11 +154,11 @@ impl Publish {
         self
     }
 
-    /// Takes an `appName` parameter: absent keeps the application, empty clears it.
+    /// Takes an `appName` parameter: absent keeps the application, blank clears it.
     pub fn with_app_param(mut self, app_name: Option<&str>) -> Self {
         if let Some(text) = app_name {
             self.replace_app = true;
-            self.meta.app_name = text.into();
+            self.meta.app_name = if text.trim().is_empty() { "" } else { text }.into();
         }
         self
     }

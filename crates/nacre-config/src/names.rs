@@ -35,8 +35,8 @@ impl papaya::Equivalent<ConfigKey> for KeyRef<'_> {
     }
 }
 
-/// The namespace of v1 and v2 *writes, history and gRPC of 2.x*: blank, `public` and `null` in any case are the
-/// default (Nacos 2.5.1 `NamespaceUtil.processNamespaceParameter`).
+/// The namespace of what is *published, imported, cloned and exported* by v1, and of v2's writes and history: blank, `public`
+/// and `null` in any case are the default (Nacos 2.5.1 `NamespaceUtil.processNamespaceParameter`).
 pub fn namespace_2x(given: &str) -> &str {
     let trimmed = given.trim();
     if trimmed.is_empty() || trimmed.eq_ignore_ascii_case(PUBLIC) || trimmed.eq_ignore_ascii_case("null") {
@@ -46,7 +46,7 @@ pub fn namespace_2x(given: &str) -> &str {
     }
 }
 
-/// The namespace of v3, of gRPC and of every read: blank and `public` are the default, any other word is itself
+/// The namespace of v3, of gRPC, of every read and of v1's removals: blank and `public` are the default, any other word is itself
 /// (`null` and `PUBLIC` are namespaces of their own, as recorded from 2.5.1 reads and all of 3.1).
 pub fn namespace_3x(given: &str) -> &str {
     nacre_model::key::namespace(given)

@@ -126,8 +126,11 @@ fn an_update_replaces_the_form_and_keeps_app_name_and_unnamed_tags() {
     publish(&configs, Publish::new(key("d"), "v3").with_tags_param(Some("")));
     let meta = |configs: &Configs| configs.get(&key("d")).unwrap().formal.as_ref().unwrap().meta.clone();
     assert_eq!((meta(&configs).tags_text(), &*meta(&configs).app_name), (None, "app"));
-    publish(&configs, Publish::new(key("d"), "v3").with_app_param(Some("")));
-    assert_eq!(&*meta(&configs).app_name, "", "an empty name clears it");
+    for blank in ["", "  "] {
+        publish(&configs, Publish::new(key("d"), "v3").with_app_param(Some("app")));
+        publish(&configs, Publish::new(key("d"), "v3").with_app_param(Some(blank)));
+        assert_eq!(&*meta(&configs).app_name, "", "a blank name clears it");
+    }
 }
 
 #[test]

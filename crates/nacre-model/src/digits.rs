@@ -10,6 +10,11 @@ pub fn plain(text: &str) -> Cow<'_, str> {
     if text.is_ascii() { Cow::Borrowed(text) } else { Cow::Owned(text.chars().map(plain_char).collect()) }
 }
 
+/// A digit of any of these scripts.
+pub fn is_digit(c: char) -> bool {
+    plain_char(c).is_ascii_digit()
+}
+
 fn plain_char(c: char) -> char {
     match u32::from(c) {
         code if code < 128 => c,
@@ -32,5 +37,6 @@ mod tests {
         {
             assert_eq!(plain(text), expected);
         }
+        assert!(is_digit('7') && is_digit('٨') && !is_digit('½') && !is_digit('a'));
     }
 }
