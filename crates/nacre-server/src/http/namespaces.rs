@@ -203,12 +203,12 @@ async fn v2_create(app: Arc<App>, ctx: Ctx) -> Answer {
     let id = id_or_random(named(&ctx, "namespaceId")?);
     let name = named(&ctx, "namespaceName")?;
     namespace::check_id(&id)?;
-    namespace::check_name(name)?;
     let taken =
         || NacosError::new(400, ErrorCode::ILLEGAL_NAMESPACE, format!("the namespaceId is existed, namespaceId: {id}"));
     if app.configs.namespace_exists(&id) {
         return Err(taken().into());
     }
+    namespace::check_name(name)?;
     match create(&app, &id, name, ctx.params.get("namespaceDesc")).await {
         Err(error) if error.code == ErrorCode::NAMESPACE_ALREADY_EXIST => Err(taken().into()),
         other => Ok(other.map(|()| Reply::result(true))?),

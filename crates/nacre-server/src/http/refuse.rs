@@ -171,6 +171,7 @@ impl Site<'_> {
                 ),
             )
             .status(status),
+            Preferred::Nothing if self.charset_preset => Reply::empty(status).typed(JSON_UTF8),
             Preferred::Nothing => Reply::empty(status),
         }
     }

@@ -134,6 +134,18 @@ async fn encoded_once_twice_or_in_the_query_is_one_value() {
 }
 
 #[tokio::test]
+async fn who_does_not_want_to_be_held_may_say_so_in_capitals() {
+    let server = Server::start(&[]).await;
+    for flag in ["true", "True", "TRUE"] {
+        let ask = server.post("/v1/cs/configs/listener").form(&[("Listening-Configs", &format!("k{W}G{W}{L}"))]);
+        let ask = ask.header("long-pulling-timeout", "30000").header("long-pulling-timeout-no-hangup", flag);
+        let seen = tokio::time::timeout(Duration::from_secs(5), ask.send()).await.expect("it is not held");
+        assert_eq!((seen.status, seen.text()), (200, ""), "{flag}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_beta_wakes_only_those_it_is_for_c044() {
     let server = Server::start(&[]).await;
     server.publish("k", "v1").await;
@@ -208,13 +220,18 @@ async fn a_stopping_server_lets_its_polls_go() {
 #[tokio::test]
 async fn operators_see_who_polls_c039() {
     let server = Server::start(&[]).await;
-    let value = format!("k{W}G{W}{W}dev{L}");
+    let value = format!("k{W}G{W}{W}dev{L}x{W}DEFAULT_GROUP{W}{W}dev{L}");
     let look = async {
         until("the poll is held", || server.app.listeners.held_polls() == 1).await;
         let query = [("dataId", "k"), ("group", "G"), ("tenant", "dev")];
         let v1 = server.get("/v1/cs/configs/listener").query(&query).send().await.json();
         let query = [("dataId", "k"), ("groupName", "G"), ("namespaceId", "dev")];
         let v3 = server.get("/v3/admin/cs/config/listener").query(&query).send().await.json();
+        for path in ["/v1/cs/configs/listener", "/v1/cs/communication/configWatchers"] {
+            let query = [("dataId", "x"), ("group", " "), ("tenant", "dev")];
+            let seen = server.get(path).query(&query).send().await.json();
+            assert_eq!(seen["lisentersGroupkeyStatus"]["192.0.2.9"], "", "a blank group is the default one: {path}");
+        }
         let query = [("ip", "192.0.2.9"), ("all", "true")];
         let by_ip = server.get("/v3/admin/cs/listener").query(&query).send().await.json();
         server.publish_as(&[("dataId", "k"), ("group", "G"), ("tenant", "dev"), ("content", "x")]).await;

@@ -55,6 +55,63 @@ async fn details_of_the_old_calls_are_as_recorded() {
     server.stop().await;
 }
 
+/// Who sends v2's word to v1 published elsewhere, and reads what is there.
+#[tokio::test]
+async fn reads_know_both_words_for_the_namespace_and_other_calls_take_theirs_as_it_is() {
+    let server = Server::start(&[]).await;
+    for (tenant, content) in [("", "default"), ("dev", "dev"), ("null", "published as null")] {
+        server.publish_as(&[("dataId", "d"), ("group", "G"), ("tenant", tenant), ("content", content)]).await;
+    }
+    let key = [("dataId", "d"), ("group", "G")];
+    for (more, status) in [
+        (vec![("namespaceId", "dev")], 200),
+        (vec![("tenant", "dev")], 200),
+        (vec![("tenant", "prod"), ("namespaceId", "dev")], 200),
+        (vec![("namespaceId", "null")], 404),
+        (vec![("namespaceId", "prod"), ("tenant", "dev")], 404),
+    ] {
+        for path in ["/v1/cs/configs", "/v2/cs/config"] {
+            let seen = server.get(path).query(&key).query(&more).send().await;
+            assert_eq!((seen.status, seen.text().contains("dev")), (status, status == 200), "{path} {more:?}");
+        }
+    }
+    let blank = server.get("/v1/cs/configs").query(&key).query(&[("tenant", "dev"), ("namespaceId", "")]).send().await;
+    assert_eq!(blank.text(), "published as null", "only a publish takes the word for none");
+    for word in ["null", "PUBLIC"] {
+        server.delete("/v1/cs/configs").query(&key).query(&[("tenant", word)]).send().await;
+        let show = [("show", "all"), ("tenant", word)];
+        assert_eq!(server.get("/v1/cs/configs").query(&key).query(&show).send().await.text(), "", "{word}");
+    }
+    assert_eq!(server.get("/v1/cs/configs").query(&key).send().await.status, 200, "it is not what was removed");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn rare_words_of_the_old_calls_are_read_as_by_the_reference() {
+    let server = Server::start(&[]).await;
+    server.publish("d", "v1").await;
+    // What no config can be called has no page in the catalog.
+    for name in ["", "d"] {
+        let seen = server.get("/v1/cs/configs/catalog").query(&[("dataId", name), ("group", "G")]).send().await;
+        assert_eq!((seen.status, seen.json()["data"].is_null()), (200, name.is_empty()), "{name}");
+    }
+    // Any word but `blur` searches accurately.
+    let search = [("dataId", ""), ("group", ""), ("config_detail", "v*"), ("pageNo", "1"), ("pageSize", "9")];
+    for (mode, count) in [("", 1), ("blur", 1), ("accurate", 0), ("Blur", 0), (" ", 0)] {
+        let seen = server.get("/v2/cs/config/searchDetail").query(&search).query(&[("search", mode)]).send().await;
+        assert_eq!(seen.json()["totalCount"], count, "{mode}");
+        let v3 = [("groupName", "G*"), ("search", mode)];
+        for path in ["/v3/admin/cs/config/list", "/v3/console/cs/config/searchDetail"] {
+            let seen = server.get(path).query(&v3).send().await;
+            assert_eq!(seen.json()["data"]["totalCount"], count, "{path} {mode}");
+        }
+    }
+    let metrics = [("ip", "192.0.2.1"), ("dataId", "d"), ("group", "G"), ("tenant", "a"), ("tenant", "b")];
+    let seen = server.get("/v1/cs/metrics/current").query(&metrics).send().await;
+    assert_eq!((seen.status, seen.text()), (400, "caused: invalid tenant;"));
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn a_beta_is_of_the_app_its_last_publish_names_and_nobody_ends_it() {
     let server = Server::start(&[]).await;
@@ -66,11 +123,16 @@ async fn a_beta_is_of_the_app_its_last_publish_names_and_nobody_ends_it() {
         server.post("/v1/cs/configs").form(&form).header("betaIps", "192.0.2.1").send().await;
         assert_eq!(shown().await.json()["data"]["appName"], app);
     }
-    server.delete("/v1/cs/configs").query(&key).query(&[("beta", "true")]).send().await;
+    let end = [("beta", "true"), ("username", "me")];
+    server.delete("/v1/cs/configs").query(&key).query(&end).send().await;
+    let beta = [("dataId", "d"), ("group", "G"), ("content", "b3")];
+    server.post("/v1/cs/configs").form(&beta).header("betaIps", "192.0.2.1").send().await;
+    server.delete("/v1/cs/configs").query(&key).query(&end).query(&[("srcUser", "you")]).send().await;
     server.delete("/v1/cs/configs").query(&key).send().await;
     let page = server.get("/v1/cs/history").query(&key).query(&[("search", "accurate")]).send().await.json();
     let users: Vec<_> = page["pageItems"].as_array().unwrap().iter().map(|row| row["srcUser"].clone()).collect();
-    assert_eq!(users[..3], [Value::Null, json!(""), Value::Null], "the end of the config, of the beta, its change");
+    let told = [Value::Null, json!("you"), Value::Null, json!(""), Value::Null];
+    assert_eq!(users[..5], told, "the end of the config, of the beta, its begin, the end of the first one, its change");
     server.stop().await;
 }
 
@@ -114,6 +176,10 @@ async fn paths_and_preflights_are_spelled_as_the_reference_does() {
     let server = Server::start(&[]).await;
     let seen = server.get("/v1/ns/%69nstance/list").query(&[("serviceName", "s")]).send().await;
     assert_eq!(seen.status, 200);
+    for (path, kind) in [("/v1/cs/none", Some("application/json;charset=UTF-8")), ("/v1/none", None)] {
+        let seen = server.get(path).header("accept", "image/png").send().await;
+        assert_eq!((seen.status, seen.text(), seen.header("content-type")), (404, "", kind), "{path}");
+    }
     for (path, said) in [("/foo.html", Some("inline;filename=f.txt")), ("/foo.json", None), ("/a.b/foo", None)] {
         let seen = server.get(path).send().await;
         assert_eq!((seen.status, seen.header("content-disposition")), (404, said), "{path}");

@@ -75,7 +75,7 @@ fn narrowed(number: Option<i64>) -> Option<i32> {
 fn v1_scope(params: &Params) -> Result<(CapacityScope, &'static str, &str), &'static str> {
     match (params.get("tenant"), params.get("group")) {
         (Some(tenant), _) if !tenant.trim().is_empty() => {
-            Ok((CapacityScope::Tenant(names::namespace_2x(tenant).into()), "tenant", tenant))
+            Ok((CapacityScope::Tenant(names::namespace_3x(tenant).into()), "tenant", tenant))
         }
         (_, Some(group)) if group.trim().is_empty() => Ok((CapacityScope::Cluster, "group", "")),
         (_, Some(group)) => Ok((CapacityScope::Group(group.into()), "group", group)),

@@ -33,6 +33,7 @@ async fn metrics(app: &Arc<App>, ip: &str, data_id: &str, group: &str, tenant: &
 pub async fn v1(app: Arc<App>, ctx: Ctx) -> Answer {
     let ip = v1_text(&ctx.params, "ip")?;
     let (data_id, group) = (ctx.params.or("dataId", ""), ctx.params.or("group", ""));
+    check::tenant(ctx.params.get("tenant"))?;
     check::key(ctx.params.get("dataId"), ctx.params.get("group"))?;
     Ok(preset_json(&metrics(&app, ip, data_id, group, ctx.params.or("tenant", "")).await))
 }
@@ -50,6 +51,7 @@ pub async fn v3_cluster(app: Arc<App>, ctx: Ctx) -> Answer {
 async fn v3_metrics(app: &Arc<App>, ctx: &Ctx) -> Result<Metrics, Refusal> {
     let ip = api_text(&ctx.params, "ip")?;
     let (data_id, group) = (ctx.params.or("dataId", ""), ctx.params.or("groupName", ""));
+    check::tenant(ctx.params.get("namespaceId"))?;
     check::key(ctx.params.get("dataId"), ctx.params.get("groupName"))?;
     let namespace = nacre_model::key::namespace(ctx.params.or("namespaceId", ""));
     Ok(metrics(app, ip, data_id, group, namespace).await)

@@ -95,7 +95,7 @@ fn page_2x(page: &nacre_config::Page<HistoryRow>) -> Value {
 pub(super) async fn v1_history(app: Arc<App>, ctx: Ctx) -> Answer {
     let params = &ctx.params;
     let (data_id, group) = v1::named(&ctx)?;
-    let key = v1::written_key(&ctx, data_id, group);
+    let key = v1::key_of(&ctx, data_id, group);
     if params.first("search") != Some("accurate") {
         let nid = v1_number(params, "nid", Java::Long)?;
         return one_v1(row(&app, nid, &key).await);
@@ -110,7 +110,7 @@ pub(super) async fn v1_history(app: Arc<App>, ctx: Ctx) -> Answer {
 
 pub(super) async fn v1_previous(app: Arc<App>, ctx: Ctx) -> Answer {
     let (data_id, group) = v1::named(&ctx)?;
-    let key = v1::written_key(&ctx, data_id, group);
+    let key = v1::key_of(&ctx, data_id, group);
     let id = v1_number(&ctx.params, "id", Java::Long)?;
     one_v1(previous(&app, id, &key).await)
 }

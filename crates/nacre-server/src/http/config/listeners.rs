@@ -54,12 +54,18 @@ fn group_key_2x(key: &ConfigKey) -> String {
     names::group_key(&key.data_id, &key.group, names::shown_2x(&key.namespace))
 }
 
-/// `GET /v1/cs/configs/listener`; a blank group is the default one.
-pub(super) fn v1_of_config(app: &App, ctx: &Ctx) -> Answer {
+/// A blank group is the default one.
+fn listened_key(ctx: &Ctx) -> Result<ConfigKey, Refusal> {
     let (data_id, group) = v1::named(ctx)?;
-    let times = sample_time(ctx)?;
     let group = if group.trim().is_empty() { DEFAULT_GROUP } else { group };
-    Ok(v1_body(times, || of_config(app, &v1::written_key(ctx, data_id, group))))
+    Ok(v1::key_of(ctx, data_id, group))
+}
+
+/// `GET /v1/cs/configs/listener`.
+pub(super) fn v1_of_config(app: &App, ctx: &Ctx) -> Answer {
+    let key = listened_key(ctx)?;
+    let times = sample_time(ctx)?;
+    Ok(v1_body(times, || of_config(app, &key)))
 }
 
 /// `GET /v1/cs/listener`: the default namespace's and those of a namespace that contains the given text, or all.
@@ -77,8 +83,7 @@ pub(super) fn v1_of_address(app: &App, ctx: &Ctx) -> Answer {
 
 /// `GET /v1/cs/communication/configWatchers` and `watcherConfigs`: the same of this node.
 pub(super) fn v1_config_watchers(app: &App, ctx: &Ctx) -> Answer {
-    let (data_id, group) = v1::named(ctx)?;
-    Ok(v1_own(of_config(app, &v1::written_key(ctx, data_id, group))))
+    Ok(v1_own(of_config(app, &listened_key(ctx)?)))
 }
 
 pub(super) fn v1_watcher_configs(app: &App, ctx: &Ctx) -> Answer {

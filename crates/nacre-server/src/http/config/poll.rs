@@ -22,13 +22,13 @@ use crate::{
 };
 
 /// A poll is answered this much before the client gives up, milliseconds.
-const MARGIN: u64 = 500;
+const MARGIN: i64 = 500;
 /// The shortest hold, milliseconds.
-const MIN_HOLD: u64 = 10_000;
+const MIN_HOLD: i64 = 10_000;
 /// The longest; no client asks for more than a minute.
-const MAX_HOLD: u64 = 3_600_000;
+const MAX_HOLD: i64 = 3_600_000;
 /// What an unreadable time-out means.
-const USUAL: u64 = 30_000;
+const USUAL: i64 = 30_000;
 /// Versions below this one read the answer of a short poll from headers.
 const HEADERS_BELOW: i64 = 204;
 /// What a refused poll waits, so that the refused do not spin.
@@ -58,7 +58,7 @@ pub(super) async fn poll(app: Arc<App>, ctx: Ctx) -> Answer {
     let Some(timeout) = ctx.header("long-pulling-timeout") else {
         return Ok(short_poll(&app, &ctx, &asker, &keys));
     };
-    if ctx.header("long-pulling-timeout-no-hangup") == Some("true") {
+    if ctx.header("long-pulling-timeout-no-hangup").is_some_and(|flag| flag.eq_ignore_ascii_case("true")) {
         return Ok(changed(&app.listeners.compare(&asker, &keys, &app.configs)));
     }
     let (handle, woken) = oneshot::channel();
@@ -122,8 +122,8 @@ fn probe(app: &App, ctx: &Ctx) -> Result<Probe, Refusal> {
 }
 
 fn hold_time(timeout: &str) -> Duration {
-    let asked = timeout.trim().parse::<u64>().unwrap_or(USUAL);
-    Duration::from_millis(asked.saturating_sub(MARGIN).clamp(MIN_HOLD, MAX_HOLD))
+    let asked = timeout.trim().parse().unwrap_or(USUAL);
+    Duration::from_millis(asked.saturating_sub(MARGIN).clamp(MIN_HOLD, MAX_HOLD).unsigned_abs())
 }
 
 async fn hold(app: &App, id: PollId, mut woken: oneshot::Receiver<Vec<ListenKey>>, time: Duration) -> Vec<ListenKey> {
@@ -204,8 +204,8 @@ mod tests {
         assert_eq!(hold_time("10000"), Duration::from_millis(10_000));
         assert_eq!(hold_time("1"), Duration::from_millis(10_000));
         assert_eq!(hold_time("abc"), Duration::from_millis(29_500));
-        assert_eq!(hold_time("-5"), Duration::from_millis(29_500));
-        assert_eq!(hold_time("99999999999999"), Duration::from_millis(MAX_HOLD));
+        assert_eq!(hold_time("-5"), Duration::from_millis(10_000));
+        assert_eq!(hold_time("99999999999999"), Duration::from_millis(3_600_000));
     }
 
     #[test]

@@ -10,10 +10,16 @@ use http::{
 use nacre_config::Answer;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::http::{dates::http_date, reply::Reply};
+use crate::http::{dates::http_date, params::Params, reply::Reply};
 
 /// Absent, or an explicit tag that does not exist.
 pub(super) const NOT_FOUND: &str = "config data not exist";
+
+/// The namespace that v1 and v2 read from: by v2's name where it is sent, blank or not, else by v1's, of several the first.
+/// Writes know one name each.
+pub(super) fn namespace(params: &Params) -> &str {
+    params.first("namespaceId").or_else(|| params.first("tenant")).unwrap_or("")
+}
 
 /// What Java's `URLEncoder` leaves alone, beside letters and digits.
 const KEEP: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'-').remove(b'*').remove(b'_');
@@ -79,6 +85,22 @@ fn valued(reply: Reply, name: HeaderName, value: Result<HeaderValue, impl std::e
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn both_names_of_a_namespace_are_read() {
+        for (query, want) in [
+            ("tenant=a", "a"),
+            ("namespaceId=b", "b"),
+            ("tenant=a&namespaceId=b&namespaceId=c", "b"),
+            ("tenant=a&namespaceId=", ""),
+            ("", ""),
+        ] {
+            let mut params = Params::default();
+            params.add_urlencoded(query.as_bytes());
+            params.join_repeated();
+            assert_eq!(namespace(&params), want, "{query}");
+        }
+    }
 
     #[test]
     fn a_long_content_is_not_copied_for_its_readers() {

@@ -84,7 +84,7 @@ pub(super) async fn v1_search(app: &App, ctx: &Ctx, mode: SearchMode) -> Answer 
 pub(super) async fn v2_search(app: Arc<App>, ctx: Ctx) -> Answer {
     let params = &ctx.params;
     let (data_id, group) = super::v2::named(&ctx)?;
-    let mode = mode(params.or("search", "blur"));
+    let mode = mode(params);
     let content = api_text(params, "config_detail")?;
     let page_no = v2_number_required(params, "pageNo", Java::Int)?;
     let page_size = v2_number_required(params, "pageSize", Java::Int)?;
@@ -116,13 +116,14 @@ fn namespace(mode: SearchMode, given: &str, exact: impl Fn(&str) -> &str) -> Pat
     }
 }
 
-/// Blanks around it are part of it, unlike in a publish.
+/// Blanks around it are part of it, and `null` is a name, unlike in a publish.
 fn tenant_2x(given: &str) -> &str {
-    if names::namespace_2x(given) == PUBLIC { PUBLIC } else { given }
+    if given.trim().is_empty() { PUBLIC } else { given }
 }
 
-fn mode(word: &str) -> SearchMode {
-    if word == "accurate" { SearchMode::Accurate } else { SearchMode::Blur }
+/// By `search`: blur where nothing is said, and any other word is accurate.
+fn mode(params: &Params) -> SearchMode {
+    if matches!(params.get("search"), None | Some("" | "blur")) { SearchMode::Blur } else { SearchMode::Accurate }
 }
 
 /// Page number and size, required, from 1.
@@ -189,7 +190,7 @@ pub(super) fn show_all(app: &App, ctx: &Ctx) -> Answer {
     let (data_id, group) = v1::named(ctx)?;
     nacre_config::check::tenant(ctx.params.get("tenant"))?;
     nacre_config::check::key(Some(data_id), Some(group))?;
-    let key = v1::written_key(ctx, data_id, group);
+    let key = v1::key_of(ctx, data_id, group);
     let Some(formal) = app.configs.get(KeyRef::from(&key)).and_then(|item| item.formal.clone()) else {
         return Ok(Reply::new(JSON_UTF8, ""));
     };
@@ -213,9 +214,7 @@ pub(super) fn show_all(app: &App, ctx: &Ctx) -> Answer {
 /// `GET /v1/cs/configs/catalog`: what a config says about itself.
 pub(super) fn catalog(app: &App, ctx: &Ctx) -> Answer {
     let (data_id, group) = v1::named(ctx)?;
-    nacre_config::check::tenant(ctx.params.get("tenant"))?;
-    nacre_config::check::key(Some(data_id), Some(group))?;
-    let key = v1::written_key(ctx, data_id, group);
+    let key = v1::key_of(ctx, data_id, group);
     let formal = app.configs.get(KeyRef::from(&key)).and_then(|item| item.formal.clone());
     let data = formal.map(|formal| json!(advance(&formal, formal.meta.tags_text().as_deref(), true)));
     Ok(Reply::rest(None, data).typed(JSON_UTF8))
@@ -241,7 +240,7 @@ fn advance<'a>(formal: &'a nacre_config::FormalConfig, tags: Option<&'a str>, wi
 
 /// `GET /v3/admin/cs/config/list`.
 pub(super) async fn admin_list(app: Arc<App>, ctx: Ctx) -> Answer {
-    let mode = mode(ctx.params.or("search", "blur"));
+    let mode = mode(&ctx.params);
     let content = Pattern::of(mode, ctx.params.or("configDetail", ""));
     v3_list(&app, &ctx, mode, content).await
 }
@@ -253,7 +252,7 @@ pub(super) async fn console_list(app: Arc<App>, ctx: Ctx) -> Answer {
 
 /// `GET /v3/console/cs/config/searchDetail`: by content, too.
 pub(super) async fn console_search(app: Arc<App>, ctx: Ctx) -> Answer {
-    let mode = mode(ctx.params.or("search", "blur"));
+    let mode = mode(&ctx.params);
     let content = Pattern::of(mode, ctx.params.or("configDetail", ""));
     v3_list(&app, &ctx, mode, content).await
 }
@@ -312,7 +311,7 @@ mod tests {
                 assert_eq!(namespace(SearchMode::Blur, word, exact), Pattern::Exact("public".into()));
             }
         }
-        assert_eq!(namespace(SearchMode::Blur, "null", tenant_2x), Pattern::Exact("public".into()));
+        assert_eq!(namespace(SearchMode::Blur, "null", tenant_2x), Pattern::Exact("null".into()));
         assert_eq!(namespace(SearchMode::Blur, " dev ", tenant_2x), Pattern::Exact(" dev ".into()));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nacre_config::{ConfigItem, KeyRef, Lookup, RemoveTarget, SearchMode, check, names};
+use nacre_config::{ConfigItem, KeyRef, Lookup, RemoveTarget, SearchMode, Source, check, names};
 use nacre_model::ConfigKey;
 use nacre_wire::http::config::{ConfigInfo, ConfigInfo4Beta};
 use serde_json::Value;
@@ -70,7 +70,7 @@ pub(super) async fn delete(app: Arc<App>, ctx: Ctx) -> Answer {
     check::tenant(ctx.params.get("tenant"))?;
     check::key(Some(data_id), Some(group))?;
     check::tag(ctx.params.get("tag"))?;
-    let key = written_key(&ctx, data_id, group);
+    let key = key_of(&ctx, data_id, group);
     write::remove(&app, &ctx, key).await?;
     Ok(preset_json(&true))
 }
@@ -80,14 +80,9 @@ pub(super) fn named(ctx: &Ctx) -> Result<(&str, &str), crate::http::refuse::Refu
     Ok((v1_text(&ctx.params, "dataId")?, v1_text(&ctx.params, "group")?))
 }
 
-/// The key of a read, in the words of 2.x reads.
-pub(super) fn read_key<'a>(ctx: &'a Ctx, data_id: &'a str, group: &'a str) -> KeyRef<'a> {
-    KeyRef::new(ctx.params.get("tenant").unwrap_or(""), group, data_id)
-}
-
-/// The key of a write, whose namespaces forgive more words.
-pub(super) fn written_key(ctx: &Ctx, data_id: &str, group: &str) -> ConfigKey {
-    ConfigKey::new(names::namespace_2x(ctx.params.get("tenant").unwrap_or("")), group, data_id)
+/// The key of a config that must be there to be found, or removed: its namespace is what is said.
+pub(super) fn key_of(ctx: &Ctx, data_id: &str, group: &str) -> ConfigKey {
+    ConfigKey::new(ctx.params.get("tenant").unwrap_or(""), group, data_id)
 }
 
 fn content(app: &App, ctx: &Ctx) -> Answer {
@@ -98,10 +93,11 @@ fn content(app: &App, ctx: &Ctx) -> Answer {
     check::tag(tag)?;
     app.metrics.config.read.add(ctx.now.wall);
     let ip = ctx.client_ip();
-    match app.configs.query(read_key(ctx, data_id, group), &asker(ctx, &ip, tag)) {
+    let key = KeyRef::new(read::namespace(&ctx.params), group, data_id);
+    match app.configs.query(key, &asker(ctx, &ip, tag)) {
         Lookup::Found(answer) => Ok(read::headed(Reply::text(read::body_of(answer.content())).fixed_type(), &answer)),
         Lookup::NotFound | Lookup::TagNotFound => {
-            sighting::no_config(app, ctx, read_key(ctx, data_id, group));
+            sighting::no_config(app, ctx, key);
             Ok(Reply::new(JSON_UTF8, format!("{}\n", read::NOT_FOUND)).status(404))
         }
     }
@@ -112,14 +108,15 @@ async fn publish(app: &App, ctx: &Ctx) -> Answer {
     let content = v1_text(&ctx.params, "content")?;
     check::tenant(ctx.params.get("tenant"))?;
     check::key(Some(data_id), Some(group))?;
-    let key = written_key(ctx, data_id, group);
+    // Of all calls about one config, only this one takes `null` for the default namespace.
+    let key = ConfigKey::new(names::namespace_2x(ctx.params.get("tenant").unwrap_or("")), group, data_id);
     write::publish(app, ctx, key, content, &write::V1).await?;
     Ok(preset_json(&true))
 }
 
 fn beta(app: &App, ctx: &Ctx) -> Answer {
     let (data_id, group) = named(ctx)?;
-    let item = app.configs.get(KeyRef::from(&written_key(ctx, data_id, group)));
+    let item = app.configs.get(KeyRef::from(&key_of(ctx, data_id, group)));
     let data = item.as_deref().and_then(beta_info);
     Ok(Reply::rest(Some("query beta ok"), data.unwrap_or(Value::Null)).typed(JSON_UTF8))
 }
@@ -143,10 +140,10 @@ fn beta_info(item: &ConfigItem) -> Option<Value> {
 
 async fn stop_beta(app: &App, ctx: &Ctx) -> Answer {
     let (data_id, group) = named(ctx)?;
-    let key = written_key(ctx, data_id, group);
-    let mut source = write::remover(ctx);
-    // Nobody is an empty name in the history of a beta's end.
-    source.user.get_or_insert_default();
+    let key = key_of(ctx, data_id, group);
+    // Named by a parameter of its own, and by no login; nobody is an empty name.
+    let user = Some(ctx.params.get("srcUser").unwrap_or("").into());
+    let source = Source { user, ..write::remover(ctx) };
     let removed = write::remove_target(app, key, RemoveTarget::Beta, source).await?;
     let reply = match removed {
         0 => Reply::rest_code(500, Some("remove beta data error"), false),

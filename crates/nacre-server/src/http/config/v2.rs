@@ -38,7 +38,7 @@ pub(super) fn get(app: &App, ctx: &Ctx) -> Answer {
     check::tag(tag)?;
     app.metrics.config.read.add(ctx.now.wall);
     let ip = ctx.client_ip();
-    let key = KeyRef::new(ctx.params.get("namespaceId").unwrap_or(""), group, data_id);
+    let key = KeyRef::new(read::namespace(&ctx.params), group, data_id);
     match app.configs.query(key, &asker(ctx, &ip, tag)) {
         Lookup::Found(answer) => {
             Ok(read::headed(Reply::result(&**answer.content()).typed(JSON_UTF8).fixed_type(), &answer))
