@@ -12,7 +12,9 @@ use nacre_model::{Now, ServiceKey};
 
 use crate::{ClientId, ClusterMetadata, HealthChecker, HealthParams, Naming, NamingCommand, Switches};
 
-/// First interval of a new target, milliseconds; a random part is added so that a restart does not probe all at once.
+/// First interval of a new target, milliseconds, and the time until its first probe: an application may register before it
+/// listens, and its operator say a moment later how it is to be probed. A random part is added so that a restart does not
+/// probe all at once.
 const FIRST_INTERVAL_MS: u64 = 2_000;
 /// No target is probed more often, milliseconds, whatever the switches say.
 const SHORTEST_INTERVAL_MS: i64 = 500;
@@ -251,8 +253,9 @@ impl HealthChecks {
                 last: String::new(),
                 last_rt_ms: 0,
             };
-            queue.insert((now.mono, id.clone()));
-            targets.insert(id, Target { cluster, due: now.mono, in_flight: false, state });
+            let due = now.mono + state.interval_ms;
+            queue.insert((due, id.clone()));
+            targets.insert(id, Target { cluster, due, in_flight: false, state });
         }
     }
 }
