@@ -209,6 +209,9 @@ class Soak:
                 assert status == 200, f"registration answered {status} {text[:100]}"
                 self.born(service, ip, port)
                 self.beaten[f"{ip}:{port}"] = time.monotonic()
+                if self.restarting:
+                    # Answered by the server that is going: the next one knows nothing of it.
+                    self.forgotten.add(f"{ip}:{port}")
                 beat = {"ip": ip, "port": port, "serviceName": f"DEFAULT_GROUP@@{service}", "cluster": "DEFAULT",
                         "weight": 1.0, "metadata": HTTP_TIMERS}
                 while not life.done():
