@@ -1,6 +1,9 @@
 //! What an archive holds: each file a config, or a name with the reason why it is none.
 
-use std::sync::Arc;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use nacre_config::{ConfigMeta, ImportItem, check, content};
 use nacre_model::{ConfigKey, check as params_check};
@@ -42,6 +45,25 @@ fn unwrapped(mut entries: Vec<zip::Entry>) -> Vec<zip::Entry> {
     entries
 }
 
+/// What the metadata of an archive says, found by what it is about: there may be many files, and more that are only named.
+struct Said<'a> {
+    /// By group and dataId, each with its place in the list; of several the first counts. `None`: there is no new metadata.
+    described: Option<HashMap<(&'a str, &'a str), (usize, &'a metadata::Item)>>,
+    /// Applications of the old metadata, by their keys.
+    applications: HashMap<&'a str, &'a str>,
+}
+
+impl<'a> Said<'a> {
+    fn new(described: Option<&'a [metadata::Item]>, applications: &'a [(String, String)]) -> Self {
+        let by_key = |items: &'a [metadata::Item]| {
+            let keyed = |(place, item): (usize, &'a metadata::Item)| ((&*item.group, &*item.data_id), (place, item));
+            items.iter().enumerate().rev().map(keyed).collect()
+        };
+        let applications = applications.iter().rev().map(|(key, app)| (&**key, &**app)).collect();
+        Self { described: described.map(by_key), applications }
+    }
+}
+
 /// Judges the files of an archive.
 pub(super) fn judge(bytes: &[u8], namespace: &str, words: Words, settings: &Rules) -> Result<Found, Failure> {
     let entries = zip::read(bytes).ok_or(Failure::Empty(nothing()))?;
@@ -63,38 +85,30 @@ pub(super) fn judge(bytes: &[u8], namespace: &str, words: Words, settings: &Rule
         Some(text) if described.is_none() => metadata::read_old(&text).map_err(Failure::BadMetadata)?,
         _ => Vec::new(),
     };
+    let said = Said::new(described.as_deref(), &applications);
     let mut found = Found::default();
-    let mut seen: Vec<(String, String)> = Vec::new();
+    let mut seen: HashSet<(&str, &str)> = HashSet::new();
     for entry in &entries {
         if entry.name == metadata::NEW || entry.name == metadata::OLD {
             continue;
         }
-        match file(entry, described.as_deref(), &applications, namespace, words, settings) {
-            Ok(item) => {
-                seen.push((item.key.group.to_string(), item.key.data_id.to_string()));
-                found.items.push(item);
-            }
+        seen.extend(entry.name.split_once('/'));
+        match file(entry, &said, namespace, words, settings) {
+            Ok(item) => found.items.push(item),
             Err(odd) => {
-                if let Some((group, data_id)) = entry.name.split_once('/') {
-                    seen.push((group.to_owned(), data_id.to_owned()));
-                }
                 found.explained += usize::from(odd != entry.name);
                 found.odd.push(odd);
             }
         }
     }
-    if let Some(described) = &described {
+    if let Some(described) = &said.described {
         // In the metadata's order: what comes first decides over an import that is given up at a conflict.
-        found.items.sort_by_cached_key(|item| {
-            described.iter().position(|of| *of.group == *item.key.group && *of.data_id == *item.key.data_id)
-        });
+        let place = |item: &ImportItem| described.get(&(&*item.key.group, &*item.key.data_id)).map(|(place, _)| *place);
+        found.items.sort_by_cached_key(place);
     }
-    for item in described.iter().flatten() {
-        let of = |(group, data_id): &(String, String)| *group == item.group && *data_id == item.data_id;
-        if !seen.iter().any(of) {
-            found.explained += 1;
-            found.odd.push(words.not_in_file(&format!("{}/{}", item.group, item.data_id)));
-        }
+    for item in described.iter().flatten().filter(|item| !seen.contains(&(&*item.group, &*item.data_id))) {
+        found.explained += 1;
+        found.odd.push(words.not_in_file(&format!("{}/{}", item.group, item.data_id)));
     }
     Ok(found)
 }
@@ -109,8 +123,7 @@ pub(super) struct Rules {
 /// One file as a config, or its name with the reason why it is none.
 fn file(
     entry: &zip::Entry,
-    described: Option<&[metadata::Item]>,
-    applications: &[(String, String)],
+    said: &Said<'_>,
     namespace: &str,
     words: Words,
     rules: &Rules,
@@ -125,10 +138,9 @@ fn file(
         // As the reference shows it: the bare name.
         _ => return Err(name.clone()),
     };
-    let (meta, app) = match described {
-        Some(items) => {
-            let of = |item: &&metadata::Item| item.group == group && item.data_id == data_id;
-            let item = items.iter().find(of).ok_or_else(|| words.not_in_metadata(name))?;
+    let (meta, app) = match &said.described {
+        Some(described) => {
+            let (_, item) = described.get(&(group, data_id)).ok_or_else(|| words.not_in_metadata(name))?;
             let meta = ConfigMeta {
                 config_type: Some(content::config_type(item.config_type.as_deref()).into()),
                 desc: item.desc.as_deref().map(Arc::from),
@@ -139,7 +151,7 @@ fn file(
         }
         None => {
             let key = metadata::old_key(group, data_id);
-            let app = applications.iter().find(|(of, _)| *of == key).map(|(_, app)| &**app);
+            let app = said.applications.get(&*key).copied();
             let config_type = Some(content::type_of_data_id(data_id).into());
             (ConfigMeta { config_type, ..ConfigMeta::default() }, app)
         }
