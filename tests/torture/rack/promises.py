@@ -81,17 +81,22 @@ def cell(text):
     return re.sub(r"\s+", " ", str(text)).replace("|", "\\|")
 
 
-def kept(row, commands, before):
-    """Lines of the page as it was whose commands did not run again: each names the version it was measured with."""
-    lines = (line for line in before.splitlines() if line.startswith(f"| {row} | "))
-    return [line for line in lines if line.count("`") >= 2 and line.rstrip("| ").split("`")[-2] not in commands]
+def figure(what):
+    """What a line is about, in whatever numbers it was measured."""
+    return re.sub(r"[\d,]+", "", cell(what))
+
+
+def kept(row, again, before):
+    """Lines of the page as it was about what was not measured again: each names the version it was measured with."""
+    lines = (line for line in before.splitlines() if line.startswith(f"| {row} | ") and line.count("`") >= 2)
+    return [line for line in lines if not figure(line.split(" | ")[1]).startswith(tuple(map(figure, again)))]
 
 
 def table(found, before=""):
     lines = ["| # | figure | target | measured | version | command |", "|---|---|---|---|---|---|"]
     for row in sorted(ROWS.keys() | found.keys(), key=lambda row: int(re.sub(r"\D", "", row))):
         what, target = ROWS.get(row, ("", ""))
-        old = kept(row, {one["command"] for one in found.get(row, ())}, before)
+        old = kept(row, [one["what"] or what for one in found.get(row, ())], before)
         if row not in found and not old:
             lines.append(f"| {row} | {what} | {target} | not measured yet | | |")
         for one in found.get(row, ()):
@@ -117,8 +122,8 @@ def page():
         "# What nacre promises",
         "",
         "Each row is a figure, how it is defined, what it must be and what was measured last, with the command that measures it",
-        "again. This page is written by `make promises` from the result files of those commands, never by hand; a row whose command",
-        "did not run again stays as it was, with its version.",
+        "again. This page is written by `make promises` from the result files of those commands, never by hand; what was",
+        "not measured again stays as it was, with its version.",
         "",
         *table(rows(), DOCS.read_text() if DOCS.exists() else ""),
         "",
