@@ -45,10 +45,13 @@ fn unwrapped(mut entries: Vec<zip::Entry>) -> Vec<zip::Entry> {
     entries
 }
 
+/// Items of the new metadata by group and dataId, each with its place in the list.
+type Described<'a> = HashMap<(&'a str, &'a str), (usize, &'a metadata::Item)>;
+
 /// What the metadata of an archive says, found by what it is about: there may be many files, and more that are only named.
 struct Said<'a> {
-    /// By group and dataId, each with its place in the list; of several the first counts. `None`: there is no new metadata.
-    described: Option<HashMap<(&'a str, &'a str), (usize, &'a metadata::Item)>>,
+    /// Of several about one config the first counts. `None`: there is no new metadata.
+    described: Option<Described<'a>>,
     /// Applications of the old metadata, by their keys.
     applications: HashMap<&'a str, &'a str>,
 }
