@@ -56,6 +56,8 @@ def metadata_hidden(stand):
     stand.visible()
     assert hosts(stand, "f01m-svc")[0]["metadata"] == {"version": "1"}
     stand.finding(mentions=["192.0.2.106:80", "127.0.0.93", "f01m-svc", "version"])
+    # It was, for a moment, and a round may have seen it.
+    stand.clears("OPERATOR-DISABLED")
     stand.alone()
     edit(stand, "f01m-svc", "192.0.2.106", "127.0.0.93", weight=1, enabled="true", metadata="{}")
     assert hosts(stand, "f01m-svc")[0]["metadata"] == {"version": "2"}
