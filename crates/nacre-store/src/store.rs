@@ -284,12 +284,14 @@ impl Tried {
         check_snapshot(&source, file).map_err(|error| error.at_file(file))?;
         drop(source);
         let copy = Self::copy_of(database);
-        std::fs::copy(file, &copy).map_err(|error| StoreError::io(&copy, error))?;
-        match Self::made_ready(&copy, file) {
+        let copied = std::fs::copy(file, &copy).map_err(|error| StoreError::io(&copy, error));
+        let ready = copied.and_then(|_| Self::made_ready(&copy, file).map_err(|error| error.at_file(file)));
+        match ready {
             Ok(connection) => Ok(Self { connection, copy }),
             Err(error) => {
+                // Half a copy as well: the disk may be full.
                 let _ = std::fs::remove_file(&copy);
-                Err(error.at_file(file))
+                Err(error)
             }
         }
     }
