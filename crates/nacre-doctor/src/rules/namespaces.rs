@@ -193,14 +193,16 @@ fn deleted_in_use(scene: &Scene<'_>, hits: &mut Hits) {
             *at = event.at.max(*at);
         }
     }
-    deleted.retain(|id, _| !scene.configs.namespace_exists(id));
-    for (id, at) in deleted.iter() {
+    // Whoever holds nothing is forgotten with the event, so that many deletions leave room for others.
+    deleted.retain(|id, at| {
         let configs = scene.configs.count_in(id);
         let (lists, _) = scene.naming.lists_after(id, 0, SERVICES, usize::MAX);
-        if configs > 0 || !lists.is_empty() {
+        let in_use = !scene.configs.namespace_exists(id) && (configs > 0 || !lists.is_empty());
+        if in_use {
             hits.add(still_used(scene, id, *at, configs, &lists));
         }
-    }
+        in_use
+    });
 }
 
 fn still_used(scene: &Scene<'_>, id: &str, at: i64, configs: u64, lists: &[Arc<Snapshot>]) -> Hit {
